@@ -1,4 +1,4 @@
-"""Commands of docs/measurement.md for sweeps in parts are executed, on local hosts."""
+"""Commands of docs/measurement.md are executed, on local hosts."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ from pathlib import Path
 from support import documents
 from support.paths import DOCS
 
-(PARTS,) = documents.blocks("sh", DOCS / "measurement.md")
+from pubsub_perf.plan.experiment_text import parse_experiment
+
+RUN, PARTS = documents.blocks("sh", DOCS / "measurement.md")
+PAYLOADS, CASES = documents.blocks("toml", DOCS / "measurement.md")
 
 
 def records(out: Path) -> dict[str, dict[str, object]]:
@@ -37,3 +40,33 @@ def test_parts_of_a_sweep_become_the_whole_sweep(tmp_path: Path) -> None:
     # A part has both models of its networks.
     assert {record["network"] for record in first.values()} == {networks[0]}
     assert all(record["outcome"] == "ok" for record in joined.values())
+
+
+def test_an_experiment_of_a_file_is_run_and_plotted(tmp_path: Path) -> None:
+    asked = parse_experiment(PAYLOADS)
+    assert len({case.scenario for case in asked.cases}) == 2
+    assert len(asked.cases) == 3 * 2 * 2 * 5
+    # The same, smaller: what takes long here is not what the page is about.
+    small = PAYLOADS.replace('["single-switch", "tree"]', '"single-switch"')
+    small = small.replace("repeats = 5", "repeats = 1").replace("[5, 9]", "4")
+    small = small.replace("rate = 20", "rate = 100\nevents = 50")
+    (tmp_path / "payloads.toml").write_text(small.replace("< 50", "< 5000"))
+    script = RUN.replace("run payloads.toml", "run payloads.toml --hosts local")
+    done = documents.run(["bash", "-eu", "-c", script], tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "4 cells, 4 runs, 0 done before" in done.stdout
+    out = tmp_path / "sweeps" / "payloads"
+    found = {record["scenario"] for record in records(out).values()}
+    assert found == {case.scenario for case in asked.cases}
+    assert (out / "report.html").is_file()
+
+
+def test_explicit_cases_are_cells_of_their_own() -> None:
+    asked = parse_experiment(CASES)
+    assert sorted({case.scenario for case in asked.cases}) == [
+        "bandwidth=5",
+        "bandwidth=50",
+        "bandwidth=none",
+    ]
+    assert len(asked.cases) == 3 * 2
+    assert [len(asked.thresholds_of(case)) for case in asked.cases] == [0] * 4 + [1] * 2

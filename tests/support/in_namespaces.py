@@ -14,6 +14,7 @@ from pathlib import Path
 from pubsub_perf.hosts import namespaces
 from pubsub_perf.hosts.mininet import MininetHosts
 from pubsub_perf.plan import topologies
+from pubsub_perf.plan.cases import Load
 
 ASK = """
 from pubsub_broker import Broker
@@ -35,7 +36,7 @@ def addresses() -> object:
         subprocess.run(["ip", "link", "set", name, "up"], check=True)
     found = {}
     with (
-        MininetHosts(topologies.single_switch(3)) as hosts,
+        MininetHosts(topologies.single_switch(3), Load()) as hosts,
         tempfile.TemporaryDirectory() as folder,
     ):
         for index in range(3):
@@ -59,7 +60,7 @@ def clocks() -> object:
     hosts share one kernel, so in truth they are equal."""
     client = ("-t", "A", "-b", "10.0.0.1", "-m")
     with (
-        MininetHosts(topologies.single_switch(3)) as hosts,
+        MininetHosts(topologies.single_switch(3), Load()) as hosts,
         tempfile.TemporaryDirectory() as name,
         (Path(name) / "log").open("wb") as log,
     ):

@@ -30,6 +30,8 @@ def test_an_unknown_switch_is_an_error_that_names_the_known_ones() -> None:
     ("load", "said"),
     [
         (Load(delay_ms=5), "a delay of 5 ms cannot be set: this kernel has no netem"),
+        (Load(loss_percent=0.5), "a loss of 0.5 % cannot be set: this kernel has no"),
+        (Load(delay_ms=5, jitter_ms=1), "5 ms, a jitter of 1 ms cannot be set"),
         (Load(switch="openvswitch"), "no Open vSwitch module; choose --switch linux"),
     ],
 )
@@ -49,8 +51,8 @@ def test_open_vswitch_is_refused_even_where_the_kernel_has_it(
 @pytest.mark.parametrize(
     ("load", "said"),
     [
-        (Load(bandwidth_mbit=5), "no bandwidth or delay can be set"),
-        (Load(delay_ms=5), "no bandwidth or delay can be set"),
+        (Load(bandwidth_mbit=5), "no bandwidth, delay, jitter or loss can be set"),
+        (Load(delay_ms=5), "no bandwidth, delay, jitter or loss can be set"),
         (Load(switch="openvswitch"), "no switches, so no openvswitch"),
     ],
 )
@@ -63,6 +65,6 @@ def test_local_hosts_have_no_network_to_shape(load: Load, said: str) -> None:
 def test_what_the_kernel_lacks_is_named_with_what_it_means() -> None:
     assert factory.missing_features("local") == []
     assert factory.missing_features("mininet") == [
-        f"{NO_NETEM}: links cannot be delayed",
+        f"{NO_NETEM}: links cannot delay or lose packets",
         f"{NO_OPENVSWITCH}: switches are Linux bridges",
     ]

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from pubsub_perf.hosts.interface import HostError, Traffic
-from pubsub_perf.hosts.mininet import (
+from pubsub_perf.hosts.link_checks import (
     bucket_bytes,
     check_delay,
+    parse_loss_percent,
     parse_pings,
     parse_rate_mbit,
 )
@@ -35,6 +36,21 @@ def test_hosts_that_answer_have_their_best_round_trip() -> None:
 )
 def test_the_rate_of_a_traffic_class_is_read(shown: str, rate: float | None) -> None:
     assert parse_rate_mbit(shown) == rate
+
+
+@pytest.mark.parametrize(
+    ("shown", "loss"),
+    [
+        ("qdisc netem 10: root refcnt 2 limit 1000 delay 5ms  1ms loss 1%", 1.0),
+        ("qdisc netem 10: parent 5:1 limit 1000 loss 0.25%", 0.25),
+        ("qdisc netem 10: root limit 1000 delay 5ms", None),
+        ("", None),
+    ],
+)
+def test_the_loss_of_a_queueing_discipline_is_read(
+    shown: str, loss: float | None
+) -> None:
+    assert parse_loss_percent(shown) == loss
 
 
 @pytest.mark.parametrize(

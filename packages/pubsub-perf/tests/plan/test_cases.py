@@ -8,9 +8,8 @@ from hypothesis import strategies as st
 
 from pubsub_common.errors import ConfigError
 from pubsub_perf.experiment import role_command_lines
-from pubsub_perf.plan import cases, topologies
+from pubsub_perf.plan import cases, network_axes, topologies
 from pubsub_perf.plan.cases import Case, Load
-from pubsub_perf.plan.presets import PRESETS
 
 
 def case(**load: object) -> Case:
@@ -82,6 +81,12 @@ def test_the_wait_factor_gives_the_deadline_as_in_the_seed() -> None:
         ({"bandwidth_mbit": 0}, "bandwidth"),
         ({"bandwidth_mbit": 2000}, "at most 1000 Mbit/s"),
         ({"delay_ms": -1}, "delay"),
+        ({"jitter_ms": 1}, "jitter varies the delay"),
+        ({"jitter_ms": 3, "delay_ms": 2}, "at most 2 ms"),
+        ({"loss_percent": 21}, "loss must be 0 to 20"),
+        ({"overflow": "wait"}, "unknown overflow 'wait'"),
+        ({"queue_limit": 0}, "queue_limit"),
+        ({"queue_bytes": 0}, "queue_bytes"),
         ({"wait_factor": 0}, "wait factor"),
         ({"warmup_events": -1}, "warmup"),
         ({"events": 2, "topics": 3}, "3 topics"),
@@ -93,7 +98,7 @@ def test_a_load_that_cannot_work_is_refused(load: dict[str, object], said: str) 
 
 
 def test_axes_span_networks_from_small_to_large() -> None:
-    found = cases.networks(["single-switch", "tree"], [2, 3], [2, 3], [16, 4])
+    found = network_axes.networks(["single-switch", "tree"], [2, 3], [2, 3], [16, 4])
     assert [network.name for network in found] == [
         "single-switch-4hosts",
         "tree-d2f2-4hosts",
@@ -106,7 +111,7 @@ def test_axes_span_networks_from_small_to_large() -> None:
 
 def test_single_networks_can_be_named_and_come_once() -> None:
     names = ["tree-d2f4", "dumbbell-17", "single-switch", "single-switch-4"]
-    found = cases.networks(names, [], [], [4])
+    found = network_axes.networks(names, [], [], [4])
     assert [network.name for network in found] == [
         "single-switch-4hosts",
         "tree-d2f4-16hosts",
@@ -124,7 +129,7 @@ def test_models_alternate() -> None:
 def test_unknown_names_are_refused() -> None:
     for name in ("ring", "tree-3", "dumbbell-", "dumbbell-x", "single-switch-"):
         with pytest.raises(ConfigError, match=name):
-            cases.networks([name], [2], [2], [4])
+            network_axes.networks([name], [2], [2], [4])
     with pytest.raises(ConfigError, match="anarchic"):
         cases.cases(["anarchic"], [topologies.tree(2, 2)], Load())
 
@@ -145,13 +150,6 @@ def test_command_lines_are_of_console_scripts_and_hold_no_path() -> None:
     assert "--centralized" in lines[0]
     assert "--centralized" not in lines[1], "publishers are indifferent to the model"
     assert lines[2][lines[2].index("-t") + 1] == "B"
-
-
-def test_the_full_preset_covers_the_seeds_trees_and_256_hosts() -> None:
-    words = dict(word[2:].split("=") for word in PRESETS["full"])
-    assert (words["depth"], words["fanout"]) == ("2..4", "2..4")
-    assert "tree" in words["topology"]
-    assert topologies.tree(4, 4).name == "tree-d4f4-256hosts"
 
 
 @pytest.mark.parametrize(
@@ -177,3 +175,21 @@ def test_brokers_of_a_group_are_told_of_etcd_and_clients_of_all_brokers() -> Non
         ["centralized"], [topologies.single_switch(4)], Load(brokers=2)
     )
     assert grouped.network.group == ("broker2", "etcd")
+
+
+def test_limits_of_queues_are_told_to_the_roles_that_keep_them() -> None:
+    measured = case(overflow="block", queue_limit=10, queue_bytes=4096)
+    limits = ["--queue-limit", "10", "--queue-bytes", "4096"]
+    words = {
+        "broker": role_command_lines.broker(measured, "10.0.0.1"),
+        "publisher": role_command_lines.publisher(measured, 0, "10.0.0.2", "10.0.0.1"),
+        "subscriber": role_command_lines.subscriber(
+            measured, 0, "10.0.0.3", "10.0.0.1"
+        ),
+    }
+    for role, line in words.items():
+        told = limits if role == "subscriber" else ["--overflow", "block", *limits]
+        at = line.index(told[0])
+        assert line[at : at + len(told)] == told
+    registry = Case("decentralized", measured.network, measured.load)
+    assert "--overflow" not in role_command_lines.broker(registry, "10.0.0.1")

@@ -64,6 +64,7 @@ def run_cell(
         "network": case.network.name,
         "topology": case.network.describe(),
         "run": case.run,
+        "scenario": case.scenario,
         "parameters": case.parameters(),
         "warmup": {"rule": "fixed", "events": case.load.warmup_events},
         "clock": {"name": CLOCK, "shared": True, "error_bound_ns": 0},

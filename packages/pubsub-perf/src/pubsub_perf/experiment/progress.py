@@ -81,7 +81,7 @@ class SweepProgress:
     def _left(self) -> str:
         if self._ended == self._count:
             return ""
-        return f", about {_clock(self._estimate.left_s())} left"
+        return f", about {clock(self._estimate.left_s())} left"
 
 
 class _TimeLeftColumn(ProgressColumn):
@@ -93,11 +93,20 @@ class _TimeLeftColumn(ProgressColumn):
 
     def render(self, task: Task) -> Text:
         left_s = 0.0 if task.finished else self._estimate.left_s()
-        return Text(f"about {_clock(left_s)} left")
+        return Text(f"about {clock(left_s)} left")
 
 
 def print_table(console: Console, results: Sequence[Result], out: Path) -> None:
-    """The table at the end of a sweep; latencies are without the warm-up."""
+    """The table at the end of a sweep, one for each scenario; latencies are without the
+    warm-up."""
+    for scenario in dict.fromkeys(result.case.scenario for result in results):
+        if scenario:
+            console.print(printable(scenario), highlight=False, markup=False)
+        own = [result for result in results if result.case.scenario == scenario]
+        console.print(_table(own, out))
+
+
+def _table(results: Sequence[Result], out: Path) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for heading in ("model", "network"):
         table.add_column(heading, no_wrap=True)
@@ -120,7 +129,7 @@ def print_table(console: Console, results: Sequence[Result], out: Path) -> None:
             ),
             *(["failed" if result.failed else ""] if failures else []),
         )
-    console.print(table)
+    return table
 
 
 def _result_text(result: Result) -> str:
@@ -141,6 +150,8 @@ def _number(record: Mapping[str, object], name: str) -> str:
     return "" if found is None else str(found)
 
 
-def _clock(seconds: float) -> str:
+def clock(seconds: float) -> str:
+    """``2:05``, or ``1:02:05``."""
     minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes}:{rest:02d}"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

@@ -30,7 +30,8 @@ def broker(
     registry: str | None = None,
 ) -> list[str]:
     """The command line of the broker at ``address``; ``registry`` is its group's."""
-    model = ["--centralized"] if case.model == "centralized" else []
+    forwards = case.model == "centralized"
+    model = ["--centralized", *_queues(case, overflow=True)] if forwards else []
     secure = [] if keys is None else keys.broker_words()
     lease_s = _LEASE_PER_HOST_S * len(case.network.hosts)
     patient = [f"--lease={lease_s:g}"] if lease_s > defaults.LEASE_S else []
@@ -66,6 +67,7 @@ def publisher(
         "--wait-for",
         str(case.ready_subscribers()),
         "--hold",
+        *_queues(case, overflow=True),
         *_recording_options(name),
     ]
 
@@ -91,6 +93,7 @@ def subscriber(
         str(case.expected(index)),
         "--filename",
         data_file(index),
+        *_queues(case, overflow=False),
         *_recording_options(name),
     ]
 
@@ -108,6 +111,17 @@ def details_file(role: str) -> str:
 def report_file(role: str) -> str:
     """The name of a role's report in the cell's folder."""
     return f"{REPORTS}/{role}.json"
+
+
+def _queues(case: Case, *, overflow: bool) -> list[str]:
+    """The options of the queues that are not the role's own defaults."""
+    load = case.load
+    asked = (
+        ("--overflow", load.overflow if overflow else None),
+        ("--queue-limit", load.queue_limit),
+        ("--queue-bytes", load.queue_bytes),
+    )
+    return [word for name, it in asked if it is not None for word in (name, str(it))]
 
 
 def _recording_options(role: str) -> list[str]:

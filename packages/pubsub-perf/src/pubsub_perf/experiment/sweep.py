@@ -46,8 +46,9 @@ class Progress(Protocol):
 
 
 def cell_folder(out: Path, case: Case) -> Path:
-    """Where a cell's files are (contract), and below it those of its further runs."""
-    folder = out / DATA / case.model / case.network.name
+    """Where a cell's files are (contract), and below it those of its further runs. There is
+    a folder for a scenario only where an experiment has several."""
+    folder = out / DATA / case.scenario / case.model / case.network.name
     return folder if case.run == 1 else folder / f"run-{case.run}"
 
 

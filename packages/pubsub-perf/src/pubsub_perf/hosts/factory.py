@@ -41,10 +41,10 @@ def check_network(kind: HostKind, load: Load) -> None:
         HostError: the load asks for them.
     """
     if kind == "local":
-        if load.bandwidth_mbit is not None or load.delay_ms:
+        if load.bandwidth_mbit is not None or load.needs_netem:
             raise HostError(
-                "local hosts have no links, so no bandwidth or delay can be set; "
-                "this needs --hosts mininet"
+                "local hosts have no links, so no bandwidth, delay, jitter or loss can be "
+                "set; this needs --hosts mininet"
             )
         if load.switch != SWITCHES[0]:
             raise HostError(
@@ -60,8 +60,10 @@ def check_network(kind: HostKind, load: Load) -> None:
         raise HostError(
             f"Open vSwitch cannot be used: {reason}; choose --switch linux-bridge"
         )
-    if load.delay_ms and (missing := kernel_features.netem_unavailable()):
-        raise HostError(f"a delay of {load.delay_ms:g} ms cannot be set: {missing}")
+    if load.needs_netem and (missing := kernel_features.netem_unavailable()):
+        raise HostError(
+            f"{kernel_features.asked_of_netem(load)} cannot be set: {missing}"
+        )
 
 
 def missing_features(kind: HostKind) -> list[str]:
@@ -70,7 +72,7 @@ def missing_features(kind: HostKind) -> list[str]:
     if kind == "local":
         return []
     found = (
-        (kernel_features.netem_unavailable(), "links cannot be delayed"),
+        (kernel_features.netem_unavailable(), "links cannot delay or lose packets"),
         (kernel_features.openvswitch_unavailable(), "switches are Linux bridges"),
     )
     return [f"{reason}: {meaning}" for reason, meaning in found if reason]
@@ -82,4 +84,4 @@ def open_hosts(kind: HostKind, network: Network, load: Load) -> Hosts:
         return LocalHosts(network)
     from pubsub_perf.hosts.mininet import MininetHosts
 
-    return MininetHosts(network, load.bandwidth_mbit, load.delay_ms)
+    return MininetHosts(network, load)

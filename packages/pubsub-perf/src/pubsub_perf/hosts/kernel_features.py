@@ -9,7 +9,19 @@ import subprocess
 from pathlib import Path
 from typing import Final
 
+from pubsub_perf.plan.cases import Load
+
 _OPENVSWITCH: Final = "openvswitch"
+
+
+def asked_of_netem(load: Load) -> str:
+    """What the links of a load need netem for, in words."""
+    asked = (
+        (load.delay_ms, "a delay of {:g} ms"),
+        (load.jitter_ms, "a jitter of {:g} ms"),
+        (load.loss_percent, "a loss of {:g} %"),
+    )
+    return ", ".join(text.format(value) for value, text in asked if value)
 
 
 @functools.cache

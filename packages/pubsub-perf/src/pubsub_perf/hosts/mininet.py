@@ -6,40 +6,41 @@ To be used inside the namespaces of `pubsub_perf.hosts.namespaces`.
 from __future__ import annotations
 
 import importlib.metadata
-import re
 import resource
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Final, Self
 
 from pubsub_perf.hosts import kernel_features, mininet_compat
 from pubsub_perf.hosts.interface import HostError, Traffic, script, standard_streams
+from pubsub_perf.hosts.link_checks import (
+    bucket_bytes,
+    check_delay,
+    parse_loss_percent,
+    parse_pings,
+    parse_rate_mbit,
+)
+from pubsub_perf.plan import topologies
+from pubsub_perf.plan.cases import Load
 from pubsub_perf.plan.topologies import Network
 
 _PINGS_AT_ONCE: Final = 16
 _PING_TIMEOUT_S: Final = 120
-# How late the kernel's timers may be without a shaped link losing some of its rate.
-_LATE_S: Final = 0.0002
 
 
 class MininetHosts:
     """The hosts of a Mininet network of Linux bridges.
 
-    ``bandwidth_mbit`` limits each shaped link (htb), ``delay_ms`` delays each link
-    one way (netem).
+    Of the load are the links: its bandwidth limits each shaped link (htb); its delay, jitter
+    and loss are those of each link one way (netem).
     """
 
-    def __init__(
-        self,
-        network: Network,
-        bandwidth_mbit: float | None = None,
-        delay_ms: float | None = None,
-    ) -> None:
+    def __init__(self, network: Network, load: Load) -> None:
         self._network = network
-        self._bandwidth_mbit = bandwidth_mbit
-        self._delay_ms = delay_ms
+        self._load = load
+        self._bandwidth_mbit = load.bandwidth_mbit
         self._net: Any = None
         self._nodes: list[Any] = []
 
@@ -53,14 +54,16 @@ class MininetHosts:
         from mininet.topo import Topo
 
         setLogLevel("critical")
-        if self._delay_ms and (reason := kernel_features.netem_unavailable()):
-            raise HostError(f"a delay of {self._delay_ms:g} ms cannot be set: {reason}")
+        load = self._load
+        if load.needs_netem and (reason := kernel_features.netem_unavailable()):
+            asked = kernel_features.asked_of_netem(load)
+            raise HostError(f"{asked} cannot be set: {reason}")
         topo = Topo()
         for host in self._network.nodes:
             topo.addHost(host)
         for switch in self._network.switches:
             topo.addSwitch(switch)
-        shaping = self._bandwidth_mbit is not None or bool(self._delay_ms)
+        shaping = self._bandwidth_mbit is not None or load.needs_netem
         for link in self._network.links:
             topo.addLink(*link.ends, **self._options(link.shaped) if shaping else {})
         self._net = Mininet(
@@ -98,8 +101,11 @@ class MininetHosts:
         round_trips_ms = self._ping_all()
         if self._bandwidth_mbit is not None:
             self._check_bandwidth(self._bandwidth_mbit)
-        if self._delay_ms:
-            check_delay(self._delay_ms, round_trips_ms)
+        if self._load.delay_ms:
+            least_ms = self._load.delay_ms - (self._load.jitter_ms or 0)
+            check_delay(least_ms, round_trips_ms)
+        if self._load.loss_percent:
+            self._check_loss(self._load.loss_percent)
         ordered = sorted(round_trips_ms.values())
         return {
             "ping_rtt_us": {
@@ -152,8 +158,13 @@ class MininetHosts:
         options: dict[str, object] = {}
         if shaped and self._bandwidth_mbit is not None:
             options["bw"] = self._bandwidth_mbit
-        if self._delay_ms:
-            options["delay"] = f"{self._delay_ms:g}ms"
+        load = self._load
+        if load.delay_ms:
+            options["delay"] = f"{load.delay_ms:g}ms"
+        if load.jitter_ms:
+            options["jitter"] = f"{load.jitter_ms:g}ms"
+        if load.loss_percent:
+            options["loss"] = load.loss_percent
         return options
 
     def _ping_all(self) -> dict[str, float]:
@@ -214,10 +225,24 @@ class MininetHosts:
                     f"{' '.join(shown.split()) or 'it has no traffic class'}"
                 )
 
+    def _check_loss(self, asked_percent: float) -> None:
+        """The kernel's own word for the loss at both ends of every link."""
+        for interface in self._interfaces(lambda link: True):
+            shown = interface.node.cmd("tc", "qdisc", "show", "dev", interface.name)
+            found = parse_loss_percent(shown)
+            if found is None or abs(found - asked_percent) > 0.01 * asked_percent:
+                raise HostError(
+                    f"{interface.name} does not lose {asked_percent:g} %: "
+                    f"{' '.join(shown.split()) or 'it has no queueing discipline'}"
+                )
+
     def _shaped_interfaces(self) -> Iterator[Any]:
         """Both ends of every shaped link."""
+        return self._interfaces(lambda link: link.shaped)
+
+    def _interfaces(self, wanted: Callable[[topologies.Link], bool]) -> Iterator[Any]:
         for link in self._network.links:
-            if link.shaped:
+            if wanted(link):
                 first, second = (self._net.get(name) for name in link.ends)
                 yield from first.connectionsTo(second)[0]
 
@@ -247,43 +272,6 @@ class MininetHosts:
             said, _ = done.communicate("".join(batch), timeout=_PING_TIMEOUT_S)
             if done.returncode:
                 raise HostError(f"no neighbour entries: {' '.join(said.split())}")
-
-
-def parse_pings(text: str) -> dict[str, float]:
-    """Address to smallest round trip in ms, of lines like
-    ``10.0.0.2 rtt min/avg/max/mdev = 0.011/0.025/0.040/0.014 ms``. Hosts without an
-    answer have no such line."""
-    found = re.findall(r"^(\S+) rtt \S+ = ([0-9.]+)/", text, re.MULTILINE)
-    return {address: float(shortest) for address, shortest in found}
-
-
-def bucket_bytes(rate_mbit: float) -> int:
-    """The size of a shaper's bucket: what its rate brings in `_LATE_S`."""
-    return max(1, round(rate_mbit * 1e6 / 8 * _LATE_S))
-
-
-def parse_rate_mbit(text: str) -> float | None:
-    """The rate in what ``tc class show`` prints (``… htb … rate 5Mbit ceil …``)."""
-    match = re.search(r"\bhtb\b.*?\brate ([0-9]+(?:\.[0-9]+)?)([KMG]?)bit\b", text)
-    if match is None:
-        return None
-    return float(match[1]) * {"": 1e-6, "K": 1e-3, "M": 1.0, "G": 1e3}[match[2]]
-
-
-def check_delay(asked_ms: float, round_trips_ms: Mapping[str, float]) -> None:
-    """From host to host there are at least two links, each delayed in both directions.
-
-    Raises:
-        HostError: some round trip is shorter than that.
-    """
-    least_ms = 4 * asked_ms
-    for address, found_ms in round_trips_ms.items():
-        # netem works in ticks of the kernel's clock, which may be shorter by one.
-        if found_ms < 0.95 * least_ms:
-            raise HostError(
-                f"a delay of {asked_ms:g} ms a link is not in force: {address} answers "
-                f"within {found_ms:g} ms, not {least_ms:g} ms"
-            )
 
 
 def _raise_open_files() -> None:

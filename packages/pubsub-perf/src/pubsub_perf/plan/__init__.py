@@ -1,4 +1,4 @@
-"""Which cells a sweep has: topologies, presets, cases.
+"""Which cells an experiment has: topologies, parameters, cases, thresholds.
 
 Core.
 """

@@ -28,8 +28,8 @@ class Block:
     @property
     def name(self) -> str:
         """``tree-d2f2-4hosts (run 2)``: of all its cells."""
-        _, _, rest = self.cases[0].name.partition("/")
-        return rest
+        first = self.cases[0]
+        return first.name.replace(f"{first.model}/", "", 1)
 
 
 def blocks_of(cases: Sequence[Case]) -> list[Block]:

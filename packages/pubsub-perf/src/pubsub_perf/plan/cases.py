@@ -5,12 +5,10 @@ from __future__ import annotations
 import dataclasses
 import math
 import random
-import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 from pubsub_common import defaults, validation
-from pubsub_common.ascii_numbers import is_digits
 from pubsub_common.errors import ConfigError
 from pubsub_common.protocol.messages import Model
 from pubsub_perf.plan import topologies
@@ -22,16 +20,20 @@ WAIT_FACTOR: Final = 5.0
 MIN_DEADLINE_S: Final = 10.0
 # All hosts of a cell share one kernel, hence this clock.
 CLOCK: Final = "monotonic"
+OVERFLOWS: Final = ("drop", "block")
 SWITCHES: Final = ("linux-bridge", "openvswitch")
 MAX_MBIT: Final = 1000
+# A path has four links there and back: with more loss TCP no longer connects in time.
+MAX_LOSS_PERCENT: Final = 20.0
 # Of each publisher and topic: connections are fresh, caches cold, code not yet run.
 WARMUP_EVENTS: Final = 5
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Load:
-    """What publishers do in every case of a sweep, and what links can carry. ``secure``:
-    with keys, all traffic encrypted. ``brokers``: more than one are a group, with etcd."""
+    """What publishers do in a case, and what links can carry. ``secure``: with keys, all
+    traffic encrypted. ``brokers``: more than one are a group, with etcd. Without ``overflow``,
+    ``queue_limit`` and ``queue_bytes`` the roles have their own defaults."""
 
     events: int = 50
     interval_s: float = 0.1
@@ -39,12 +41,17 @@ class Load:
     payload_bytes: int = defaults.PAYLOAD_BYTES
     bandwidth_mbit: float | None = None
     delay_ms: float | None = None
+    jitter_ms: float | None = None
+    loss_percent: float | None = None
     warmup_events: int = WARMUP_EVENTS
     wait_factor: float = WAIT_FACTOR
     seed: int = 1
     switch: str = SWITCHES[0]
     secure: bool = False
     brokers: int = 1
+    overflow: str | None = None
+    queue_limit: int | None = None
+    queue_bytes: int | None = None
 
     def validate(self) -> None:
         """Raises:
@@ -56,8 +63,15 @@ class Load:
             ("payload_bytes", self.payload_bytes, 0),
             ("warmup_events", self.warmup_events, 0),
             ("brokers", self.brokers, 1),
+            ("queue_limit", self.queue_limit, 1),
+            ("queue_bytes", self.queue_bytes, 1),
         ):
-            validation.at_least(name, value, minimum)
+            if value is not None:
+                validation.at_least(name, value, minimum)
+        if self.topics > self.events:
+            raise ConfigError(
+                f"{self.topics} topics take turns, so {self.events} events cannot reach all"
+            )
         if self.brokers > defaults.MAX_BROKERS:
             raise ConfigError(
                 f"brokers can be at most {defaults.MAX_BROKERS}: {self.brokers}"
@@ -69,6 +83,13 @@ class Load:
         ):
             if number is not None and not 0 < number < math.inf:
                 raise ConfigError(f"{name} must be more than 0: {number}")
+        if self.overflow not in (None, *OVERFLOWS):
+            raise ConfigError(
+                f"unknown overflow {self.overflow!r}: choose of {', '.join(OVERFLOWS)}"
+            )
+        self._validate_links()
+
+    def _validate_links(self) -> None:
         if self.bandwidth_mbit is not None and self.bandwidth_mbit > MAX_MBIT:
             raise ConfigError(
                 f"bandwidth must be at most {MAX_MBIT} Mbit/s, the limit of Mininet's "
@@ -78,8 +99,25 @@ class Load:
             raise ConfigError(
                 f"unknown switch {self.switch!r}: choose of {', '.join(SWITCHES)}"
             )
-        if self.delay_ms is not None and not 0 <= self.delay_ms < math.inf:
-            raise ConfigError(f"delay must be 0 or more: {self.delay_ms}")
+        for name, number in (("delay", self.delay_ms), ("jitter", self.jitter_ms)):
+            if number is not None and not 0 <= number < math.inf:
+                raise ConfigError(f"{name} must be 0 or more: {number}")
+        if self.jitter_ms and self.jitter_ms > (self.delay_ms or 0):
+            raise ConfigError(
+                f"jitter varies the delay, so it can be at most {self.delay_ms or 0:g} ms, "
+                f"the delay: {self.jitter_ms:g}"
+            )
+        if self.loss_percent is not None and not (
+            0 <= self.loss_percent <= MAX_LOSS_PERCENT
+        ):
+            raise ConfigError(
+                f"loss must be 0 to {MAX_LOSS_PERCENT:g} per cent: {self.loss_percent}"
+            )
+
+    @property
+    def needs_netem(self) -> bool:
+        """Whether links do what only the kernel's netem can."""
+        return bool(self.delay_ms or self.jitter_ms or self.loss_percent)
 
     @property
     def topic_names(self) -> tuple[str, ...]:
@@ -109,17 +147,20 @@ class Load:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Case:
-    """One cell of a sweep: a model, a network, a load."""
+    """One run of one cell: a model, a network, a load. ``scenario`` names the parameters by
+    which the loads of one experiment differ; empty where they do not."""
 
     model: Model
     network: Network
     load: Load
     run: int = 1
+    scenario: str = ""
 
     @property
     def name(self) -> str:
+        scenario = f"{self.scenario}/" if self.scenario else ""
         repeat = f" (run {self.run})" if self.run > 1 else ""
-        return f"{self.model}/{self.network.name}{repeat}"
+        return f"{scenario}{self.model}/{self.network.name}{repeat}"
 
     @property
     def placement(self) -> Placement:
@@ -154,45 +195,12 @@ class Case:
         return dataclasses.asdict(self.load) | {"clock": CLOCK}
 
 
-def networks(
-    names: Sequence[str],
-    depths: Iterable[int],
-    fanouts: Iterable[int],
-    host_counts: Iterable[int],
-) -> list[Network]:
-    """The networks that ``names`` and the axes span, the smaller ones first. A name is
-    a kind, or one network: ``tree-d3f2``, ``dumbbell-17``.
-
-    Raises:
-        ConfigError: an unknown name, or an impossible size.
-    """
-    fanouts = list(fanouts)
-    host_counts = list(host_counts)
-    found: list[Network] = []
-    for name in names:
-        kind, _, count = name.rpartition("-")
-        if name == "tree":
-            found += [topologies.tree(d, f) for d in depths for f in fanouts]
-        elif tree := re.fullmatch(r"tree-d([0-9]+)f([0-9]+)", name):
-            found.append(topologies.tree(int(tree[1]), int(tree[2])))
-        elif name in topologies.OF_HOSTS:
-            found += [topologies.OF_HOSTS[name](number) for number in host_counts]
-        elif kind in topologies.OF_HOSTS and is_digits(count):
-            found.append(topologies.OF_HOSTS[kind](int(count)))
-        else:
-            raise ConfigError(
-                f"unknown topology {name!r}: choose of {', '.join(topologies.KINDS)}, "
-                "or one network like tree-d3f2 or dumbbell-17"
-            )
-    unique = {network.name: network for network in found}
-    return sorted(unique.values(), key=lambda network: len(network.hosts))
-
-
 def cases(
     models: Sequence[str],
     networks_: Sequence[Network],
     load: Load,
     repeats: int = 1,
+    scenario: str = "",
 ) -> list[Case]:
     """Every model on every network, ``repeats`` times. The models alternate, and a
     whole round comes before the next, so that a machine that slows down during a sweep
@@ -202,10 +210,6 @@ def cases(
         ConfigError: an unknown model, or a load that cannot work.
     """
     load.validate()
-    if load.topics > load.events:
-        raise ConfigError(
-            f"{load.topics} topics take turns, so {load.events} events cannot reach all"
-        )
     validation.at_least("repeats", repeats)
     chosen: list[Model] = []
     for name in models:
@@ -214,7 +218,7 @@ def cases(
             raise ConfigError(f"unknown model {name!r}: choose of {', '.join(MODELS)}")
         chosen += matching
     return [
-        Case(model, topologies.with_group(network, load.brokers), load, run)
+        Case(model, topologies.with_group(network, load.brokers), load, run, scenario)
         for run in range(1, repeats + 1)
         for network in networks_
         for model in chosen

@@ -1,5 +1,5 @@
 """Reads a sweep folder: cells, latencies, event details; packs and exports it.
 
 Shell, except `cell_fields`, `cell_summary`, `cells`, `pair_latencies`, `publisher_lateness`,
-`summary_statistics` and `table`.
+`scenarios`, `summary_statistics` and `table`.
 """

@@ -147,7 +147,9 @@ class Cell:
     """One model on one network. Files, counts and verdict are those of all runs that
     did not fail, taken together (of all runs, where every one failed); ``files`` are
     ordered by run and subscriber index, and ``meta`` is the first run's. None means
-    that nobody counted it. ``kind`` is the network's kind, such as ``tree``."""
+    that nobody counted it. ``kind`` is the network's kind, such as ``tree``; ``scenario`` names
+    the parameters in which the cells of one experiment differ, and is empty where they do
+    not."""
 
     folder: Path
     model: str
@@ -166,6 +168,7 @@ class Cell:
     fidelity: str | None
     fidelity_reason: str | None
     runs: tuple[Run, ...] = ()
+    scenario: str = ""
 
     @property
     def pooled(self) -> tuple[Run, ...]:
@@ -192,8 +195,10 @@ class Cell:
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False)
 class Dataset:
-    """All cells of a folder, by hosts, network and model; and what is wrong."""
+    """All cells of a folder, or those of its ``scenario``, by hosts, network and model; and
+    what is wrong."""
 
     folder: Path
     cells: tuple[Cell, ...]
     problems: tuple[str, ...]
+    scenario: str = ""

@@ -1,7 +1,8 @@
 """Reads a sweep folder: cells, their runs and samples.
 
 ``DIR/data/<centralized|decentralized>/<network>/subscriber-<index>.csv`` with
-``cell.json`` beside. Further runs of a cell are in ``run-<r>`` folders in its folder.
+``cell.json`` beside. Further runs of a cell are in ``run-<r>`` folders in its folder. Where
+cells differ in other parameters, ``data`` has a folder for each scenario.
 ``DIR`` may also be ``data``, the folder of one model or of one network, or any folder
 with latency files. What does not fit is reported as a problem and never left out in
 silence.
@@ -33,6 +34,7 @@ from pubsub_perf.results.run_reader import (
     labels_of,
     read_run,
     run_number,
+    scenario_of,
     total,
     why_worst,
     worst_of,
@@ -173,6 +175,7 @@ def _cell(folder: Path, runs: Sequence[Run]) -> Cell:
         fidelity=worst.fidelity,
         fidelity_reason=why_worst(worst, pooled),
         runs=tuple(runs),
+        scenario=scenario_of(folder, meta),
     )
 
 

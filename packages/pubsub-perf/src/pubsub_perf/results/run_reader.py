@@ -41,6 +41,17 @@ def labels_of(folder: Path, meta: Meta | None) -> tuple[str, str]:
     return named if named in MODELS else UNKNOWN_MODEL, network
 
 
+def scenario_of(folder: Path, meta: Meta | None) -> str:
+    """What names the other parameters of a cell, whose folder is ``folder``: as ``cell.json``
+    says, and without that the folder around that of the model."""
+    if named := cell_fields.text(meta, "scenario"):
+        return printable(named)
+    around = folder.resolve().parent
+    if around.name in MODELS and "=" in around.parent.name:
+        return printable(around.parent.name)
+    return ""
+
+
 def total(counts: Sequence[int | None]) -> int | None:
     """None unless all are known."""
     known = [count for count in counts if count is not None]

@@ -1,0 +1,66 @@
+"""Tells which cells of an experiment break their thresholds, from the files that they left."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, replace
+from pathlib import Path
+
+from pubsub_perf.experiment.sweep import cell_folder
+from pubsub_perf.plan.cases import Case
+from pubsub_perf.plan.experiment import Experiment
+from pubsub_perf.plan.thresholds import LATENCIES, UNITS
+from pubsub_perf.results import cell_fields
+from pubsub_perf.results.cells import Cell
+from pubsub_perf.results.dataset import read_dataset
+from pubsub_perf.results.summarise_cell import summary_of
+
+
+def broken_thresholds(experiment: Experiment, out: Path) -> list[str]:
+    """A line for each threshold that a cell of ``out`` breaks. A cell is all its runs together,
+    without warm-up; it breaks all thresholds where it has not a single run that did not fail.
+    """
+    asked = dict.fromkeys(replace(case, run=1) for case in experiment.cases)
+    if not any(map(experiment.thresholds_of, asked)):
+        return []
+    there = {cell.folder.resolve(): cell for cell in read_dataset(out, "check").cells}
+    return [
+        f"{case.name}: {line}"
+        for case in asked
+        for line in _broken(
+            experiment, case, there.get(cell_folder(out, case).resolve())
+        )
+    ]
+
+
+def figures_of(cell: Cell) -> dict[str, float | None]:
+    """What thresholds can be about, by name; None: it is not known."""
+    summary = summary_of(cell)
+    statistics = asdict(summary.statistics)
+    found: dict[str, float | None] = {}
+    for name in LATENCIES:
+        value_s = statistics[f"{name}_s"]
+        for unit, per_second in UNITS.items():
+            found[f"{name}_{unit}"] = None if value_s is None else value_s * per_second
+    found["lost"] = cell.lost
+    if cell.lost is not None and cell.expected:
+        found["lost_percent"] = 100 * cell.lost / cell.expected
+    found["received"] = cell.received
+    for name in ("duplicated", "reordered"):
+        counts = [cell_fields.count(run.meta, name) for run in cell.pooled]
+        known = [count for count in counts if count is not None]
+        found[name] = sum(known) if len(known) == len(counts) else None
+    return found
+
+
+def _broken(experiment: Experiment, case: Case, cell: Cell | None) -> Iterator[str]:
+    thresholds = experiment.thresholds_of(case)
+    if not thresholds:
+        return
+    figures = {} if cell is None or cell.failed else figures_of(cell)
+    strained = ""
+    if cell is not None and cell.degraded:
+        strained = f" (the machine was {cell.fidelity}: {cell.fidelity_reason})"
+    for threshold in thresholds:
+        if why := threshold.broken_by(figures):
+            yield why + strained
