@@ -133,9 +133,7 @@ def judge(scenario: Scenario, seed: int, resamples: int = 200) -> PatternResult:
         2: lambda: model_comparison.centralized_has_extremes(evidence),
         3: lambda: host_scaling.grows_with_hosts(evidence),
         4: lambda: host_scaling.grows_faster_centralized(evidence),
-        5: lambda: host_scaling.is_quadratic(
-            evidence, growth_results(samples, resampling)
-        ),
+        5: lambda: host_scaling.is_quadratic(evidence, growth_results(samples)),
     }
     return decisions[scenario.pattern]()
 

@@ -4,6 +4,7 @@ data, but given."""
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -16,6 +17,7 @@ from pubsub_perf.analysis.values.results import (
     Estimate,
     Extrapolation,
     GrowthPoint,
+    GrowthRate,
     GrowthResult,
     LeftOut,
     Part,
@@ -118,12 +120,15 @@ def growth(cells: Sequence[CellResult], decided: str | None = None) -> GrowthRes
             aicc=10.0 + 3 * rank,
             delta=3.0 * rank,
             weight=0.5**rank,
-            residuals=tuple((p.median_s - law(p.hosts)) / p.median_s for p in points),
+            test="fits",
+            misfit=0.02 * rank,
+            residuals=tuple(math.log(p.median_s / law(p.hosts)) for p in points),
             curve=tuple(CurvePoint(float(n), law(float(n))) for n in grid),
         )
         for rank, (name, law) in enumerate(laws)
     )
-    return GrowthResult(model, kind, points, shapes, decided)
+    rate = GrowthRate(3.2, Estimate(1.5, 1.4, 1.6), Estimate(1.9, 1.6, 2.2), 0.03)
+    return GrowthResult(model, kind, points, shapes, decided, rate=rate)
 
 
 def queueing() -> QueueingView:

@@ -103,8 +103,17 @@ def test_shapes_and_pairs_are_listed() -> None:
     assert pairs.rows == (row,)
     shapes = table(findings, "Shapes of growth")
     assert len(shapes.rows) == 10
-    assert shapes.rows[0][2:] == ("quadratic: a + b", "0.0", "1.000", "decided")
-    assert shapes.notes == ("centralized on linear: 1 sizes; a shape needs 6.",)
+    assert shapes.rows[0][2:] == (
+        *("quadratic: a + b", "0.0", "1.000"),
+        *("0 %", "fits, decided"),
+    )
+    growth = table(findings, "Growth with hosts")
+    assert growth.rows[0][2:] == (
+        *("4 to 32", "3.2", "1.5 (1.4 to 1.6)", "1.9 (1.6 to 2.2)"),
+        *("quadratic", "0 %", "3.05 %"),
+    )
+    assert growth.rows[1][6] == "undecided (linear is ahead)"
+    assert growth.notes == ("centralized on linear: 1 sizes; a shape needs 6.",)
 
 
 def test_the_queue_comes_with_its_assumptions() -> None:

@@ -8,8 +8,9 @@ from collections.abc import Iterator, Sequence
 from pubsub_common.printable import printable
 from pubsub_perf.analysis.cell_samples import CellFacts, cell_facts
 from pubsub_perf.analysis.groups import NO_QUEUE, group_results
+from pubsub_perf.analysis.growth.ranking import LEAD, NETWORKS_DIFFER, TOLERANCE
 from pubsub_perf.analysis.growth.series import growth_results
-from pubsub_perf.analysis.growth.shapes import LEAD, MAX_POLE, MIN_RISE, MIN_SIZES
+from pubsub_perf.analysis.growth.shapes import MAX_POLE, MIN_RISE, MIN_SIZES
 from pubsub_perf.analysis.patterns.decide import decide
 from pubsub_perf.analysis.patterns.evidence import Evidence
 from pubsub_perf.analysis.queueing import prediction
@@ -43,7 +44,7 @@ def analyse(
         for load in loads
         if prediction.is_overloaded(load)
     }
-    growth = growth_results(samples, resampling, overloaded)
+    growth = growth_results(samples, overloaded)
     groups = tuple(group_results(dataset.cells))
     queueing = prediction.queueing_view(loads, resampling)
     if groups and not loads:
@@ -87,6 +88,9 @@ def _methods(resampling: Resampling, margin: float) -> tuple[str, ...]:
         f"others' by more than {LEAD:g}; a shape that grows does so by "
         f"{100 * MIN_RISE:.3g} % or more, and saturation's pole is within "
         f"{MAX_POLE:g} times the largest size.",
+        f"A shape is decided only when it leaves no more than the scatter of runs and "
+        f"{100 * TOLERANCE:g} % (F test at 1 %) and the exponent agrees. No shape fits when "
+        f"the best one leaves more than networks that differ by {100 * NETWORKS_DIFFER:g} % would.",
         "Cells and runs that failed, and those on a strained or saturated machine, are "
         "listed and not counted; those without a fidelity record are counted, and named.",
     )

@@ -1,7 +1,8 @@
-"""What the fitted curves leave unexplained: relative residuals against hosts."""
+"""What the fitted curves leave unexplained: measured over fitted, against hosts."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -10,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
+from pubsub_perf.analysis.values import wording
 from pubsub_perf.analysis.values.results import Analysis, GrowthResult, ShapeFit
 from pubsub_perf.plots import style
 from pubsub_perf.plots.figure_frame import FrameTexts, PanelRow, figure_frame
@@ -22,6 +24,8 @@ _WIDTH_IN: Final = 7.6
 _TITLE_IN: Final = 3.1
 _TICK_DISTANCE: Final = 0.1
 _MAX_NAME: Final = 24
+# Ticks further than this from 0 are factors (times 1.7) and not per cent.
+_FACTORS_FROM: Final = 0.5
 _DASHES: Final[dict[str, Any]] = {
     "constant": ":",
     "linear": "--",
@@ -41,7 +45,7 @@ def residual_figure(analysis: Analysis) -> Drawing | None:
     reach = _reach(fits)
     texts = FrameTexts(
         "Residuals of the fitted curves",
-        "(measured - fitted) / measured, of the median of each run",
+        "measured / fitted, of the median of each run, on a log scale",
         [
             "Marks: runs against the shape that is ahead. Lines: mean at each size, of "
             "that shape and of the others. A good shape scatters about 0 with no trend; "
@@ -91,14 +95,21 @@ def _draw(ax: Axes, fit: GrowthResult, reach: float) -> None:
     ax.plot(hosts, best.residuals, linestyle="none", zorder=3, **_mark(look))
     ax.set_ylim(-reach, reach)
     ax.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
-    ax.yaxis.set_major_formatter(FuncFormatter(_percent))
+    ax.yaxis.set_major_formatter(FuncFormatter(_tick))
     ax.grid(visible=True, axis="y")
     hosts_axis(ax, sizes, label=False, tick_distance=_TICK_DISTANCE)
     ax.set_title(_title(fit), fontsize=9, loc="left")
 
 
-def _percent(value: float, _position: int | None = None) -> str:
-    return "0 %" if abs(value) < 1e-9 else f"{100 * value:+.4g} %"
+def _tick(value: float, _position: int | None = None) -> str:
+    """Of a logarithm: in per cent near 0, as a factor where that is easier to read."""
+    if abs(value) < 1e-9:
+        return "0 %"
+    if abs(value) < _FACTORS_FROM:
+        return f"{100 * math.expm1(value):+.3g} %"
+    sign = "\N{MULTIPLICATION SIGN}" if value > 0 else "\N{DIVISION SIGN}"
+    factor = math.exp(abs(value))
+    return f"{sign}{factor:.3g}" if factor < 1e4 else f"{sign}{factor:.0e}"
 
 
 def _line(name: str) -> dict[str, Any]:
@@ -118,7 +129,8 @@ def _title(fit: GrowthResult) -> str:
     head = f"{shortened(fit.kind, _MAX_NAME)}, {fit.model}"
     best = chosen(fit)
     others = [shape for shape in fit.shapes if shape is not best]
-    state = "decided" if fit.decided else "ahead, undecided"
+    undecided = "ahead, no shape fits" if fit.no_shape else "ahead, undecided"
+    state = "decided" if fit.decided else undecided
     text = f"{best.name} {state}"
     if others:
         second = min(others, key=lambda shape: shape.delta)
@@ -153,6 +165,7 @@ def _description(fits: Sequence[GrowthResult]) -> str:
         best = chosen(fit)
         largest = max(map(abs, best.residuals))
         parts.append(
-            f"{fit.model} on {fit.kind}: {best.name} leaves at most {largest:.0%}"
+            f"{fit.model} on {fit.kind}: {best.name} leaves at most "
+            f"{wording.spread(largest)}"
         )
     return f"Residuals of the fitted curves against hosts. {'; '.join(parts)}."

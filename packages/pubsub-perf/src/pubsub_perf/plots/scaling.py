@@ -10,7 +10,6 @@ from typing import Any, Final
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
-from numpy.typing import NDArray
 
 from pubsub_perf.analysis.values.results import (
     Analysis,
@@ -29,7 +28,7 @@ from pubsub_perf.plots.scaling_captions import (
     alert,
     alone,
     caption,
-    chosen,
+    curve_of,
     degraded,
     description,
     title,
@@ -133,7 +132,7 @@ def _extent(
             values += [value for value in ends if value is not None]
         values += filter(None, map(summary_of.of_run, cell.runs))
     for fit in fits:
-        values += [point.latency_s for point in chosen(fit).curve]
+        values += curve_of(fit)[1]
     return extent([np.array(values or [0.0])], log_from=_LOG_FROM)
 
 
@@ -193,10 +192,11 @@ def _run(look: style.ModelStyle) -> dict[str, Any]:
 def _curves(ax: Axes, fits: Sequence[GrowthResult], shown: Extent) -> None:
     for fit in fits:
         look = style.of_model(fit.model)
-        curve = chosen(fit).curve
-        x: NDArray[np.float64] = np.array([point.hosts for point in curve])
-        y = np.array([point.latency_s for point in curve]) * shown.unit.per_second
-        ax.plot(x, y, color=look.colour, linestyle=look.line, linewidth=1.5, zorder=2)
+        hosts, latencies = curve_of(fit)
+        y = np.array(latencies) * shown.unit.per_second
+        ax.plot(
+            hosts, y, color=look.colour, linestyle=look.line, linewidth=1.5, zorder=2
+        )
 
 
 def _legend(cells: Sequence[CellResult], fits: Sequence[GrowthResult]) -> list[Line2D]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Iterator, Sequence
 from typing import Final
 
@@ -26,13 +27,31 @@ def chosen(growth: GrowthResult) -> ShapeFit:
     )
 
 
+def curve_of(growth: GrowthResult) -> tuple[list[float], list[float]]:
+    """Hosts and latencies (s) of the line through the cells: the chosen shape's, or from
+    size to size where no shape fits."""
+    if not growth.no_shape:
+        points = chosen(growth).curve
+        return [p.hosts for p in points], [p.latency_s for p in points]
+    sizes = sorted({point.hosts for point in growth.points})
+    middles = [
+        statistics.median(p.median_s for p in growth.points if p.hosts == hosts)
+        for hosts in sizes
+    ]
+    return [float(hosts) for hosts in sizes], middles
+
+
+def _said(fit: GrowthResult) -> str:
+    if fit.no_shape:
+        return "no shape fits"
+    return f"{chosen(fit).name} ({'decided' if fit.decided else 'best, not decided'})"
+
+
 def title(kind: str, summary_of: str, fits: Sequence[GrowthResult]) -> str:
     """Over one panel: what it shows, and which shapes were fitted."""
     lines = [f"{shortened(kind, _MAX_NAME)}, {summary_of}"]
     for fit in fits:
-        state = "decided" if fit.decided else "best, not decided"
-        text = f"{fit.model}: {chosen(fit).name} ({state})"
-        lines.append(wrap(text, _TITLE_IN, 9.0))
+        lines.append(wrap(f"{fit.model}: {_said(fit)}", _TITLE_IN, 9.0))
     return "\n".join(lines)
 
 
@@ -81,7 +100,9 @@ def caption(
     if any(not cell.counted for cell in cells):
         yield "Cross: no verdict counts this cell."
     if fits:
-        yield "Curves: least squares on relative residuals of the counted runs."
+        yield "Curves: least squares on logarithms of the counted cells."
+    if any(fit.no_shape for fit in fits):
+        yield "Where no shape fits, a line joins the sizes."
     notes = {
         f"{g.kind}, {g.model}: {g.note}"
         for g in analysis.growth
@@ -114,11 +135,7 @@ def description(cells: Sequence[CellResult], fits: Sequence[GrowthResult]) -> st
             f"{model}: medians from {units.duration(min(values))} to "
             f"{units.duration(max(values))}"
         )
-    parts += [
-        f"{fit.model} on {fit.kind}: {chosen(fit).name}"
-        f"{'' if fit.decided else ' fits best, not decided'}"
-        for fit in fits
-    ]
+    parts += [f"{fit.model} on {fit.kind}: {_said(fit)}" for fit in fits]
     return (
         f"Median and p99 of one-way latency for {hosts[0]} to {hosts[-1]} hosts, with "
         f"intervals over runs. {'; '.join(parts)}."

@@ -9,7 +9,12 @@ from typing import Final
 from pubsub_common.printable import printable
 from pubsub_perf import units
 from pubsub_perf.analysis.values import wording
-from pubsub_perf.analysis.values.results import Analysis, CellResult, Estimate
+from pubsub_perf.analysis.values.results import (
+    Analysis,
+    CellResult,
+    Estimate,
+    GrowthResult,
+)
 from pubsub_perf.units import NOT_AVAILABLE, Unit
 
 
@@ -117,6 +122,47 @@ def group_table(analysis: Analysis) -> Table:
 
 
 def growth_table(analysis: Analysis) -> Table:
+    """How latency grows in each series: factor, exponent and shape side by side."""
+    columns = (
+        Column("Kind"),
+        Column("Model"),
+        Column("Hosts"),
+        Column("Grows, times", number=True),
+        Column("Each doubling, times", number=True),
+        Column("Exponent"),
+        Column("Shape"),
+        Column("It leaves", number=True),
+        Column("Runs explain", number=True),
+    )
+    rows = tuple(_growth_row(growth) for growth in analysis.growth if growth.shapes)
+    notes = tuple(
+        f"{growth.model} on {growth.kind}: {growth.note}."
+        for growth in analysis.growth
+        if growth.note
+    )
+    return Table("Growth with hosts", columns, rows, notes)
+
+
+def _growth_row(growth: GrowthResult) -> tuple[str, ...]:
+    hosts = [point.hosts for point in growth.points]
+    best, rate = growth.shapes[0], growth.rate
+    span = f"{min(hosts)} to {max(hosts)}"
+    if rate is None:
+        return (growth.kind, growth.model, span, *[NOT_AVAILABLE] * 6)
+    return (
+        growth.kind,
+        growth.model,
+        span,
+        wording.number(rate.factor),
+        wording.ratio(rate.per_doubling),
+        wording.exponent(rate.exponent),
+        wording.shape(growth),
+        wording.spread(best.misfit),
+        wording.spread(rate.scatter),
+    )
+
+
+def shape_table(analysis: Analysis) -> Table:
     """The shapes that were fitted."""
     columns = (
         Column("Kind"),
@@ -124,7 +170,8 @@ def growth_table(analysis: Analysis) -> Table:
         Column("Shape"),
         Column("\N{GREEK CAPITAL LETTER DELTA}AICc", number=True),
         Column("Weight", number=True),
-        Column("Verdict"),
+        Column("Leaves", number=True),
+        Column("Test of fit"),
     )
     rows = tuple(
         (
@@ -133,17 +180,18 @@ def growth_table(analysis: Analysis) -> Table:
             f"{shape.name}: {shape.formula}",
             f"{shape.delta:.1f}",
             f"{shape.weight:.3f}",
-            "decided" if shape.name == growth.decided else "",
+            wording.spread(shape.misfit),
+            f"{shape.test}, decided" if shape.name == growth.decided else shape.test,
         )
         for growth in analysis.growth
         for shape in growth.shapes
     )
-    notes = tuple(
-        f"{growth.model} on {growth.kind}: {growth.note}."
-        for growth in analysis.growth
-        if growth.note
+    note = (
+        "Leaves: the standard deviation of cells about the shape, beyond the scatter of "
+        "their runs. Unclear: it is more than that scatter; networks that differ, or "
+        "another shape."
     )
-    return Table("Shapes of growth", columns, rows, notes)
+    return Table("Shapes of growth", columns, rows, (note,))
 
 
 def queue_table(analysis: Analysis) -> Table:

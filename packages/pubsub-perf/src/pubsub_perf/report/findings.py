@@ -18,6 +18,7 @@ from pubsub_perf.report.finding_tables import (
     pair_table,
     queue_table,
     run_table,
+    shape_table,
 )
 
 MARKS: Final = {
@@ -128,4 +129,5 @@ def _tables(analysis: Analysis) -> Iterator[Table]:
     yield run_table(analysis.cells)
     yield pair_table(analysis)
     yield growth_table(analysis)
+    yield shape_table(analysis)
     yield group_table(analysis)

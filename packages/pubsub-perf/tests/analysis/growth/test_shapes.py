@@ -7,43 +7,17 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from scipy import optimize
 
 from pubsub_perf.analysis.growth import shapes
+from pubsub_perf.analysis.growth.log_fit import fit_logs
 from pubsub_perf.analysis.growth.series import growth_results, series_of
 from pubsub_perf.analysis.growth.shapes import SHAPES
-from pubsub_perf.analysis.stats.bootstrap import Resampling
-from pubsub_perf.analysis.stats.least_squares import fit_two
-from pubsub_perf.analysis.values.results import GrowthResult
+from pubsub_perf.analysis.values import wording
+from pubsub_perf.analysis.values.results import EXPONENTS, Estimate, GrowthResult
 from pubsub_perf.analysis.values.samples import Sample, select
 
 SIZES = (4, 8, 12, 16, 24, 32, 48)
-HOW = Resampling(1, 100)
-
-numbers = st.floats(0.1, 10)
-columns = st.lists(st.tuples(numbers, numbers, numbers), min_size=3, max_size=8)
-
-
-@settings(deadline=None)
-@given(columns)
-def test_least_squares_agree_with_scipys(rows: list[tuple[float, ...]]) -> None:
-    first, second, values = np.array(rows).T
-    found = fit_two(first, second, values)
-    _, norm = optimize.nnls(np.stack([first, second], axis=1), values)
-    assert float(found.rss) == pytest.approx(norm**2, rel=1e-6, abs=1e-9)
-    assert (found.coefficients >= 0).all()
-
-
-def test_many_fits_are_as_good_as_single_ones() -> None:
-    source = np.random.default_rng(1)
-    terms, values = source.random((7, 1, 5)), source.random((4, 5))
-    found = fit_two(np.ones(5), terms, values)
-    assert found.rss.shape == (7, 4)
-    single = fit_two(np.ones(5), terms[3, 0], values[2])
-    assert found.rss[3, 2] == pytest.approx(float(single.rss))
-    assert found.coefficients[3, 2] == pytest.approx(single.coefficients)
 
 
 def sample(
@@ -61,8 +35,14 @@ def cells(
 
 
 def result(samples: list[Sample], **options: frozenset[str]) -> GrowthResult:
-    (found,) = growth_results(select(samples, ()), HOW, **options)
+    (found,) = growth_results(select(samples, ()), **options)
     return found
+
+
+def within(estimate: Estimate, value: float) -> bool:
+    assert estimate.low is not None
+    assert estimate.high is not None
+    return estimate.low <= value <= estimate.high
 
 
 LAWS: dict[str, Callable[[int], float]] = {
@@ -106,12 +86,28 @@ def test_the_largest_size_is_predicted_without_it() -> None:
     assert held.predicted_s == pytest.approx(held.measured_s, rel=1e-3)
 
 
-def test_the_exponent_has_an_interval() -> None:
-    exponent = result(cells(LAWS["quadratic"])).exponent
-    assert exponent is not None
-    assert exponent.low is not None
-    assert exponent.high is not None
-    assert exponent.low <= 2.0 <= exponent.high
+@pytest.mark.parametrize("power", [0.5, 1.0, 2.0, 3.0])
+def test_factor_doubling_and_exponent_are_those_of_a_power(power: float) -> None:
+    rate = result(cells(lambda n: 1e-4 * n**power)).rate
+    assert rate is not None
+    assert rate.factor == pytest.approx(12**power, rel=0.05)
+    assert within(rate.per_doubling, 2**power)
+    assert within(rate.exponent, power)
+
+
+def test_an_exponent_at_the_end_of_those_tried_says_so() -> None:
+    steep = result(cells(lambda n: 1e-4 + 1e-12 * n**7))
+    assert steep.rate is not None
+    assert steep.rate.exponent.value == EXPONENTS[1]
+    told = wording.exponent(steep.rate.exponent)
+    assert told.startswith("6 or more (")
+    assert told.endswith("at the end of those tried")
+
+
+def test_an_exponent_that_anything_fits_is_not_known() -> None:
+    flat = result(cells(LAWS["constant"]))
+    assert flat.rate is not None
+    assert wording.exponent(flat.rate.exponent).startswith("not known")
 
 
 def test_five_sizes_are_too_few() -> None:
@@ -156,10 +152,10 @@ def test_equal_values_do_not_break_the_fit() -> None:
     assert all(math.isfinite(fit.aicc) for fit in found.shapes)
 
 
-def test_overloaded_cells_are_not_fitted() -> None:
+def test_cells_without_a_steady_state_are_not_fitted() -> None:
     drawn = cells(LAWS["linear"], noise=0.005)
     drawn.append(sample(64, [9.0] * 5))
-    found = result(drawn, overloaded=frozenset({"centralized/tree-64hosts"}))
+    found = result(drawn, unsteady=frozenset({"centralized/tree-64hosts"}))
     assert max(point.hosts for point in found.points) == 48
 
 
@@ -174,3 +170,79 @@ def test_a_small_rise_is_not_growth() -> None:
     fitted = shapes.fit_shape(shapes.LINEAR, hosts, centres)
     low, high = fitted.at(hosts)
     assert high / low == pytest.approx(1 + shapes.MIN_RISE)
+
+
+def knee(factor: float) -> Callable[[int], float]:
+    """Latency that jumps at the two largest of the seven sizes."""
+    return lambda n: 1e-3 * (factor if n > 30 else 1)
+
+
+@pytest.mark.parametrize("factor", [1.5, 2, 3, 5, 10, 30, 1000, 20_000])
+def test_a_jump_is_no_constant(factor: float) -> None:
+    for noise in (0.02, 0.05):
+        found = result(cells(knee(factor), (5, 9, 17, 25, 30, 49, 65), noise))
+        assert found.decided is None
+        assert found.nonlinear != "contradicted"
+        assert found.shapes[0].name != "constant"
+        assert found.no_shape == (factor >= 10) or 3 < factor < 10
+        assert found.note.startswith("no shape ")
+
+
+@pytest.mark.parametrize("at", range(len(SIZES)))
+@pytest.mark.parametrize("factor", [0.05, 20.0])
+def test_far_below_costs_as_much_as_far_above(at: int, factor: float) -> None:
+    drawn = cells(LAWS["linear"])
+    odd = drawn[at]
+    drawn[at] = sample(SIZES[at], (odd.medians * factor).tolist())
+    found = result(drawn)
+    assert found.decided is None
+    assert found.note.startswith("no shape ")
+
+
+def test_what_fits_within_the_scatter_of_runs_is_decided_and_no_more() -> None:
+    crooked = [1.0, 1.12, 0.9, 1.1, 0.88, 1.1, 0.92]
+    law = dict(zip(SIZES, crooked, strict=True))
+    precise = result(cells(lambda n: LAWS["quadratic"](n) * law[n], noise=0.01))
+    assert precise.decided is None
+    assert precise.shapes[0].test == "unclear"
+    assert "networks that differ, or another shape" in precise.note
+    rough = result(cells(lambda n: LAWS["quadratic"](n) * law[n], noise=0.4))
+    assert rough.shapes[0].test == "fits"
+
+
+def test_no_shape_fits_is_a_verdict() -> None:
+    found = result(cells(knee(1000)))
+    assert found.no_shape
+    assert found.quadratic == "contradicted"
+    assert wording.shape(found) == "no shape fits"
+    assert found.note.startswith(
+        "no shape fits: the nearest, saturation, leaves a factor of"
+    )
+
+
+def test_a_shape_that_the_exponent_denies_is_not_decided() -> None:
+    """Growth like a root of hosts is near to a line, and is none."""
+    found = [
+        result(cells(lambda n: 1e-4 * n**0.7, noise=s)) for s in (0.005, 0.01, 0.02)
+    ]
+    assert [growth.decided for growth in found] == [None] * 3
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_fits_agree_with_a_search_for_the_least_squares(seed: int) -> None:
+    source = np.random.default_rng(seed)
+    hosts = np.array([float(n) for n in SIZES])
+    logs = source.normal(size=7) * 0.3 + np.log(1 + source.random() * hosts**1.3)
+    found = fit_logs((hosts**1.7)[None], logs)
+
+    def misfit(x: np.ndarray[tuple[int], np.dtype[np.float64]]) -> float:
+        curve = np.exp(x[0]) + np.exp(x[1]) * hosts**1.7
+        return float(((logs - np.log(curve)) ** 2).sum())
+
+    best = min(
+        float(optimize.minimize(misfit, (0.0, start), method="Nelder-Mead").fun)
+        for start in (-12.0, -8.0, -4.0, 0.0)
+    )
+    assert found.rss[0] <= best * (1 + 1e-4) + 1e-9
+    again = found.a[0] + found.b[0] * hosts**1.7
+    assert float(((logs - np.log(again)) ** 2).sum()) == pytest.approx(found.rss[0])

@@ -262,7 +262,7 @@ def test_pattern_5_names_shapes() -> None:
     square = {n: 1 + (n / 16) ** 2 for n in (4, 8, 16, 24, 32, 48)}
     samples = select(both(square), ())
     found = host_scaling.is_quadratic(
-        Evidence.of(samples, HOW, 0.05), growth_results(samples, HOW)
+        Evidence.of(samples, HOW, 0.05), growth_results(samples)
     )
     assert [part.verdict for part in found.parts] == ["supported", "contradicted"]
     assert found.verdict == "contradicted"
@@ -272,7 +272,7 @@ def test_pattern_5_names_shapes() -> None:
 
 def all_of(cells: Sequence[Sample]) -> tuple[PatternResult, ...]:
     samples = select(cells, [LeftOut("centralized/x", "failed: it broke")])
-    return decide(Evidence.of(samples, HOW, 0.05), growth_results(samples, HOW))
+    return decide(Evidence.of(samples, HOW, 0.05), growth_results(samples))
 
 
 def test_left_out_cells_are_listed_by_every_pattern() -> None:

@@ -1,4 +1,4 @@
-"""How latency grows with the number of hosts: series and shapes.
+"""How latency grows with the number of hosts: series, shapes and rates.
 
 Core.
 """

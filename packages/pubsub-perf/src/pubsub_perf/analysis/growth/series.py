@@ -10,21 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pubsub_perf import units
-from pubsub_perf.analysis.growth import shapes
-from pubsub_perf.analysis.growth.shapes import (
-    LEAD,
-    MIN_SIZES,
-    NOT_CURVED,
-    QUADRATIC,
-    Fitted,
-)
-from pubsub_perf.analysis.stats import bootstrap, effect_sizes
-from pubsub_perf.analysis.stats.bootstrap import Resampling
-from pubsub_perf.analysis.stats.least_squares import fit_two
+from pubsub_perf.analysis.growth import ranking, shapes, slopes
+from pubsub_perf.analysis.growth.ranking import LEAD, Ranked, Scatter
+from pubsub_perf.analysis.growth.shapes import MIN_SIZES, NOT_CURVED, QUADRATIC
+from pubsub_perf.analysis.values import wording
 from pubsub_perf.analysis.values.results import (
     CurvePoint,
     Estimate,
     GrowthPoint,
+    GrowthRate,
     GrowthResult,
     HeldOut,
     Parameter,
@@ -34,7 +28,6 @@ from pubsub_perf.analysis.values.results import (
 from pubsub_perf.analysis.values.samples import Sample, Samples
 
 _CURVE_POINTS: Final = 60
-_EXPONENTS: Final = np.linspace(0.1, 6.0, 60)
 
 Floats = NDArray[np.float64]
 
@@ -55,20 +48,19 @@ def sizes(cells: Sequence[Sample]) -> list[int]:
 
 
 def growth_results(
-    samples: Samples, resampling: Resampling, overloaded: Collection[str] = ()
+    samples: Samples, unsteady: Collection[str] = ()
 ) -> list[GrowthResult]:
-    """The growth of every series. Cells named in ``overloaded`` have no steady state:
+    """The growth of every series. Cells named in ``unsteady`` have no steady state:
     their latency is that of a backlog, and grows with the length of the run."""
     results = []
     for (model, kind, _), cells in series_of(samples.cells).items():
-        steady = [cell for cell in cells if cell.name not in overloaded]
-        result = _result(model, kind, steady, resampling, samples.indicative)
-        results.append(result)
+        steady = [cell for cell in cells if cell.name not in unsteady]
+        results.append(_result(model, kind, steady, samples.indicative))
     return results
 
 
 def _result(
-    model: str, kind: str, cells: list[Sample], resampling: Resampling, indicative: bool
+    model: str, kind: str, cells: list[Sample], indicative: bool
 ) -> GrowthResult:
     points = tuple(
         GrowthPoint(cell.network, i + 1, cell.hosts or 0, float(median))
@@ -81,103 +73,146 @@ def _result(
         return GrowthResult(model, kind, points, note=note)
     hosts = np.array([float(cell.hosts or 0) for cell in cells])
     centres = np.array([shapes.centre_of(cell) for cell in cells])
-    ranked = shapes.compare(cells, hosts, centres)
-    note = "too few runs of each size to decide between shapes" if indicative else ""
-    decided = None if indicative else _decided(ranked)
+    scatter = ranking.scatter_of(cells)
+    ranked = ranking.rank(cells, hosts, centres, scatter)
+    rate = _rate(hosts, centres, scatter)
+    decided, note = _decided(ranked, rate, hosts, scatter)
+    if indicative:
+        decided, note = None, "too few runs of each size to decide between shapes"
+    no_shape = not indicative and ranked[0].test == "does not fit"
     return GrowthResult(
         model,
         kind,
         points,
         shapes=tuple(_shape_fits(ranked, points, hosts)),
         decided=decided,
+        no_shape=no_shape,
         nonlinear="undecided" if indicative else _nonlinear(ranked),
-        quadratic=_is_quadratic(decided),
-        exponent=_exponent(
-            cells, hosts, centres, resampling, f"exponent/{model}/{kind}"
-        ),
+        quadratic=_is_quadratic(decided, no_shape),
+        rate=rate,
         held_out=_held_out(ranked[0], hosts, centres),
         note=note,
     )
 
 
-def _decided(ranked: Sequence[Fitted]) -> str | None:
-    ahead = ranked[1].aicc - ranked[0].aicc
-    return ranked[0].shape.name if ahead > LEAD else None
+def _rate(hosts: Floats, centres: Floats, scatter: Scatter) -> GrowthRate:
+    first, last = (_middle(centres[hosts == n]) for n in (hosts.min(), hosts.max()))
+    return GrowthRate(
+        factor=last / first,
+        per_doubling=slopes.per_doubling(hosts, centres, scatter),
+        exponent=slopes.exponent(hosts, centres, scatter),
+        scatter=math.sqrt(scatter.variance),
+    )
 
 
-def _nonlinear(ranked: Sequence[Fitted]) -> Verdict:
-    """Whether some curved shape is ahead of all that are not, or the reverse."""
-    straight = min(f.aicc for f in ranked if f.shape.name in NOT_CURVED)
-    curved = min(f.aicc for f in ranked if f.shape.name not in NOT_CURVED)
+def _decided(
+    ranked: Sequence[Ranked], rate: GrowthRate, hosts: Floats, scatter: Scatter
+) -> tuple[str | None, str]:
+    """The shape that is ahead of all others, fits, and agrees with the exponent; or
+    None, and why."""
+    best = ranked[0]
+    left = wording.spread(best.misfit)
+    runs = wording.spread(math.sqrt(scatter.variance))
+    if best.test == "does not fit":
+        return None, (
+            f"no shape fits: the nearest, {best.name}, leaves {left}, and runs explain {runs}"
+        )
+    if best.test == "unclear":
+        return None, (
+            f"no shape is decided: the best, {best.name}, leaves {left}, and runs explain "
+            f"{runs}; networks that differ, or another shape"
+        )
+    near = [other.name for other in ranked if other.aicc - best.aicc <= LEAD]
+    if len(near) > 1:
+        return None, (
+            f"no shape is ahead by more than {LEAD:g} (AICc): {wording.listing(near)}"
+        )
+    if not _agrees(best.name, rate.exponent, hosts):
+        return None, (
+            f"no shape is decided: {best.name} is ahead, and the exponent "
+            f"{wording.exponent(rate.exponent)} is not its own"
+        )
+    return best.name, ""
+
+
+def _agrees(name: str, exponent: Estimate, hosts: Floats) -> bool:
+    """Whether the interval of the exponent has one that the shape can have."""
+    log_n = np.log(np.maximum(hosts, 2))
+    own = {
+        shapes.CONSTANT.name: (-math.inf, math.inf),
+        shapes.LINEAR.name: (1.0, 1.0),
+        # Of n ln n the local exponent is 1 + 1 / ln n.
+        shapes.N_LOG_N.name: (1 + 1 / log_n.max(), 1 + 1 / log_n.min()),
+        shapes.QUADRATIC.name: (2.0, 2.0),
+        shapes.SATURATION.name: (1.0, math.inf),
+    }
+    low, high = own[name]
+    at_least, at_most = exponent.low or -math.inf, exponent.high or math.inf
+    return bool(at_least <= high and low <= at_most)
+
+
+def _nonlinear(ranked: Sequence[Ranked]) -> Verdict:
+    """Whether some curved shape is ahead of all that are not; or the reverse, where the
+    best one fits."""
+    straight = min(r.aicc for r in ranked if r.name in NOT_CURVED)
+    curved = min(r.aicc for r in ranked if r.name not in NOT_CURVED)
     if straight - curved > LEAD:
         return "supported"
-    return "contradicted" if curved - straight > LEAD else "undecided"
+    fits = ranked[0].test == "fits"
+    return "contradicted" if fits and curved - straight > LEAD else "undecided"
 
 
-def _is_quadratic(decided: str | None) -> Verdict:
+def _is_quadratic(decided: str | None, no_shape: bool) -> Verdict:
+    if no_shape:
+        return "contradicted"
     if decided is None:
         return "undecided"
     return "supported" if decided == QUADRATIC.name else "contradicted"
 
 
 def _shape_fits(
-    ranked: Sequence[Fitted], points: Sequence[GrowthPoint], hosts: Floats
+    ranked: Sequence[Ranked], points: Sequence[GrowthPoint], hosts: Floats
 ) -> list[ShapeFit]:
-    best = ranked[0].aicc
-    likelihoods = [math.exp((best - fit.aicc) / 2) for fit in ranked]
+    best = min(found.aicc for found in ranked)
+    likelihoods = [math.exp((best - found.aicc) / 2) for found in ranked]
     at = np.array([float(point.hosts) for point in points])
     measured = np.array([point.median_s for point in points])
     grid = np.geomspace(hosts.min(), hosts.max(), _CURVE_POINTS)
     return [
         ShapeFit(
-            name=fit.shape.name,
-            formula=fit.shape.formula,
-            parameters=tuple(_parameters(fit)),
-            aicc=fit.aicc,
-            delta=fit.aicc - best,
+            name=found.name,
+            formula=found.fitted.shape.formula,
+            parameters=tuple(_parameters(found)),
+            aicc=found.aicc,
+            delta=found.aicc - best,
             weight=likelihood / sum(likelihoods),
-            residuals=tuple(((measured - fit.at(at)) / measured).tolist()),
+            test=found.test,
+            misfit=found.misfit,
+            residuals=tuple(np.log(measured / found.fitted.at(at)).tolist()),
             curve=tuple(
                 CurvePoint(float(n), float(t))
-                for n, t in zip(grid, fit.at(grid), strict=True)
+                for n, t in zip(grid, found.fitted.at(grid), strict=True)
             ),
         )
-        for fit, likelihood in zip(ranked, likelihoods, strict=True)
+        for found, likelihood in zip(ranked, likelihoods, strict=True)
     ]
 
 
-def _parameters(fit: Fitted) -> list[Parameter]:
-    found = [Parameter("a", fit.a), Parameter("b", fit.b), Parameter("c", fit.pole)]
-    return found[: fit.shape.free]
+def _parameters(found: Ranked) -> list[Parameter]:
+    fit = found.fitted
+    values = [Parameter("a", fit.a), Parameter("b", fit.b), Parameter("c", fit.pole)]
+    return values[: fit.shape.free]
 
 
-def _held_out(best: Fitted, hosts: Floats, centres: Floats) -> HeldOut | None:
+def _held_out(best: Ranked, hosts: Floats, centres: Floats) -> HeldOut:
     largest = hosts.max()
     rest = hosts < largest
-    again = shapes.fit_shape(best.shape, hosts[rest], centres[rest], float(largest))
+    shape = best.fitted.shape
+    again = shapes.fit_shape(shape, hosts[rest], centres[rest], float(largest))
     predicted = float(again.at(np.array([largest]))[0])
-    measured = float(np.exp(np.log(centres[~rest]).mean()))
-    return HeldOut(int(largest), predicted, measured)
+    return HeldOut(int(largest), predicted, _middle(centres[~rest]))
 
 
-def _exponent(
-    cells: Sequence[Sample],
-    hosts: Floats,
-    centres: Floats,
-    resampling: Resampling,
-    key: str,
-) -> Estimate:
-    """The p of ``a + b n^p``: 1 for a line, 2 for a parabola."""
-    terms = (hosts / hosts.max()) ** _EXPONENTS[:, None, None] / centres
-
-    def exponent(strata: Sequence[Floats]) -> Floats:
-        values = (
-            np.exp(np.stack([effect_sizes.centre(s) for s in strata], axis=-1))
-            / centres
-        )
-        misfits = fit_two(1 / centres, terms, values).rss
-        best: Floats = _EXPONENTS[np.argmin(misfits, axis=0)]
-        return best
-
-    strata = [np.log(cell.medians) for cell in cells]
-    return bootstrap.percentile_interval(strata, exponent, resampling, key)
+def _middle(values: Floats) -> float:
+    """The geometric mean."""
+    return float(np.exp(np.log(values).mean()))

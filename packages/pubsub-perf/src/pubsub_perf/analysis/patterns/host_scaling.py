@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 
-from pubsub_perf.analysis.growth.shapes import LEAD
 from pubsub_perf.analysis.patterns import trends
 from pubsub_perf.analysis.patterns.evidence import (
     Evidence,
@@ -139,17 +138,18 @@ def _short(growth: Sequence[GrowthResult]) -> list[LeftOut]:
 
 
 def _shape_part(result: GrowthResult, effect: str) -> Part:
-    best, second = result.shapes[:2]
+    note = result.note
     if result.decided:
-        note = f"{best.name}, ahead of {second.name} by {second.delta:.1f} (AICc)"
-    elif result.note:
-        note = result.note
-    else:
-        near = [fit.name for fit in result.shapes if fit.delta <= LEAD]
-        note = f"no shape is ahead by more than {LEAD:g}: {wording.listing(near)}"
+        second = min(result.shapes[1:], key=lambda shape: shape.delta)
+        note = f"{result.decided}, ahead of {second.name} by {second.delta:.1f} (AICc)"
     curved = {"supported": "yes", "contradicted": "no", "undecided": "undecided"}
     note += f"; curved: {curved[result.nonlinear]}"
-    if result.exponent is not None:
-        note += f"; exponent {wording.ratio(result.exponent)}"
+    exponent = None
+    if result.rate is not None:
+        exponent = result.rate.exponent
+        note += (
+            f"; latency grows {wording.number(result.rate.factor)} times, with exponent "
+            f"{wording.exponent(exponent)}"
+        )
     name = f"{result.model} on {result.kind}"
-    return Part(name, result.quadratic, effect, result.exponent, note)
+    return Part(name, result.quadratic, effect, exponent, note)

@@ -1,4 +1,4 @@
-"""Bootstrap, effect sizes, least squares, verdicts.
+"""Bootstrap, effect sizes, verdicts.
 
 Core.
 """

@@ -15,6 +15,7 @@ from pubsub_perf.analysis.values.estimate import CurvePoint, Estimate
 from pubsub_perf.analysis.values.queueing import Extrapolation, QueueingView, QueuePoint
 
 __all__ = [
+    "EXPONENTS",
     "Analysis",
     "BrokerUse",
     "CellResult",
@@ -23,6 +24,7 @@ __all__ = [
     "Extrapolation",
     "GroupResult",
     "GrowthPoint",
+    "GrowthRate",
     "GrowthResult",
     "HeldOut",
     "LeftOut",
@@ -34,13 +36,19 @@ __all__ = [
     "QueueingView",
     "RunResult",
     "ShapeFit",
+    "ShapeTest",
     "Verdict",
     "to_json",
 ]
 
 FORMAT: Final = 1
+# The exponents of growth that are tried; at an end of them the best may be beyond.
+EXPONENTS: Final = (0.1, 6.0)
 
 Verdict = Literal["supported", "contradicted", "undecided"]
+# Of a shape: it leaves no more than the scatter of runs; more, but perhaps no more than
+# networks differ by; or more than that.
+ShapeTest = Literal["fits", "unclear", "does not fit"]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -162,7 +170,9 @@ class Parameter:
 @dataclasses.dataclass(frozen=True, slots=True)
 class ShapeFit:
     """One shape, fitted. ``delta``: its AICc less the smallest of all shapes.
-    ``residuals``: (measured - fitted) / measured, in the order of the points."""
+    ``residuals``: ln(measured / fitted), in the order of the points. ``misfit``: what it
+    leaves beyond the scatter of runs, a standard deviation of logarithms; ``test``:
+    whether that is too much."""
 
     name: str
     formula: str
@@ -170,6 +180,8 @@ class ShapeFit:
     aicc: float
     delta: float
     weight: float
+    test: ShapeTest
+    misfit: float
     residuals: tuple[float, ...]
     curve: tuple[CurvePoint, ...]
 
@@ -184,19 +196,35 @@ class HeldOut:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class GrowthRate:
+    """How fast latency grows, whatever its shape: the ``factor`` from the smallest to
+    the largest size, the factor of each doubling, the ``exponent`` p of ``a + b n^p``
+    within `EXPONENTS`; and the ``scatter`` of a cell by chance of its runs, a standard
+    deviation of logarithms."""
+
+    factor: float
+    per_doubling: Estimate
+    exponent: Estimate
+    scatter: float
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class GrowthResult:
     """Median latency against hosts, of one model on one kind of network. ``shapes``
-    are in order of AICc; empty where none could be fitted, and ``note`` says why.
-    ``decided`` is the shape that is ahead of all others by more than `LEAD`."""
+    are the best first: those that fit, those that may, those that do not; empty where
+    none could be fitted. ``decided`` is the shape that
+    is ahead of all others, fits, and agrees with the exponent; where there is none,
+    ``note`` says why. ``no_shape``: not even the best of them fits."""
 
     model: str
     kind: str
     points: tuple[GrowthPoint, ...]
     shapes: tuple[ShapeFit, ...] = ()
     decided: str | None = None
+    no_shape: bool = False
     nonlinear: Verdict = "undecided"
     quadratic: Verdict = "undecided"
-    exponent: Estimate | None = None
+    rate: GrowthRate | None = None
     held_out: HeldOut | None = None
     note: str = ""
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from pubsub_perf import units
-from pubsub_perf.analysis.values.results import Estimate
+from pubsub_perf.analysis.values.results import EXPONENTS, Estimate, GrowthResult
 
 NO_INTERVAL = "no interval"
 
@@ -43,6 +44,43 @@ def seconds(estimate: Estimate | None) -> str:
 def percent(share: float | None) -> str:
     """A share of 1 as per cent."""
     return units.NOT_AVAILABLE if share is None else f"{number(100 * share)} %"
+
+
+def exponent(estimate: Estimate) -> str:
+    """``1.5 (1.2 to 6 or more)``; ``not known`` where all that were tried are as good."""
+    least, most = EXPONENTS
+    if (estimate.low, estimate.high) == EXPONENTS:
+        return f"not known ({least:g} to {most:g} are as good)"
+
+    def one(value: float) -> str:
+        if value <= least:
+            return f"{least:g} or less"
+        return f"{most:g} or more" if value >= most else f"{value:.3g}"
+
+    text = one(estimate.value)
+    if estimate.low is not None and estimate.high is not None:
+        text += f" ({one(estimate.low)} to {one(estimate.high)})"
+    if estimate.value in EXPONENTS:
+        text += ", at the end of those tried"
+    return text
+
+
+def shape(growth: GrowthResult) -> str:
+    """The verdict on a series with fitted shapes: ``linear``, ``no shape fits`` or
+    ``undecided (linear is ahead)``."""
+    if growth.decided:
+        return growth.decided
+    if growth.no_shape:
+        return "no shape fits"
+    return f"undecided ({growth.shapes[0].name} is ahead)"
+
+
+def spread(deviation: float) -> str:
+    """A standard deviation of logarithms: ``4.2 %``, or ``a factor of 12``."""
+    factor = math.exp(min(deviation, 700.0))
+    if factor < 2:
+        return f"{number(100 * (factor - 1))} %"
+    return f"a factor of {number(factor)}"
 
 
 def unjudged(cells: int, of: int) -> str:

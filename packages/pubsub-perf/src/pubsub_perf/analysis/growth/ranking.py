@@ -1,0 +1,133 @@
+"""Ranks the fitted shapes, and tests whether the best of them fits at all.
+
+Cells differ from any curve for two reasons: chance of runs (variance s2/R, known from
+the runs' scatter in their cells), and whatever makes this network unlike a smooth law
+(t2, the same for all cells; each network has its own publishers' phases). The
+likelihood of a shape is that of cell centres which scatter about it with variance
+t2 + s2/R, t2 >= 0 being fitted with the shape. So many runs of one cell do not pretend
+to be many sizes. AICc's sample size is, for the same reason, the number of runs divided
+by their design effect (Kish 1965), which lies between the numbers of cells and of runs.
+
+The best of several wrong shapes is still wrong. So there is a test of fit: the mean
+square of what a shape leaves, over what the scatter of runs explains, is an F ratio. A
+shape fits when it leaves no more than that and `TOLERANCE`, which keeps very many runs
+from refusing every law for a trifle. When what is left is more, it may be another shape
+or networks that differ; from 7 points nobody can tell, and no shape is decided. When it
+is more than networks of one kind may differ by, `NETWORKS_DIFFER`, no shape fits.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Sequence
+from typing import Final, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+from pubsub_perf.analysis.growth.shapes import SHAPES, Fitted, fit_shape
+from pubsub_perf.analysis.values.results import ShapeTest
+from pubsub_perf.analysis.values.samples import Sample
+
+# AICc by which a shape must be ahead; Burnham and Anderson call 4 "considerably less
+# support" for the other.
+LEAD: Final = 4.0
+# As logarithms, so about 2 % and 20 %. The first is too little to matter to anybody. With
+# the second, a third of all networks are more than a fifth away from their law: what is
+# left beyond that is no scatter of networks.
+TOLERANCE: Final = 0.02
+NETWORKS_DIFFER: Final = 0.2
+# Of the test of fit: it is made for several series of a folder.
+SIGNIFICANT: Final = 0.01
+
+Floats = NDArray[np.float64]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Scatter:
+    """By chance of runs: the ``variance`` of a cell's centre (of logarithms), and the
+    degrees of ``freedom`` from which it is known."""
+
+    variance: float
+    freedom: int
+
+
+@dataclasses.dataclass(frozen=True, slots=True, eq=False)
+class Ranked:
+    """A fitted shape with its AICc. ``misfit`` is the standard deviation (of
+    logarithms) of what it leaves beyond the scatter of runs."""
+
+    fitted: Fitted
+    aicc: float
+    misfit: float
+    test: ShapeTest
+
+    @property
+    def name(self) -> str:
+        return self.fitted.shape.name
+
+
+def scatter_of(samples: Sequence[Sample]) -> Scatter:
+    """The scatter of runs, pooled over cells; variance 0 where no cell has two runs."""
+    logs = [np.log(sample.medians) for sample in samples]
+    squares = sum(float(((x - x.mean()) ** 2).sum()) for x in logs)
+    freedom = sum(len(x) - 1 for x in logs)
+    share = float(np.mean([1 / len(x) for x in logs]))
+    return Scatter(share * squares / freedom if freedom else 0.0, freedom)
+
+
+def rank(
+    samples: Sequence[Sample], hosts: Floats, centres: Floats, scatter: Scatter
+) -> list[Ranked]:
+    """All shapes, the best first: those that fit, by AICc; then those that may, by AICc;
+    then those that do not, by how much they leave (AICc counts their parameters, as if
+    they were right)."""
+    fits = [fit_shape(shape, hosts, centres) for shape in SHAPES]
+    least = min(fit.rss for fit in fits) / len(samples)
+    size = _effective_size(samples, least, scatter.variance)
+    ranked = [_ranked(fit, len(samples), size, scatter) for fit in fits]
+    return sorted(ranked, key=_place)
+
+
+def _place(found: Ranked) -> tuple[int, float]:
+    by = found.misfit if found.test == "does not fit" else found.aicc
+    return get_args(ShapeTest).index(found.test), by
+
+
+def _ranked(fit: Fitted, cells: int, size: float, scatter: Scatter) -> Ranked:
+    # Of t2 + s2/R, t2 >= 0, the best value is the residuals' own or the noise.
+    variance = max(scatter.variance, fit.rss / cells, 1e-12)
+    deviance = cells * math.log(variance) + fit.rss / variance
+    free = fit.shape.free + 1
+    spare = size - free - 1
+    penalty = 2 * free * (free + 1) / spare if spare > 0 else math.inf
+    square = fit.rss / (cells - fit.shape.free)
+    misfit = math.sqrt(max(0.0, square - scatter.variance))
+    test = _test(square, cells - fit.shape.free, scatter)
+    return Ranked(fit, deviance + 2 * free + penalty, misfit, test)
+
+
+def _test(square: float, freedom: int, scatter: Scatter) -> ShapeTest:
+    """Of the mean square that a shape leaves."""
+
+    def refused(allowed: float) -> bool:
+        if not scatter.freedom:
+            return False
+        ratio = square / (scatter.variance + allowed**2)
+        p_value = float(stats.f.sf(ratio, freedom, scatter.freedom))
+        return p_value < SIGNIFICANT
+
+    if refused(NETWORKS_DIFFER):
+        return "does not fit"
+    return "unclear" if refused(TOLERANCE) else "fits"
+
+
+def _effective_size(samples: Sequence[Sample], misfit: float, noise: float) -> float:
+    runs = sum(s.runs for s in samples)
+    each = runs / len(samples)
+    between, within = max(0.0, misfit - noise), noise * each
+    if not between + within:
+        return float(len(samples))
+    return runs / (1 + (each - 1) * between / (between + within))
