@@ -1,4 +1,4 @@
-"""The versions, kernel and machine that a cell ran on."""
+"""The versions, commits, kernel and machine that a cell ran on."""
 
 from __future__ import annotations
 
@@ -6,7 +6,11 @@ import functools
 import importlib.metadata
 import os
 import platform
+from collections.abc import Iterable
+from pathlib import Path
 from typing import Any, Final
+
+from pubsub_perf.experiment.git_commit import commit_of
 
 _PACKAGES: Final = (
     "pubsub-common",
@@ -17,11 +21,13 @@ _PACKAGES: Final = (
     "pyzmq",
     "msgspec",
 )
+_CPUS: Final = Path("/sys/devices/system/cpu")
 
 
 @functools.cache
 def describe() -> dict[str, Any]:
-    """Versions, kernel and machine; for ``cell.json``."""
+    """Versions, commits, kernel and machine; for ``cell.json``. Commits are those of the
+    programs, where they run from a repository, and of the folder that this was started in."""
     import zmq
 
     versions = {name: importlib.metadata.version(name) for name in _PACKAGES}
@@ -29,9 +35,54 @@ def describe() -> dict[str, Any]:
     pages = os.sysconf("SC_PHYS_PAGES")
     return {
         "versions": versions,
+        "commits": {
+            "pubsub": commit_of(Path(__file__).parent, Path(__file__).name),
+            "folder": commit_of(Path.cwd()),
+        },
         "kernel": f"{platform.system()} {platform.release()} {platform.machine()}",
         "machine": {
+            "host": platform.node(),
             "cpus": os.cpu_count(),
+            "cores": cores(),
+            "cpu_model": cpu_model(),
+            "governor": governor(),
             "memory_bytes": pages * os.sysconf("SC_PAGE_SIZE"),
         },
     }
+
+
+def cpu_model(cpuinfo: Path = Path("/proc/cpuinfo")) -> str | None:
+    """The name of the processor; None where the kernel does not tell."""
+    lines = [line.partition(":") for line in _text(cpuinfo).splitlines()]
+    named = {key.strip().lower(): value.strip() for key, _, value in reversed(lines)}
+    for key in ("model name", "cpu model", "model", "hardware"):
+        if named.get(key):
+            return named[key]
+    return platform.processor() or None
+
+
+def cores(folder: Path = _CPUS) -> int | None:
+    """How many cores there are, of which each may be several CPUs; None where the kernel does
+    not tell."""
+    found = {_text(path) for path in folder.glob("cpu[0-9]*/topology/core_cpus_list")}
+    found.discard("")
+    return len(found) or None
+
+
+def governor(folder: Path = _CPUS) -> str | None:
+    """What sets the frequency of the processors, all if they differ; None where nothing
+    does, as in most virtual machines."""
+    paths = folder.glob("cpu[0-9]*/cpufreq/scaling_governor")
+    return ", ".join(_distinct(map(_text, paths))) or None
+
+
+def _distinct(texts: Iterable[str]) -> list[str]:
+    return sorted({text for text in texts if text})
+
+
+def _text(path: Path) -> str:
+    """What the kernel says in a file; nothing where it is not there."""
+    try:
+        return path.read_text(errors="replace").strip()
+    except OSError:
+        return ""

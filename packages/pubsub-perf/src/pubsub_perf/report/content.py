@@ -207,7 +207,7 @@ def _facts(cells: Sequence[Cell]) -> Iterator[Fact]:
     every = [run.meta for cell in cells for run in cell.runs] or metas
     known = [meta for meta in metas if meta is not None]
     paths: dict[tuple[str, ...], None] = {("kernel",): None}
-    for group in ("versions", "machine", "parameters", "hosts"):
+    for group in ("versions", "commits", "machine", "parameters", "hosts"):
         sections = [cell_fields.section(meta, group) for meta in known]
         names = sorted({n for part in sections for n in part if n not in _ROLES})
         paths |= dict.fromkeys((group, name) for name in names)
