@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 from pathlib import Path
@@ -17,6 +18,7 @@ from pubsub_common.measurement.latency_file import write_latencies
 from pubsub_perf.results.cells import Cell, SubscriberData
 from pubsub_perf.results.dataset import read_dataset
 from pubsub_perf.results.latency_file_reader import read_latencies
+from pubsub_perf.results.table_form import TableRefused
 
 HEADER = "publisher,topic,latency_seconds\n"
 ROW = "10.0.0.2:5556,A,0.0005\n"
@@ -79,12 +81,6 @@ def test_a_broken_first_event_is_not_a_header(tmp_path: Path) -> None:
     data = read_text(tmp_path, "10.0.0.2:5556,A,oops\n" + ROW)
     assert faults(data) == {"broken row": (1, 1)}
     assert data.header is None
-
-
-def test_a_column_in_another_unit_is_pointed_out(tmp_path: Path) -> None:
-    data = read_text(tmp_path, "publisher,topic,latency_ms\n" + ROW)
-    assert data.problems() == ["column 'latency_ms' is taken as seconds"]
-    assert data.latencies.tolist() == [0.0005]
 
 
 def test_rows_without_a_latency_are_counted_by_fault(tmp_path: Path) -> None:
@@ -161,7 +157,8 @@ def test_every_row_is_a_latency_or_a_counted_fault(
 def test_no_bytes_make_reading_fail(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "subscriber-0.csv"
     path.write_bytes(content)
-    assert np.isfinite(read_latencies(path).latencies).all()
+    with contextlib.suppress(TableRefused):
+        assert np.isfinite(read_latencies(path).latencies).all()
 
 
 # Layouts of folders.

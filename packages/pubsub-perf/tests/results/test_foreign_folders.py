@@ -14,6 +14,7 @@ from pubsub_common.errors import ConfigError
 from pubsub_perf.results import event_details_reader
 from pubsub_perf.results.dataset import read_dataset
 
+HEADER = b"publisher,topic,latency_seconds\n"
 ROW = "10.0.0.2:5556,A,0.0005\n"
 CELL = "data/centralized/tree-d2f2-4hosts"
 RECORD = json.dumps({"format": 1, "reason": "secret"})
@@ -149,7 +150,7 @@ def test_details_that_unpack_to_too_much_are_left_out(
 
 def test_a_line_without_end_is_no_latency(root: Path) -> None:
     path = root / CELL / "subscriber-1.csv"
-    path.write_bytes(b"0" * 1_000_000 + b"\n" + ROW.encode())
+    path.write_bytes(HEADER + b"0" * 1_000_000 + b"\n" + ROW.encode())
 
     (cell,) = read_dataset(root).cells
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from pubsub_common.cli import console_script
 from pubsub_perf import __version__
 from pubsub_perf.commands.registry import PROGRAM
+from pubsub_perf.commands.table_options import TABLE_OPTIONS, table_source
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -29,6 +30,7 @@ Options:
                  pack's name beside a pack
   --seed N       seed of the bootstrap: the same seed gives the same intervals
                  [default: 1]
+{TABLE_OPTIONS}
   -h, --help     show this text
   --version      show the version
 """
@@ -51,8 +53,9 @@ def run(words: Sequence[str]) -> int:
 
     path = Path(options["DIR"])
     out = Path(options["--out"]) if options["--out"] else report_folder(path)
+    source = table_source(options)
     with results_folder(path) as folder:
-        written = write_analysis(folder, out, seed=seed)
+        written = write_analysis(folder, out, seed=seed, source=source)
     _print(written, Console())
     for problem in written.analysis.problems:
         console_script.print_message(PROGRAM, problem)

@@ -11,6 +11,7 @@ from pubsub_common.cli import console_script
 from pubsub_common.errors import ConfigError
 from pubsub_perf import __version__
 from pubsub_perf.commands.registry import PROGRAM
+from pubsub_perf.commands.table_options import TABLE_OPTIONS, table_source
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -30,6 +31,7 @@ Options:
   --margin P     a cell is slower when its whole interval lies above 1 + P %
                  [default: 5]
   --seed N       seed of the bootstrap [default: 1]
+{TABLE_OPTIONS}
   -h, --help     show this text
   --version      show the version
 
@@ -54,12 +56,13 @@ def run(words: Sequence[str]) -> int:
     from pubsub_perf.results.dataset import read_dataset
     from pubsub_perf.results.packs import results_folder
 
+    source = table_source(options)
     with (
         results_folder(Path(options["DIR_A"])) as folder_a,
         results_folder(Path(options["DIR_B"])) as folder_b,
     ):
-        before = read_dataset(folder_a, "compare")
-        after = read_dataset(folder_b, "compare")
+        before = read_dataset(folder_a, "compare", source)
+        after = read_dataset(folder_b, "compare", source)
         for problem in (*before.problems, *after.problems):
             console_script.print_message(PROGRAM, problem)
         found = compare_sweeps(before, after, margin=margin, seed=seed)

@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Final
 from pubsub_common.cli import console_script
 from pubsub_perf import __version__
 from pubsub_perf.commands.registry import PROGRAM
+from pubsub_perf.commands.table_options import TABLE_OPTIONS, table_source
 
 if TYPE_CHECKING:
     from pubsub_perf.report.figures import FigureWriting
 
 USAGE: Final = f"""Draw the one-way latencies in a folder and write a report about them:
-plots/, report.md and report.html. The folder is a sweep's, or any with CSV files of
-publisher, topic, seconds; or it is a pack.
+plots/, report.md and report.html. The folder is a sweep's, or any with CSV files whose
+headers name a latency, or of publisher, topic, seconds; or it is a pack.
 
 Usage:
   {PROGRAM} plot DIR [options]
@@ -25,6 +26,7 @@ Usage:
 Options:
   --out DIR      where figures and report go; DIR itself if not given, and the folder
                  of the pack's name beside a pack
+{TABLE_OPTIONS}
   -h, --help     show this text
   --version      show the version
 """
@@ -42,8 +44,9 @@ def run(words: Sequence[str]) -> int:
 
     path = Path(options["DIR"])
     out = Path(options["--out"]) if options["--out"] else report_folder(path)
+    source = table_source(options)
     with results_folder(path) as folder, _progress() as writing:
-        report = write_report(folder, out, writing=writing)
+        report = write_report(folder, out, source=source, writing=writing)
     for warning in report.warnings:
         console_script.print_message(PROGRAM, warning)
     for path in report.files:

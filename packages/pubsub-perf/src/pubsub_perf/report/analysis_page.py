@@ -14,6 +14,7 @@ from pubsub_perf.analysis.values import wording
 from pubsub_perf.report.findings import Findings, findings_of
 from pubsub_perf.report.rendering import render
 from pubsub_perf.results.dataset import read_dataset
+from pubsub_perf.results.table_source import TableSource
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -26,14 +27,19 @@ class WrittenAnalysis:
 
 
 def write_analysis(
-    folder: Path, out: Path | None = None, *, seed: int = 1
+    folder: Path,
+    out: Path | None = None,
+    *,
+    seed: int = 1,
+    source: TableSource | None = None,
 ) -> WrittenAnalysis:
-    """Analyse ``folder`` and write the files into ``out``, by default the folder.
+    """Analyse ``folder`` and write the files into ``out``, by default the folder. ``source``
+    says of tables what these do not.
 
     Raises:
         ConfigError: there is nothing to analyse, or ``out`` cannot be written.
     """
-    analysis = analyse(read_dataset(folder, "analyse"), seed=seed)
+    analysis = analyse(read_dataset(folder, "analyse", source), seed=seed)
     out = folder if out is None else out
     try:
         return _write(analysis, out)

@@ -18,6 +18,7 @@ from pubsub_perf.report.rendering import render
 from pubsub_perf.results.cells import Dataset
 from pubsub_perf.results.dataset import read_dataset
 from pubsub_perf.results.summarise_cell import summary_of
+from pubsub_perf.results.table_source import TableSource
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -33,16 +34,18 @@ def write_report(
     out: Path | None = None,
     *,
     seed: int = 1,
+    source: TableSource | None = None,
     writing: FigureWriting = IN_TURN,
 ) -> Report:
     """Write ``plots/``, ``report.md`` and ``report.html`` into ``out``, by default
-    the folder itself. ``seed`` is the analysis's; ``writing`` is how figures are drawn.
+    the folder itself. ``seed`` is the analysis's; ``source`` says of tables what these do
+    not; ``writing`` is how figures are drawn.
 
     Raises:
         ConfigError: there is nothing to plot, or ``out`` cannot be written.
         PubSubError: a process that draws was killed.
     """
-    dataset = read_dataset(folder)
+    dataset = read_dataset(folder, source=source)
     out = folder if out is None else out
     try:
         return _write(dataset, out, seed, writing)

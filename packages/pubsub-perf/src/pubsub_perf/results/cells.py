@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final, Literal
 
@@ -20,9 +19,6 @@ UNKNOWN_MODEL: Final = "data"
 FAILED: Final = "failed"
 DEGRADED: Final = ("strained", "saturated")
 NO_RULE: Final = "none"
-_OTHER_UNIT: Final = re.compile(
-    r"(?:^|[^a-z])(ms|us|\u00b5s|\u03bcs|ns|milli\w*|micro\w*|nano\w*)\b"
-)
 
 Fault = Literal["blank row", "row without latency", "NaN", "infinity", "broken row"]
 
@@ -55,7 +51,9 @@ class SubscriberData:
     all finite, values of 0 or less included. ``index`` is None when the file is not
     named ``subscriber-<index>``. ``stream_of`` tells for each latency which of the
     ``streams`` (publisher, topic) it is of, and ``row_of`` which row of the file it is
-    in, header and blank rows not counted; both may be empty where nobody asks."""
+    in, header and blank rows not counted; both may be empty where nobody asks. Publisher
+    and topic are empty where the file does not tell them. ``notes``: how it was read, where
+    that is not the usual way."""
 
     name: str
     index: int | None
@@ -65,6 +63,7 @@ class SubscriberData:
     faults: tuple[Faults, ...] = ()
     header: tuple[str, ...] | None = None
     unreadable: str | None = None
+    notes: tuple[str, ...] = ()
     streams: tuple[tuple[str, str], ...] = ()
     stream_of: NDArray[np.int32] = dataclasses.field(
         default_factory=lambda: np.empty(0, dtype=np.int32)
@@ -97,8 +96,6 @@ class SubscriberData:
         if self.not_positive:
             values = "value" if self.not_positive == 1 else "values"
             found.append(f"{self.not_positive} {values} of 0 s or less: kept")
-        if self.header and len(self.header) > 2 and _OTHER_UNIT.search(self.header[2]):
-            found.append(f"column {self.header[2]!r} is taken as seconds")
         return found
 
 

@@ -29,6 +29,7 @@ from pubsub_perf.results.cells import (
     Run,
     runs_to_pool,
 )
+from pubsub_perf.results.folder_extent import MAX_DEPTH, check_extent
 from pubsub_perf.results.interrupted_runs import ended
 from pubsub_perf.results.run_reader import (
     labels_of,
@@ -39,30 +40,51 @@ from pubsub_perf.results.run_reader import (
     why_worst,
     worst_of,
 )
+from pubsub_perf.results.table_source import TableSource
 
-# DIR/<repetition>/data/<model>/<network>, and no deeper: someone may point at "/".
-MAX_DEPTH: Final = 4
-_HOSTS: Final = re.compile(r"-([0-9]{1,6})hosts?\b")
-_SIZE: Final = re.compile(r"(-d[0-9]+f[0-9]+)?-[0-9]+hosts?.*$")
+# The seed's names of single switches have one more dash.
+_HOSTS: Final = re.compile(r"-([0-9]{1,6})-?hosts?\b")
+_SIZE: Final = re.compile(r"(-d[0-9]+f[0-9]+)?-[0-9]+-?hosts?.*$")
 
 
-def read_dataset(folder: Path, purpose: str = "plot") -> Dataset:
-    """Read every cell in ``folder``; ``purpose`` is what for, for error messages.
+def read_dataset(
+    folder: Path, purpose: str = "plot", source: TableSource | None = None
+) -> Dataset:
+    """Read every cell in ``folder``; ``purpose`` is what for, for error messages, and
+    ``source`` says of tables what these do not.
 
     Raises:
-        ConfigError: there is no such folder, or nothing in it that could be shown.
+        ConfigError: there is no such folder, or nothing in it that could be shown; or it is
+            no sweep, and has more files than somebody may have meant.
     """
+    source = source or TableSource()
     if not folder.is_dir():
         is_file = "is neither a folder nor a pack (pubsub-perf pack)"
         what = is_file if folder.exists() else "does not exist"
         raise ConfigError(f"nothing to {purpose}: {folder} {what}")
     data = folder / "data"
     start = data if data.is_dir() and not leads_out(data, folder) else folder
+    if not source.many:
+        check_extent(start, folder, purpose)
     problems: list[str] = []
-    found = list(_cells(start, folder, problems))
+    found = list(_cells(start, folder, problems, source))
     _check_not_empty(folder, found, purpose, problems)
+    problems += _notes(found, folder)
     cells = _in_order(list(_distinct(found, folder)))
     return Dataset(folder, tuple(cells), tuple(map(printable, problems)))
+
+
+def _notes(cells: Sequence[Cell], root: Path) -> Iterator[str]:
+    """How files were read, where that is not the usual way; for files that are alike once."""
+    names: dict[str, list[str]] = {}
+    for run in (run for cell in cells for run in cell.runs):
+        place = run.folder.relative_to(root)
+        for file in run.files:
+            for note in file.notes:
+                names.setdefault(note, []).append((place / file.name).as_posix())
+    for note, files in names.items():
+        more = f" (as are {len(files) - 1} more)" if len(files) > 1 else ""
+        yield f"{files[0]}: {note}{more}"
 
 
 def _check_not_empty(
@@ -96,7 +118,11 @@ def _in_order(cells: list[Cell]) -> list[Cell]:
 
 
 def _cells(
-    folder: Path, root: Path, problems: list[str], depth: int = 0
+    folder: Path,
+    root: Path,
+    problems: list[str],
+    source: TableSource,
+    depth: int = 0,
 ) -> Iterator[Cell]:
     name = folder.relative_to(root).as_posix()
     try:
@@ -113,11 +139,11 @@ def _cells(
             problems.append(f"{where}: is left out: it is a link out of the folder")
         else:
             folders.append(entry)
-    first = read_run(folder, entries, root, problems)
+    first = read_run(folder, entries, root, problems, source)
     runs = [] if first is None else [first]
     further = [e for e in folders if run_number(e)]
     if first is not None or folder.parent.name in MODELS:
-        runs += _further_runs(further, root, problems)
+        runs += _further_runs(further, root, problems, source)
         folders = [e for e in folders if e not in further]
     if counted := list(ended(runs, root, problems)):
         cell = _cell(folder, sorted(counted, key=lambda run: run.number))
@@ -125,18 +151,18 @@ def _cells(
         yield cell
     if depth < MAX_DEPTH and (first is None or first.meta is None):
         for entry in folders:
-            yield from _cells(entry, root, problems, depth + 1)
+            yield from _cells(entry, root, problems, source, depth + 1)
     if folder.parent.name in MODELS and not (runs or folders):
         problems.append(f"{name}: neither latency files nor {cell_file.NAME}")
 
 
 def _further_runs(
-    folders: Sequence[Path], root: Path, problems: list[str]
+    folders: Sequence[Path], root: Path, problems: list[str], source: TableSource
 ) -> Iterator[Run]:
     for folder in folders:
         name = folder.relative_to(root).as_posix()
         try:
-            run = read_run(folder, sorted(folder.iterdir()), root, problems)
+            run = read_run(folder, sorted(folder.iterdir()), root, problems, source)
         except OSError as error:
             problems.append(f"{name}: cannot be read: {error.strerror or error}")
             continue

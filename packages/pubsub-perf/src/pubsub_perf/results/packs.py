@@ -30,7 +30,8 @@ from pubsub_perf.folder_files import (
 )
 from pubsub_perf.plan.cases import MODELS
 from pubsub_perf.results import cell_file, event_details_reader
-from pubsub_perf.results.dataset import MAX_DEPTH, read_dataset
+from pubsub_perf.results.dataset import read_dataset
+from pubsub_perf.results.folder_extent import MAX_DEPTH
 from pubsub_perf.results.latency_file_reader import is_data_name
 
 SUFFIX: Final = ".zip"

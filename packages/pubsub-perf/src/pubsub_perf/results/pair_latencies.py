@@ -77,8 +77,8 @@ def _by_publisher(files: Iterable[SubscriberData]) -> dict[str, NDArray[np.float
         order = np.argsort(file.stream_of, kind="stable")
         bounds = np.flatnonzero(np.diff(file.stream_of[order])) + 1
         for group in np.split(order, bounds):
-            if len(group):
-                publisher = file.streams[file.stream_of[group[0]]][0]
+            publisher = file.streams[file.stream_of[group[0]]][0] if len(group) else ""
+            if publisher:
                 parts.setdefault(publisher, []).append(file.latencies[group])
     return {publisher: np.concatenate(found) for publisher, found in parts.items()}
 

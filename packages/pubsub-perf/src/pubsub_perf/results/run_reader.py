@@ -23,7 +23,10 @@ from pubsub_perf.results.cells import (
     SubscriberData,
 )
 from pubsub_perf.results.latency_file_reader import is_data_name, read_latencies
+from pubsub_perf.results.table_form import TableRefused
+from pubsub_perf.results.table_source import TableSource
 
+_NO_DATA: Final = "holds no latencies, and is not taken as data"
 _NAME: Final = re.compile(r"run-([1-9][0-9]{0,5})")
 
 
@@ -85,7 +88,11 @@ def run_number(folder: Path) -> int | None:
 
 
 def read_run(
-    folder: Path, entries: list[Path], root: Path, problems: list[str]
+    folder: Path,
+    entries: list[Path],
+    root: Path,
+    problems: list[str],
+    source: TableSource | None = None,
 ) -> Run | None:
     """The run in ``folder``, whose content is ``entries``; None when there is none. What
     is wrong goes to ``problems``, named relative to ``root``. Of a run that has not ended no
@@ -96,7 +103,7 @@ def read_run(
         return _run(folder, meta, ())
     if fault:
         problems.append(f"{name}/{cell_file.NAME} {fault}")
-    files = tuple(_files(entries, root, problems))
+    files = tuple(_files(entries, root, problems, source or TableSource()))
     if not files and meta is None and not fault:
         return None
     run = _run(folder, meta, files)
@@ -105,7 +112,7 @@ def read_run(
 
 
 def _files(
-    entries: list[Path], root: Path, problems: list[str]
+    entries: list[Path], root: Path, problems: list[str], source: TableSource
 ) -> Iterator[SubscriberData]:
     found = []
     for path in entries:
@@ -116,13 +123,18 @@ def _files(
             problems.append(f"{name}: is left out: it is a link to nothing")
             continue
         try:
-            data = read_latencies(path, root)
+            data = read_latencies(path, root, source)
+        except TableRefused as error:
+            is_text = not (error.numbers or path.suffix)
+            why = _NO_DATA if is_text else f"is left out: {error.reason}"
+            problems.append(f"{name}: {why}")
+            continue
         except NotReadable as error:
             problems.append(f"{name}: is left out: {error.reason}")
             continue
         foreign = data.index is None and not len(data.latencies)
         if foreign and (data.rows or not path.suffix) and not data.unreadable:
-            problems.append(f"{name}: holds no latencies, and is not taken as data")
+            problems.append(f"{name}: {_NO_DATA}")
             continue
         problems += [f"{name}: {text}" for text in data.problems()]
         found.append(data)
