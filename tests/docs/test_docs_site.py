@@ -43,7 +43,7 @@ TOOLS = ("mkdocs", "material", "mkdocstrings", "mkdocstrings_handlers")
 # What the original's documentation names, in its order.
 ORIGINAL_OPTIONS = (
     *("-v", "--verbose", "-pub", "--publisher", "-sub", "--subscriber", "--broker"),
-    *("-f", "--filename", "-c", "--centralized", "-t", "--topic"),
+    *("-f", "--filename", "-c", "--centralized", "-t", "--topic", "--topics"),
     *("-b", "--broker_address", "-i", "--indefinite", "-m", "--max_event_count"),
     *("-bp", "--bind_port", "-s", "--sleep"),
 )
@@ -85,7 +85,7 @@ ORIGINAL: dict[str, tuple[list[type], list[str], list[str]]] = {
     "Performance tests": (
         [CentralizedPerformanceTest, DecentralizedPerformanceTest],
         ["num_events", "event_interval", "wait_factor"],
-        ["setWaitFactor", "test_tree_topology"],
+        ["setWaitFactor", "test_tree_topology", "test_single_switch_topology"],
     ),
 }
 
@@ -226,7 +226,7 @@ def test_the_driver_has_every_option_that_the_table_names() -> None:
 def test_every_option_in_its_text_exists() -> None:
     text = MIGRATION.read_text(encoding="utf-8")
     usages = (publisher_cli.USAGE, subscriber_cli.USAGE, broker_cli.USAGE, driver.USAGE)
-    known = long_options("".join(usages)) | {"--out"}  # of pubsub-perf sweep
+    known = long_options("".join(usages)) | {"--out", "--topics"}  # of sweep
     known |= {option.replace("-", "_").replace("__", "--", 1) for option in known}
     assert long_options(text) <= known
 
@@ -277,6 +277,10 @@ def test_the_defaults_that_it_states_are_those() -> None:
     assert parameters["max_event_count"].default == 15
     assert parameters["sleep_period"].default == 1
     assert parameters["bind_port"].default == 5556
+    parameters = inspect.signature(CentralizedPerformanceTest).parameters
+    for row in rows(section(MIGRATION, "Performance tests")):
+        if (name := names(row[0])[0]) in parameters:
+            assert row[2].startswith(f"{parameters[name].default:g} without it")
 
 
 # Figures

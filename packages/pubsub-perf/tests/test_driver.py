@@ -38,6 +38,11 @@ def test_the_seeds_spelling_is_understood() -> None:
     ]
 
 
+def test_topics_are_spelled_as_the_seeds_driver_has_them() -> None:
+    _, (words,) = plan("-sub", "1", "--topics", "A", "--topics=B", "-t", "--topics")
+    assert words[:4] == ["--topic", "A", "--topic", "B"]
+
+
 @pytest.mark.parametrize("role", ["-pub", "-sub"])
 def test_a_client_is_told_all_options_that_clients_have_alike(role: str) -> None:
     options = usage_text.option_lines(option_texts.CLIENT_OPTIONS)

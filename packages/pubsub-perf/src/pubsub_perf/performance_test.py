@@ -58,7 +58,7 @@ class _PerformanceTest:
         self.wait_factor = factor
         self._load().validate()
 
-    def test_tree_topology(self, depth: int, fanout: int) -> dict[str, Any]:
+    def test_tree_topology(self, depth: int = 2, fanout: int = 2) -> dict[str, Any]:
         """Measure a tree of switches with ``fanout ** depth`` hosts; returns the
         cell's record (the content of its ``cell.json``).
 
@@ -71,7 +71,7 @@ class _PerformanceTest:
             network, ["--topology=tree", f"--depth={depth}", f"--fanout={fanout}"]
         )
 
-    def test_single_switch_topology(self, num_hosts: int) -> dict[str, Any]:
+    def test_single_switch_topology(self, num_hosts: int = 3) -> dict[str, Any]:
         """Measure ``num_hosts`` hosts on one switch; returns the cell's record.
 
         Raises:

@@ -230,6 +230,30 @@ def test_a_plain_folder_of_others_is_one_cell(tmp_path: Path) -> None:
     assert dataset.problems == ("README: holds no latencies, and is not taken as data",)
 
 
+@pytest.mark.parametrize(
+    ("name", "header"),
+    [
+        ("subscriber-0.csv", "publisher,topic,total_time_seconds\n"),
+        ("subscriber-0", ""),
+    ],
+)
+def test_files_of_the_seed_are_read_as_they_are(
+    tmp_path: Path, name: str, header: str
+) -> None:
+    rows = "10.0.0.4:5556,C,0.00152587890625\n10.0.0.3:5556,A,0.0013439655303955078\n\n"
+    for network in ("tree-d3f2-8hosts", "singleswitch-9-hosts"):
+        write(tmp_path / "data/centralized" / network / name, header + rows)
+    dataset = read_dataset(tmp_path)
+    assert [(c.kind, c.hosts, c.received, c.publishers) for c in dataset.cells] == [
+        ("tree", 8, 2, 2),
+        ("singleswitch", 9, 2, 2),
+    ]
+    assert dataset.cells[0].latencies.tolist() == [
+        0.00152587890625,
+        0.0013439655303955078,
+    ]
+
+
 def test_folders_of_models_alone_are_compared(tmp_path: Path) -> None:
     write(tmp_path / "run7" / "centralized" / "a.csv", ROW)
     write(tmp_path / "run7" / "decentralized" / "a.csv", ROW)

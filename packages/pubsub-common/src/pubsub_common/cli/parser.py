@@ -24,6 +24,8 @@ KEYS_VARIABLE: Final = "PUBSUB_KEYS"
 
 # The seed's driver spelled some long options with one dash.
 _SINGLE_DASH: Final = {"pub": "publisher", "sub": "subscriber", "bp": "bind-port"}
+# It has --topics, and its documentation --topic.
+_TOPIC, _TOPICS = "--topic", "--topics"
 _LONG: Final = re.compile(r"(?<![\w-])--([A-Za-z][\w-]*)")
 
 
@@ -54,9 +56,12 @@ def parse_command_line(doc: str, argv: Sequence[str], version: str) -> Settings:
     """
     from docopt import DocoptExit, docopt
 
-    words = usage_text.expand_digit_options(
-        normalise_argv(argv), usage_text.option_lines(doc)
-    )
+    lines = usage_text.option_lines(doc)
+    words = normalise_argv(argv)
+    known = {line.long for line in lines}
+    if _TOPIC in known and _TOPICS not in known:
+        words = _with_topic(words)
+    words = usage_text.expand_digit_options(words, lines)
     try:
         settings = Settings(docopt(doc, argv=words, version=version))
     except DocoptExit as error:
@@ -71,6 +76,17 @@ def parse_command_line(doc: str, argv: Sequence[str], version: str) -> Settings:
     split_broker_address(said)
     settings.put(said, Source.COMMAND_LINE)
     return settings
+
+
+def _with_topic(words: Sequence[str]) -> list[str]:
+    """``--topics A`` becomes ``--topic A``; what follows ``--`` stays."""
+    end = list(words).index("--") if "--" in words else len(words)
+    return [
+        _TOPIC + word.removeprefix(_TOPICS)
+        if i < end and word.partition("=")[0] == _TOPICS
+        else word
+        for i, word in enumerate(words)
+    ]
 
 
 def clear_environment() -> None:
