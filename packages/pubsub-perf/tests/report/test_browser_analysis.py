@@ -10,7 +10,7 @@ from support.perf_browser import Browser
 from support.perf_sweeps import write_sweep
 
 from pubsub_perf.plan import topologies
-from pubsub_perf.report.analysis_page import write_analysis
+from pubsub_perf.report.analysis_page import write_analyses
 
 NETWORKS = (
     *(topologies.single_switch(n) for n in (4, 6, 8, 10, 12, 14)),
@@ -24,7 +24,7 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("sweep")
     busy = {("centralized", 9): "saturated"}
     write_sweep(folder, NETWORKS, runs=3, events=8, lose=1, fidelity=busy)
-    written = write_analysis(folder)
+    (written,) = write_analyses(folder)
     return next(path for path in written.files if path.suffix == ".html")
 
 

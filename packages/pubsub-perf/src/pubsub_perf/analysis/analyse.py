@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator, Sequence
 
-from pubsub_common.printable import printable
 from pubsub_perf.analysis.cell_samples import CellFacts, cell_facts
 from pubsub_perf.analysis.groups import NO_QUEUE, group_results
 from pubsub_perf.analysis.growth.ranking import LEAD, NETWORKS_DIFFER, TOLERANCE
@@ -50,7 +49,7 @@ def analyse(
     if groups and not loads:
         queueing = dataclasses.replace(queueing, missing=(NO_QUEUE,))
     return Analysis(
-        title=printable(dataset.folder.resolve().name),
+        title=dataset.title,
         seed=seed,
         resamples=resamples,
         margin=margin,

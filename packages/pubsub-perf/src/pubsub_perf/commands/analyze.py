@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 USAGE: Final = f"""Decide by the latencies in a folder whether direct dissemination is
 faster, which model has extreme latencies, and how latency grows with the number of
 hosts; and compare the centralized broker with a queue. Prints verdicts, and writes
-analysis.json, analysis.md and analysis.html.
+analysis.json, analysis.md and analysis.html. Of an experiment with several scenarios
+each is analysed by itself.
 
 Usage:
   {PROGRAM} analyze DIR [options]
@@ -48,19 +49,22 @@ def run(words: Sequence[str]) -> int:
     seed = console_script.whole_number(options, "--seed", minimum=0)
     from rich.console import Console
 
-    from pubsub_perf.report.analysis_page import write_analysis
+    from pubsub_perf.report.analysis_page import write_analyses
     from pubsub_perf.results.packs import report_folder, results_folder
 
     path = Path(options["DIR"])
     out = Path(options["--out"]) if options["--out"] else report_folder(path)
     source = table_source(options)
     with results_folder(path) as folder:
-        written = write_analysis(folder, out, seed=seed, source=source)
-    _print(written, Console())
-    for problem in written.analysis.problems:
-        console_script.print_message(PROGRAM, problem)
-    for path in written.files:
-        console_script.print_line(str(path))
+        analyses = write_analyses(folder, out, seed=seed, source=source)
+    console = Console()
+    for written in analyses:
+        _print(written, console)
+        for problem in written.analysis.problems:
+            console_script.print_message(PROGRAM, problem)
+    for written in analyses:
+        for file in written.files:
+            console_script.print_line(str(file))
     return console_script.EXIT_OK
 
 

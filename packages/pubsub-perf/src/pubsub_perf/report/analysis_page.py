@@ -8,12 +8,16 @@ from pathlib import Path
 
 from pubsub_common.errors import ConfigError
 from pubsub_common.files import write_atomically
+from pubsub_common.printable import printable
 from pubsub_perf import __version__, units
 from pubsub_perf.analysis import Analysis, analyse, to_json
 from pubsub_perf.analysis.values import wording
+from pubsub_perf.report import scenario_pages
 from pubsub_perf.report.findings import Findings, findings_of
 from pubsub_perf.report.rendering import render
+from pubsub_perf.results.cells import Dataset
 from pubsub_perf.results.dataset import read_dataset
+from pubsub_perf.results.scenarios import NO_SCENARIO, scenarios
 from pubsub_perf.results.table_source import TableSource
 
 
@@ -26,27 +30,47 @@ class WrittenAnalysis:
     files: tuple[Path, ...]
 
 
-def write_analysis(
+def write_analyses(
     folder: Path,
     out: Path | None = None,
     *,
     seed: int = 1,
     source: TableSource | None = None,
-) -> WrittenAnalysis:
-    """Analyse ``folder`` and write the files into ``out``, by default the folder. ``source``
+) -> tuple[WrittenAnalysis, ...]:
+    """Analyse ``folder`` and write the files into ``out``, by default the folder; of several
+    scenarios each into a folder below ``scenarios``, and a page that leads to them. ``source``
     says of tables what these do not.
 
     Raises:
         ConfigError: there is nothing to analyse, or ``out`` cannot be written.
     """
-    analysis = analyse(read_dataset(folder, "analyse", source), seed=seed)
+    dataset = read_dataset(folder, "analyse", source)
     out = folder if out is None else out
     try:
-        return _write(analysis, out)
+        return tuple(_write_all(dataset, out, seed))
     except OSError as error:
         raise ConfigError(
             f"cannot write the analysis to {out}: {error.strerror or error}"
         ) from error
+
+
+def _write_all(dataset: Dataset, out: Path, seed: int) -> Iterator[WrittenAnalysis]:
+    parts = scenarios(dataset)
+    if len(parts) == 1:
+        yield _write(analyse(dataset, seed=seed), out)
+        return
+    pages = []
+    for part, stem in zip(parts, scenario_pages.stems(parts), strict=True):
+        folder = scenario_pages.folder_of(out, stem)
+        written = _write(analyse(part, seed=seed), folder)
+        name = printable(part.scenario or NO_SCENARIO)
+        pages.append(
+            scenario_pages.ScenarioPage(name, stem, len(part.cells), written.findings)
+        )
+        if len(pages) == len(parts):
+            more = scenario_pages.write_overview("analysis", dataset.title, pages, out)
+            written = dataclasses.replace(written, files=(*written.files, *more))
+        yield written
 
 
 def _write(analysis: Analysis, out: Path) -> WrittenAnalysis:

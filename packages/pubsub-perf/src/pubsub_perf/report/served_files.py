@@ -22,7 +22,8 @@ from pubsub_perf.folder_files import MAX_PAGE_BYTES
 # The first that is there is what the folder itself shows.
 PAGES: Final = ("report.html", "analysis.html")
 _NAMES: Final = re.compile(
-    r"report\.(?:html|md)|analysis\.(?:html|md|json)|plots/\w[\w.-]*\.(?:png|svg)"
+    r"(?:scenarios/\w[\w.-]*/)?"
+    r"(?:report\.(?:html|md)|analysis\.(?:html|md|json)|plots/\w[\w.-]*\.(?:png|svg))"
 )
 _TYPES: Final = {
     ".html": "text/html; charset=utf-8",
@@ -71,7 +72,8 @@ class ReportFiles:
 
     def left_out(self) -> Iterator[str]:
         """What is called like a file of a report and is not shown, and why."""
-        for path in sorted((*self._folder.iterdir(), *self._folder.glob("plots/*"))):
+        places = ("*", "plots/*", "scenarios/*/*", "scenarios/*/plots/*")
+        for path in sorted(p for place in places for p in self._folder.glob(place)):
             name = path.relative_to(self._folder).as_posix()
             if _NAMES.fullmatch(name) and (why := self._why_not(name)):
                 yield f"{name} is left out: {why}"

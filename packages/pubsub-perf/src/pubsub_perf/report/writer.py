@@ -11,12 +11,14 @@ from pubsub_common.files import write_atomically
 from pubsub_common.printable import printable
 from pubsub_perf import __version__, analysis
 from pubsub_perf.folder_files import make_folder
+from pubsub_perf.report import scenario_pages
 from pubsub_perf.report.content import ReportContent, compose
 from pubsub_perf.report.figures import IN_TURN, FigureWriting, write_figures
-from pubsub_perf.report.findings import find
+from pubsub_perf.report.findings import Findings, find
 from pubsub_perf.report.rendering import render
 from pubsub_perf.results.cells import Dataset
 from pubsub_perf.results.dataset import read_dataset
+from pubsub_perf.results.scenarios import NO_SCENARIO, scenarios
 from pubsub_perf.results.summarise_cell import summary_of
 from pubsub_perf.results.table_source import TableSource
 
@@ -38,7 +40,8 @@ def write_report(
     writing: FigureWriting = IN_TURN,
 ) -> Report:
     """Write ``plots/``, ``report.md`` and ``report.html`` into ``out``, by default
-    the folder itself. ``seed`` is the analysis's; ``source`` says of tables what these do
+    the folder itself; of several scenarios each into a folder below ``scenarios``, and a report
+    that leads to them. ``seed`` is the analysis's; ``source`` says of tables what these do
     not; ``writing`` is how figures are drawn.
 
     Raises:
@@ -48,23 +51,46 @@ def write_report(
     dataset = read_dataset(folder, source=source)
     out = folder if out is None else out
     try:
-        return _write(dataset, out, seed, writing)
+        return _write_all(dataset, out, seed, writing)
     except OSError as error:
         raise ConfigError(
             f"cannot write the report to {out}: {error.strerror or error}"
         ) from error
 
 
-def _write(dataset: Dataset, out: Path, seed: int, writing: FigureWriting) -> Report:
+def _write_all(
+    dataset: Dataset, out: Path, seed: int, writing: FigureWriting
+) -> Report:
+    parts = scenarios(dataset)
+    if len(parts) == 1:
+        return _write(dataset, out, seed, writing)[0]
+    files: list[Path] = []
+    warnings: list[str] = []
+    pages = []
+    for part, stem in zip(parts, scenario_pages.stems(parts), strict=True):
+        folder = scenario_pages.folder_of(out, stem)
+        report, found = _write(part, folder, seed, writing)
+        name = printable(part.scenario or NO_SCENARIO)
+        warnings += [f"{name}: {warning}" for warning in report.warnings]
+        files += report.files
+        pages.append(scenario_pages.ScenarioPage(name, stem, len(part.cells), found))
+    files += scenario_pages.write_overview("report", dataset.title, pages, out)
+    return Report(tuple(files), tuple(warnings))
+
+
+def _write(
+    dataset: Dataset, out: Path, seed: int, writing: FigureWriting
+) -> tuple[Report, Findings | None]:
     cells = [summary_of(cell) for cell in dataset.cells]
     found = analysis.analyse(dataset, seed=seed)
     make_folder(out, "plots")
     figures = write_figures(cells, found, out, writing)
     content = compose(cells, [*dataset.problems, *figures.problems])
+    findings = find(found)
     variables = {
-        "title": printable(dataset.folder.resolve().name),
+        "title": dataset.title,
         "content": content,
-        "findings": find(found),
+        "findings": findings,
         "overall": figures.overall,
         "sections": figures.sections,
         "version": __version__,
@@ -73,7 +99,7 @@ def _write(dataset: Dataset, out: Path, seed: int, writing: FigureWriting) -> Re
     for name, made in render(("report.md", "report.html"), variables).items():
         write_atomically(out / name, made, follow_link=False)
         files.append(out / name)
-    return Report(tuple(files), tuple(_warnings(content)))
+    return Report(tuple(files), tuple(_warnings(content))), findings
 
 
 def _warnings(content: ReportContent) -> Iterator[str]:

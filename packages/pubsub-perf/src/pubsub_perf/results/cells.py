@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from pubsub_common.printable import printable
 from pubsub_perf.results import cell_fields
 from pubsub_perf.results.cell_fields import Meta
 
@@ -199,3 +200,9 @@ class Dataset:
     cells: tuple[Cell, ...]
     problems: tuple[str, ...]
     scenario: str = ""
+
+    @property
+    def title(self) -> str:
+        """The name of the folder, and of the scenario."""
+        name = self.folder.resolve().name
+        return printable(f"{name}: {self.scenario}" if self.scenario else name)

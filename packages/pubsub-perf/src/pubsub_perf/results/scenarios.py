@@ -6,8 +6,12 @@ Within a scenario cells differ in nothing but model, network and run, so they ca
 from __future__ import annotations
 
 import dataclasses
+from typing import Final
 
 from pubsub_perf.results.cells import Cell, Dataset
+
+# What those cells are called that name no parameters, beside others that do.
+NO_SCENARIO: Final = "other cells"
 
 
 def scenarios(dataset: Dataset) -> tuple[Dataset, ...]:

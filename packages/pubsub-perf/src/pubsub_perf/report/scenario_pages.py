@@ -1,0 +1,83 @@
+"""The page of a folder with several scenarios: the verdicts of each, and where its own page is."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from pubsub_common.files import write_atomically
+from pubsub_perf import __version__, units
+from pubsub_perf.folder_files import make_folder
+from pubsub_perf.report.findings import Findings
+from pubsub_perf.report.rendering import render
+from pubsub_perf.results.cells import Dataset
+
+FOLDER: Final = "scenarios"
+_MAX_STEM: Final = 100
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class ScenarioPage:
+    """A scenario in the overview: ``stem`` is the name of its folder. ``findings``: None where
+    there are no two models."""
+
+    name: str
+    stem: str
+    cells: int
+    findings: Findings | None
+
+
+def stems(datasets: Sequence[Dataset]) -> list[str]:
+    """Names of folders for scenarios, all different."""
+    found: list[str] = []
+    for dataset in datasets:
+        base = re.sub(r"[^A-Za-z0-9.-]+", "_", dataset.scenario)[:_MAX_STEM].strip(
+            "._-"
+        )
+        stem, number = base or "scenario", 1
+        while stem.lower() in (other.lower() for other in found):
+            number += 1
+            stem = f"{base}_{number}"
+        found.append(stem)
+    return found
+
+
+def folder_of(out: Path, stem: str) -> Path:
+    """Where the page of a scenario goes.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    return make_folder(out, FOLDER, stem)
+
+
+def write_overview(
+    kind: str, title: str, pages: Sequence[ScenarioPage], out: Path
+) -> list[Path]:
+    """Write ``<kind>.md`` and ``<kind>.html`` into ``out``, which lead to the files of the same
+    names of each scenario.
+
+    Raises:
+        OSError: they cannot be written.
+    """
+    cells = sum(page.cells for page in pages)
+    variables = {
+        "kind": kind,
+        "title": title,
+        "summary": f"{units.counted(cells, 'cell', 'cells')} in "
+        f"{units.counted(len(pages), 'scenario', 'scenarios')}. Within a scenario cells differ in "
+        "model, network and run alone, so each is analysed by itself.",
+        "folder": FOLDER,
+        "pages": pages,
+        "patterns": next((p.findings.patterns for p in pages if p.findings), ()),
+        "version": __version__,
+    }
+    written = []
+    for name, made in render(("scenarios.md", "scenarios.html"), variables).items():
+        path = out / f"{kind}{Path(name).suffix}"
+        write_atomically(path, made, follow_link=False)
+        written.append(path)
+    return written
