@@ -51,6 +51,15 @@ def test_the_changelog_tells_of_this_version() -> None:
     assert f"## {project(ROOT)['version']}" in (ROOT / "CHANGELOG.md").read_text()
 
 
+def test_the_citation_is_of_this_version() -> None:
+    lines = (ROOT / "CITATION.cff").read_text().splitlines()
+    assert f"version: {project(ROOT)['version']}" in lines
+    said = {line.partition(":")[0] for line in lines if not line.startswith((" ", "#"))}
+    needed = {"cff-version", "message", "title", "authors"}
+    may = {"type", "abstract", "version", "date-released", "keywords"}
+    assert needed <= said <= needed | may
+
+
 def tracked() -> list[Path]:
     if not (ROOT / ".git").exists():
         pytest.skip("not a git checkout")

@@ -6,9 +6,10 @@ A search goes in rounds. In each, two brokers are asked, chosen at random: the s
 them (`Ask`) and says what they answer (`heard`) or that they cannot be had (`failed`). Of two that
 answer the one with fewer clients is taken; while one has not answered, the other waits for it: a
 moment, and longer if it can be seen to be there, or if the first needed longer itself. Else a crowd
-that moves at once would go where answers come from first. Two at random and the emptier of them spread clients nearly as evenly as to compare all of
-them would, and cost two requests. When neither can be had, the next two are asked, and when all
-were, it begins anew, more and more patiently. One to which there is a connection gets more time.
+that moves at once would go where answers come from first. Two at random and the emptier of them
+spread clients nearly as evenly as to compare all of them would, and cost two requests. When neither
+can be had, the next two are asked, and when all were, it begins anew, more and more patiently. One
+to which there is a connection gets more time.
 
 Brokers that were left, or did not answer, are asked after the others for a while. One that is cut
 off from its group is taken only when all others have been asked: it serves its clients, but
@@ -93,7 +94,8 @@ class BrokerChoice:
         self._tried: set[str] = set()  # in this pass
         self._takes_cut_off = False
         self._asked_at = 0.0
-        self._heard_at: float | None = None  # when the first that is usable has answered
+        # When the first that is usable has answered.
+        self._heard_at: float | None = None
         self._round_until = 0.0
 
     # What is known
