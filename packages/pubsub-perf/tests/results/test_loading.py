@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import gc
+import json
 import sys
 import tempfile
 from pathlib import Path
@@ -103,8 +104,14 @@ def test_rows_are_chosen_by_value_or_values(results: Results) -> None:
     events = results.events(network="none")
     assert events.rows == 0
     assert events["latency_s"].dtype == np.float64
-    with pytest.raises(ConfigError, match="no column 'modle'; there are model, "):
+    with pytest.raises(ConfigError, match="no column 'modle'; there are scenario, "):
         results.events(modle="centralized")
+
+
+def test_columns_are_chosen_by_name(results: Results) -> None:
+    assert list(results.runs.select("run", "model")) == ["run", "model"]
+    with pytest.raises(ConfigError, match="no column 'p5'; there are scenario, "):
+        results.runs.select("p5")
 
 
 def test_a_pack_is_loaded_and_goes_with_its_results(
@@ -136,6 +143,21 @@ def test_a_folder_of_others_has_tables_too(tmp_path: Path) -> None:
     assert events["sequence"].tolist() == [-1, -1]
 
 
+def test_scenarios_of_an_experiment_are_told_apart(tmp_path: Path) -> None:
+    names = ("payload-size=64", "payload-size=1024")
+    for name in names:
+        cell = tmp_path / "mine" / "data" / name / "centralized" / "tree-d2f2-4hosts"
+        cell.mkdir(parents=True)
+        (cell / "subscriber-0.csv").write_text(ROWS)
+        (cell / "cell.json").write_text(json.dumps({"format": 1, "scenario": name}))
+    path = pack(tmp_path / "mine").path
+    for found in (load(tmp_path / "mine"), load(path)):
+        for table in (found.cells, found.runs, found.events()):
+            assert set(table["scenario"]) == set(names)
+            assert set(table["network"]) == {"tree-d2f2-4hosts"}
+        assert found.events(scenario=names[0]).rows == 2
+
+
 def test_pandas_gets_the_columns(
     results: Results, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -150,10 +172,12 @@ def test_pandas_gets_the_columns(
 
 def test_a_table_is_shown_in_a_notebook(results: Results) -> None:
     shown = results.events()._repr_html_()
-    assert shown.startswith("<table><tr><th>model</th>")
+    assert shown.startswith("<table><tr><th>scenario</th>")
     assert shown.count("<tr>") == 11
     assert f"{results.events().rows - 10:,} rows more" in shown
-    assert repr(results.cells).startswith("<Table of 4 rows: model, network, ")
+    assert repr(results.cells).startswith(
+        "<Table of 4 rows: scenario, model, network, "
+    )
 
 
 def test_csv_files_hold_the_tables(

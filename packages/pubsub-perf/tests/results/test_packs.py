@@ -6,6 +6,7 @@ import os
 import shutil
 import zipfile
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -15,9 +16,11 @@ from support.perf_sweeps import write_sweep
 from pubsub_common.errors import ConfigError
 from pubsub_perf.cli import main
 from pubsub_perf.plan.topologies import single_switch
-from pubsub_perf.results import packs
+from pubsub_perf.results import unpacking
 from pubsub_perf.results.dataset import read_dataset
-from pubsub_perf.results.packs import pack, results_folder
+from pubsub_perf.results.folder_extent import MAX_FILES
+from pubsub_perf.results.packs import pack
+from pubsub_perf.results.unpacking import results_folder
 
 ROW = "publisher,topic,latency_seconds\n10.0.0.2:5556,A,0.0005\n"
 
@@ -176,8 +179,8 @@ def test_it_unpacks_to_no_more_than_the_limit(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = zipped(tmp_path / "p.zip", {"s/a.csv": ROW * 1000}, compression=8)
-    monkeypatch.setattr(packs, "MAX_UNPACKED_BYTES", len(ROW) * 1000 - 1)
-    with pytest.raises(ConfigError, match="are the most"), results_folder(path):
+    monkeypatch.setattr(unpacking, "MAX_UNPACKED_BYTES", len(ROW) * 1000 - 1)
+    with pytest.raises(ConfigError, match="unpacks to more than"), results_folder(path):
         pass
 
 
@@ -224,6 +227,30 @@ def test_an_error_names_the_pack_and_no_folder_of_ours(
     said = capsys.readouterr().err
     assert str(path) in said
     assert "pubsub-pack" not in said
+
+
+def test_a_folder_with_everything_in_it_is_not_packed_unasked(tmp_path: Path) -> None:
+    folder = tmp_path / "home"
+    folder.mkdir()
+    for number in range(MAX_FILES + 1):
+        (folder / f"{number}.csv").write_text(ROW)
+    assert main(["pack", str(folder)]) == 2
+    assert sorted(tmp_path.iterdir()) == [folder]
+    assert main(["pack", str(folder), "--yes"]) == 0
+    assert len(names(tmp_path / "home.zip")) == MAX_FILES + 1
+
+
+def test_without_room_it_says_where(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = zipped(tmp_path / "p.zip", {"s/a.csv": ROW})
+    full = SimpleNamespace(free=10)
+    monkeypatch.setattr(shutil, "disk_usage", lambda place: full)
+    with (
+        pytest.raises(ConfigError, match=r"room for 10 \(TMPDIR"),
+        results_folder(path),
+    ):
+        pass
 
 
 def test_nothing_to_pack_is_an_error(tmp_path: Path) -> None:

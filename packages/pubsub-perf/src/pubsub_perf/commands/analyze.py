@@ -50,7 +50,7 @@ def run(words: Sequence[str]) -> int:
     from rich.console import Console
 
     from pubsub_perf.report.analysis_page import write_analyses
-    from pubsub_perf.results.packs import report_folder, results_folder
+    from pubsub_perf.results.unpacking import report_folder, results_folder
 
     path = Path(options["DIR"])
     out = Path(options["--out"]) if options["--out"] else report_folder(path)

@@ -54,7 +54,7 @@ def run(words: Sequence[str]) -> int:
 
     from pubsub_perf.analysis.sweep_comparison import compare_sweeps
     from pubsub_perf.results.dataset import read_dataset
-    from pubsub_perf.results.packs import results_folder
+    from pubsub_perf.results.unpacking import results_folder
 
     source = table_source(options)
     with (

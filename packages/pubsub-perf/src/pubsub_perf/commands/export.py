@@ -9,6 +9,7 @@ from typing import Final
 from pubsub_common.cli import console_script
 from pubsub_perf import __version__
 from pubsub_perf.commands.registry import PROGRAM
+from pubsub_perf.commands.table_options import TABLE_OPTIONS, table_source
 
 USAGE: Final = f"""Write the results in a folder or a pack as tables for other programs: cells, runs
 and events, a file each. In Python, pubsub_perf.load(DIR) gives the same tables.
@@ -20,6 +21,7 @@ Options:
   --csv          write CSV files
   --parquet      write Parquet files; needs pyarrow (pubsub-perf[parquet])
   --out OUT      where the files go; by default DIR-export, beside DIR
+{TABLE_OPTIONS}
   -h, --help     show this text
   --version      show the version
 """
@@ -32,12 +34,12 @@ def run(words: Sequence[str]) -> int:
         ConfigError: there is nothing to export, or the files cannot be written.
     """
     options = console_script.parse(USAGE, words, PROGRAM, __version__)
-    from pubsub_perf.results.loading import load
-    from pubsub_perf.results.packs import report_folder
+    from pubsub_perf.results.loading import load_tables
     from pubsub_perf.results.table_files import export
+    from pubsub_perf.results.unpacking import report_folder
 
     path = Path(options["DIR"])
-    results = load(path)
+    results = load_tables(path, table_source(options), "export")
     for problem in results.problems:
         console_script.print_message(PROGRAM, problem)
     whole = report_folder(path).resolve()

@@ -9,6 +9,7 @@ from typing import Final
 from pubsub_common.cli import console_script
 from pubsub_perf import __version__
 from pubsub_perf.commands.registry import PROGRAM
+from pubsub_perf.results.folder_extent import MAX_FILES
 
 USAGE: Final = f"""Make one file of the data in a folder, to be kept, sent and cited: latencies,
 details of events, cell.json and experiment files, without figures and reports. plot,
@@ -19,6 +20,7 @@ Usage:
 
 Options:
   --out FILE     the file; by default DIR.zip, beside the folder
+  --yes          pack a folder that is no sweep and has more than {MAX_FILES} files
   -h, --help     show this text
   --version      show the version
 """
@@ -35,7 +37,7 @@ def run(words: Sequence[str]) -> int:
     from pubsub_perf.results.packs import pack
 
     out = Path(options["--out"]) if options["--out"] else None
-    made = pack(Path(options["DIR"]), out)
+    made = pack(Path(options["DIR"]), out, many=options["--yes"])
     files = units.counted(made.files, "file", "files")
     console_script.print_line(
         f"{made.path}: {files}, {made.size_bytes:,} bytes, SHA-256 {made.sha256}"

@@ -40,7 +40,7 @@ def run(words: Sequence[str]) -> int:
     """
     options = console_script.parse(USAGE, words, PROGRAM, __version__)
     from pubsub_perf.report.writer import write_report
-    from pubsub_perf.results.packs import report_folder, results_folder
+    from pubsub_perf.results.unpacking import report_folder, results_folder
 
     path = Path(options["DIR"])
     out = Path(options["--out"]) if options["--out"] else report_folder(path)

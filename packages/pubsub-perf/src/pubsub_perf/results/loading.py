@@ -14,14 +14,15 @@ import numpy as np
 
 from pubsub_perf.results.cells import Dataset
 from pubsub_perf.results.dataset import read_dataset
-from pubsub_perf.results.packs import is_pack, unpack
 from pubsub_perf.results.table import Column, Table, joined
+from pubsub_perf.results.table_source import TableSource
 from pubsub_perf.results.tables import (
     NO_EVENTS,
     cells_table,
     events_table,
     runs_table,
 )
+from pubsub_perf.results.unpacking import PREFIX, is_pack, naming_the_pack, unpack
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -76,19 +77,38 @@ class Results:
             yield events_table(*pairs[place])
 
 
-def load(path: str | Path) -> Results:
+def load(
+    path: str | Path,
+    *,
+    column: str | None = None,
+    unit: str | None = None,
+    delimiter: str | None = None,
+    many: bool = False,
+) -> Results:
     """The results in a folder of a sweep, in a pack (``pubsub-perf pack``), or in any folder
-    with latency files.
+    with latency files. For tables whose headers do not tell: the ``column`` of latencies, by
+    name or by number from 1, its ``unit`` (s, ms, us or ns), and the ``delimiter``. With
+    ``many``, a folder that is no sweep may have any number of files.
 
     Raises:
-        ConfigError: there are none.
+        ConfigError: there are none, or they cannot be read.
     """
-    path = Path(path)
+    source = TableSource.of(column, unit, delimiter, many=many)
+    return load_tables(Path(path), source, "load")
+
+
+def load_tables(path: Path, source: TableSource, purpose: str) -> Results:
+    """As `load`; ``purpose`` is what for, for error messages.
+
+    Raises:
+        ConfigError: there are none, or they cannot be read.
+    """
     if not is_pack(path):
-        return Results(read_dataset(path, "load"))
-    place = Path(tempfile.mkdtemp(prefix="pubsub-pack-"))
+        return Results(read_dataset(path, purpose, source))
+    place = Path(tempfile.mkdtemp(prefix=PREFIX))
     try:
-        results = Results(read_dataset(unpack(path, place), "load"))
+        with naming_the_pack(path, place):
+            results = Results(read_dataset(unpack(path, place), purpose, source))
     except BaseException:
         shutil.rmtree(place, ignore_errors=True)
         raise

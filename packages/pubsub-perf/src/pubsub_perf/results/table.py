@@ -50,14 +50,24 @@ class Table(Mapping[str, Column]):
         """
         kept = np.ones(self.rows, dtype=np.bool_)
         for name, wanted in values.items():
-            if name not in self._columns:
-                raise ConfigError(
-                    f"no column {name!r}; there are {', '.join(self._columns)}"
-                )
             several = isinstance(wanted, list | tuple | set | frozenset | np.ndarray)
             each: Any = list(wanted) if several else [wanted]  # type: ignore[call-overload]
-            kept &= np.isin(self._columns[name], each)
+            kept &= np.isin(self._column(name), each)
         return Table({name: column[kept] for name, column in self._columns.items()})
+
+    def select(self, *names: str) -> Table:
+        """These columns alone, in this order.
+
+        Raises:
+            ConfigError: it has no such column.
+        """
+        return Table({name: self._column(name) for name in names})
+
+    def _column(self, name: str) -> Column:
+        if name not in self._columns:
+            known = ", ".join(self._columns)
+            raise ConfigError(f"no column {name!r}; there are {known}")
+        return self._columns[name]
 
     def to_pandas(self) -> pandas.DataFrame:
         """The table as a data frame.

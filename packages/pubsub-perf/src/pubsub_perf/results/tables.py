@@ -31,6 +31,7 @@ class ColumnText:
 
 
 _LABELS: Final = (
+    ColumnText("scenario", "the cell's scenario; empty where the experiment has one"),
     ColumnText("model", "`centralized` or `decentralized`; `data` where nobody says"),
     ColumnText("network", "the network's name"),
     ColumnText("kind", "its kind, such as `tree`"),
@@ -80,12 +81,13 @@ RUN_COLUMNS: Final = (
     _RUN,
     ColumnText("started", "when it began"),
     ColumnText("machine", "the name of the machine"),
+    ColumnText("commit", "the commit of pubsub-perf, where it ran from a repository"),
     *_FATES,
     *_STATISTICS,
     _PARAMETERS,
 )
 EVENT_COLUMNS: Final = (
-    *_LABELS[:2],
+    *_LABELS[:3],
     _RUN,
     ColumnText("subscriber", "the name of its file, such as `subscriber-0`"),
     ColumnText("publisher", "the publisher's address"),
@@ -98,8 +100,8 @@ EVENT_COLUMNS: Final = (
 )
 # Of these, text that nobody recorded is empty, and a number is NaN.
 _TEXTS: Final = {
-    *("model", "network", "kind", "outcome", "reason", "fidelity"),
-    *("started", "machine"),
+    *("scenario", "model", "network", "kind", "outcome", "reason", "fidelity"),
+    *("started", "machine", "commit"),
 }
 
 
@@ -128,8 +130,9 @@ def events_table(cell: Cell, run: Run) -> Table:
         )
         kept = left.kept[number] if left.kept else np.ones(size, dtype=np.bool_)
         values: dict[str, Column] = {
+            "scenario": _same(cell.scenario, size),
             "model": _same(cell.model, size),
-            "network": _same(cell.network, size),
+            "network": _same(_network(cell), size),
             "run": np.full(size, run.number, dtype=np.int64),
             "subscriber": _same(file.name, size),
             "publisher": streams[stream_of, 0],
@@ -183,6 +186,7 @@ def _of_run(cell: Cell, run: Run) -> dict[str, object]:
         "run": run.number,
         "started": cell_fields.text(run.meta, "started"),
         "machine": cell_fields.text(run.meta, "machine", "host"),
+        "commit": cell_fields.text(run.meta, "commits", "pubsub"),
         **_fates(run),
         "warmup": left.left_out,
         **_statistics(statistics_of(left.latencies)),
@@ -190,7 +194,13 @@ def _of_run(cell: Cell, run: Run) -> dict[str, object]:
 
 
 def _labels(cell: Cell) -> dict[str, object]:
-    return {each.name: getattr(cell, each.name) for each in _LABELS}
+    labels = {each.name: getattr(cell, each.name) for each in _LABELS}
+    return labels | {"network": _network(cell)}
+
+
+def _network(cell: Cell) -> str:
+    """The network's name, without the scenario's, which has a column of its own."""
+    return cell.network.removeprefix(f"{cell.scenario}/")
 
 
 def _fates(of: Cell | Run) -> dict[str, object]:
