@@ -6,6 +6,7 @@ import importlib
 import re
 import subprocess
 import tomllib
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +70,16 @@ def tracked() -> list[Path]:
     return [ROOT / name for name in listed.stdout.split("\0") if name]
 
 
+def text_of(path: Path) -> str:
+    if path.suffix == ".zip":
+        with zipfile.ZipFile(path) as pack:
+            records = [name for name in pack.namelist() if not name.endswith(".gz")]
+            return "\n".join(pack.read(name).decode() for name in records)
+    # Inputs of the fuzzer may be any bytes.
+    errors = "replace" if path.suffix == ".bin" else "strict"
+    return path.read_text(encoding="utf-8", errors=errors)
+
+
 def test_no_file_holds_a_path_of_this_machine_or_the_address_of_an_index() -> None:
     # Put together here, so that this file does not hold them either.
     index = re.compile(
@@ -77,9 +88,7 @@ def test_no_file_holds_a_path_of_this_machine_or_the_address_of_an_index() -> No
     for path in tracked():
         if not path.is_file() or path.suffix in (".png", ".svg"):
             continue
-        # Inputs of the fuzzer may be any bytes.
-        errors = "replace" if path.suffix == ".bin" else "strict"
-        text = path.read_text(encoding="utf-8", errors=errors)
+        text = text_of(path)
         assert str(ROOT) + "/" not in text, path
         assert str(Path.home()) + "/" not in text, path
         found = index.search(text)

@@ -1,0 +1,92 @@
+"""Executes a notebook without Jupyter, and gives what its cells say: the text that they print,
+the text of their last expression, and a line for each figure that they show.
+
+    python -m support.notebooks NOTEBOOK
+
+prints these texts as a list of JSON, one for each cell with code.
+"""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import io
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, Final
+
+from support.paths import ROOT
+
+FIGURE: Final = "<Figure>\n"
+
+
+def code_cells(path: Path) -> list[dict[str, Any]]:
+    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    return [cell for cell in cells if cell["cell_type"] == "code"]
+
+
+def texts_in(path: Path) -> list[str]:
+    """What the cells of a notebook have said, by the outputs in its file."""
+    return ["".join(map(_said, cell["outputs"])) for cell in code_cells(path)]
+
+
+def texts_of(path: Path) -> list[str]:
+    """What the cells of a notebook say when they are executed, in a process of their own, with
+    warnings as errors."""
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-m", "support.notebooks", str(path)],
+        cwd=path.parent,
+        env={"MPLBACKEND": "agg", "PYTHONPATH": str(ROOT / "tests"), "HOME": "/none"},
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    found: list[str] = json.loads(done.stdout)
+    return found
+
+
+def _said(output: dict[str, Any]) -> str:
+    if output["output_type"] == "stream":
+        return "".join(output["text"])
+    if "image/png" in output["data"]:
+        return FIGURE
+    return "".join(output["data"]["text/plain"]) + "\n"
+
+
+def _show(*_: object) -> None:
+    """In the place of ``plt.show``."""
+    import matplotlib.pyplot as plt
+
+    for number in plt.get_fignums():
+        figure = plt.figure(number)
+        figure.savefig(io.BytesIO(), format="png")
+        plt.close(figure)
+        sys.stdout.write(FIGURE)
+
+
+def _execute(source: str, names: dict[str, Any]) -> str:
+    tree = ast.parse(source)
+    last = tree.body.pop() if isinstance(tree.body[-1], ast.Expr) else None
+    with contextlib.redirect_stdout(io.StringIO()) as said:
+        exec(compile(tree, "cell", "exec"), names)
+        if isinstance(last, ast.Expr):
+            value = eval(compile(ast.Expression(last.value), "cell", "eval"), names)
+            if value is not None:
+                print(repr(value))
+    return said.getvalue()
+
+
+def _main(path: Path) -> None:
+    import matplotlib.pyplot as plt
+
+    plt.show = _show  # type: ignore[assignment]
+    names: dict[str, Any] = {}
+    print(json.dumps([_execute("".join(c["source"]), names) for c in code_cells(path)]))
+
+
+if __name__ == "__main__":
+    _main(Path(sys.argv[1]))
