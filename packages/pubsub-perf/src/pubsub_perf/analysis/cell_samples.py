@@ -33,6 +33,11 @@ _LOAD = (
     ("topics", "{} topics"),
     ("bandwidth_mbit", "{} Mbit/s"),
     ("delay_ms", "{} ms delay"),
+    ("jitter_ms", "{} ms jitter"),
+    ("loss_percent", "{} % loss"),
+    ("overflow", "queues that {} when full"),
+    ("queue_limit", "queues of {} messages"),
+    ("queue_bytes", "queues of {} bytes"),
 )
 # What is of the system and not of the load: with keys, everything encrypted; a group.
 _SECURE = "secure"

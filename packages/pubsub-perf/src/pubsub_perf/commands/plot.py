@@ -83,8 +83,12 @@ def _progress() -> Iterator[FigureWriting]:
     )
     with bar:
         task = bar.add_task("reading", total=None)
+
+        def begin(count: int) -> None:
+            # Each scenario has figures of its own.
+            known = bar.tasks[0].total or 0
+            bar.update(task, description="drawing", total=known + count)
+
         yield FigureWriting(
-            len(os.sched_getaffinity(0)),
-            lambda count: bar.update(task, description="drawing", total=count),
-            lambda: bar.advance(task),
+            len(os.sched_getaffinity(0)), begin, lambda: bar.advance(task)
         )

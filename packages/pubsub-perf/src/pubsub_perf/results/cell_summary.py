@@ -48,6 +48,9 @@ class CellSummary:
             parts.append(f"{bandwidth:g} Mbit/s")
         if delay is not None:
             parts.append(f"{delay:g} ms delay")
+        for name, text in (("jitter_ms", "ms jitter"), ("loss_percent", "% loss")):
+            if (value := cell_fields.number(parameters, name)) is not None:
+                parts.append(f"{value:g} {text}")
         if (brokers := cell_fields.brokers_of(self.cell.meta)) > 1:
             parts.append(f"{brokers:,} brokers")
         if parameters.get("secure") is True:
