@@ -132,6 +132,9 @@ javascript: ## install what the example in JavaScript needs, for its tests, if t
 etcd: ## install the Debian packages that groups of brokers need, where that is possible
 	@scripts/etcd-debs.sh || true
 
+slurm: ## install the Debian packages that the test of sweeps through Slurm needs, if possible
+	@scripts/slurm-debs.sh || true
+
 cluster: install etcd ## three brokers on three members of etcd, on loopback, until Ctrl-C; ARGS=-c
 	@.venv/bin/pubsub-driver --broker 3 --members 3 $(ARGS)
 

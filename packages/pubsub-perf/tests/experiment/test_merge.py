@@ -98,6 +98,26 @@ def test_a_failed_cell_gives_way_to_one_that_did_not_fail(tmp_path: Path) -> Non
     assert files(tmp_path / "out") == files(tmp_path / "second")
 
 
+def test_a_cell_that_was_only_started_is_left_out_with_a_word(tmp_path: Path) -> None:
+    cell(tmp_path / "first", STAR)
+    cell(tmp_path / "first", TREE, outcome="started")
+
+    merged = merge([tmp_path / "first"], tmp_path / "out")
+
+    assert (merged.cells, merged.failed) == (1, 0)
+    assert [TREE in said for said in merged.problems] == [True]
+
+
+def test_cells_are_replaced_when_asked_for(tmp_path: Path) -> None:
+    cell(tmp_path / "out", STAR)
+    cell(tmp_path / "first", STAR, started="later")
+
+    merged = merge([tmp_path / "first"], tmp_path / "out", force=True)
+
+    assert (merged.cells, merged.taken) == (1, 1)
+    assert files(tmp_path / "out") == files(tmp_path / "first")
+
+
 def test_cells_of_other_parameters_are_refused(tmp_path: Path) -> None:
     cell(tmp_path / "first", STAR)
     cell(tmp_path / "second", TREE, parameters=PARAMETERS | {"events": 7})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -18,6 +18,8 @@ from pubsub_perf.plan import blocks
 from pubsub_perf.plan.experiment import Experiment
 
 if TYPE_CHECKING:
+    from pubsub_perf.experiment.progress import SweepProgress
+    from pubsub_perf.experiment.sweep import Result
     from pubsub_perf.hosts import factory
 
 # What a broker opens, and for the clients of each host.
@@ -28,13 +30,16 @@ _HOST_FILES: Final = 4
 @dataclasses.dataclass(frozen=True, slots=True)
 class Way:
     """How an experiment is run: into the folder ``out``, on ``hosts`` of a kind, one ``part``
-    like ``3/8`` of it if that is given; with ``force`` also the cells that are finished."""
+    like ``3/8`` of it if that is given; with ``force`` also the cells that are finished.
+    ``slurm``: on a cluster, with the further options ``sbatch`` of that command."""
 
     out: Path
     hosts: str
     part: str | None = None
     force: bool = False
     verbose: bool = False
+    slurm: bool = False
+    sbatch: str | None = None
 
 
 def print_text(text: str) -> None:
@@ -63,6 +68,8 @@ def run(experiment: Experiment, way: Way, words: Sequence[str]) -> int:
     """
     if way.part is not None:
         experiment = _part_of(experiment, blocks.Part.parse(way.part))
+    if way.slurm or way.sbatch is not None:
+        return _run_on_slurm(experiment, way)
     with one_sweep.alone():
         clear_environment()
         console_script.set_up_logging(PROGRAM, verbose=way.verbose)
@@ -106,19 +113,62 @@ def _run_alone(experiment: Experiment, way: Way, words: Sequence[str]) -> int:
 
 
 def _run_on(kind: factory.HostKind, experiment: Experiment, way: Way) -> int:
-    from rich.console import Console
-
     from pubsub_perf.experiment.experiment_copy import keep_copy
-    from pubsub_perf.experiment.progress import SweepProgress, print_table
     from pubsub_perf.experiment.sweep import run_sweep
-    from pubsub_perf.experiment.threshold_check import broken_thresholds
 
     keep_copy(experiment, way.out)
+    return _show_and_judge(
+        experiment,
+        way.out,
+        lambda progress: run_sweep(
+            experiment.cases, kind, way.out, progress, force=way.force
+        ),
+    )
+
+
+def _run_on_slurm(experiment: Experiment, way: Way) -> int:
+    """Run an experiment on a cluster; nothing is measured on this machine."""
+    from pubsub_perf.experiment import interrupts
+    from pubsub_perf.experiment.experiment_copy import keep_copy
+    from pubsub_perf.experiment.slurm.array import run_array
+    from pubsub_perf.experiment.slurm.submission import wish_of
+
+    if way.part is not None:
+        raise ConfigError("--part is what each task of --slurm has: give one of them")
+    interrupts.install()
+    wish = wish_of(
+        experiment, way.hosts, way.out, words=way.sbatch or "", force=way.force
+    )
+    keep_copy(experiment, way.out)
+    return _show_and_judge(
+        experiment,
+        way.out,
+        lambda progress: run_array(
+            wish, progress, lambda text: console_script.print_message(PROGRAM, text)
+        ),
+    )
+
+
+def _show_and_judge(
+    experiment: Experiment,
+    out: Path,
+    results_of: Callable[[SweepProgress], Sequence[Result]],
+) -> int:
+    """Run with a display of the progress, and show the results; the exit code.
+
+    Raises:
+        PubSubError: a cell failed or breaks a threshold.
+    """
+    from rich.console import Console
+
+    from pubsub_perf.experiment.progress import SweepProgress, print_table
+    from pubsub_perf.experiment.threshold_check import broken_thresholds
+
     console = Console()
     with SweepProgress(experiment.cases, console) as progress:
-        results = run_sweep(experiment.cases, kind, way.out, progress, force=way.force)
-    print_table(console, results, way.out)
-    broken = broken_thresholds(experiment, way.out)
+        results = results_of(progress)
+    print_table(console, results, out)
+    broken = broken_thresholds(experiment, out)
     for line in broken:
         console_script.print_message(PROGRAM, line, "ERROR")
     failed = sum(result.failed for result in results)

@@ -27,6 +27,10 @@ Options:
                  without it as the file says, else auto
   --part I/N     run part I of N, each on a machine of its own; both models of a network
                  and run are in one part ({PROGRAM} sweep --merge joins them)
+  --slurm        run on a cluster, as a job array of Slurm: a task for each network and run,
+                 a node for each task; the results are collected here
+  --sbatch WORDS
+                 the same, with further options of sbatch, like "--partition=lab --time=30"
   --dry-run      show the cells and how long they will take, and run nothing
   --print        show the file, as one to begin with
   --force        run finished cells again
@@ -65,6 +69,8 @@ def run(words: Sequence[str]) -> int:
             part=options["--part"],
             force=options["--force"],
             verbose=options["--verbose"],
+            slurm=options["--slurm"],
+            sbatch=options["--sbatch"],
         ),
         words,
     )

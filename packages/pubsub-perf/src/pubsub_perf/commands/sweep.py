@@ -74,6 +74,11 @@ Options:
   --seed N                seed of the publishers' phases [default: 1]
   --part I/N              run part I of N, each on a machine of its own; both models of
                           a network and run are in one part
+  --slurm                 run on a cluster, as a job array of Slurm: a task for each
+                          network and run, a node for each task; the results are
+                          collected here
+  --sbatch WORDS          the same, with further options of sbatch, like
+                          "--partition=lab --time=30"
   --out DIR               where the results go [default: sweeps/default]
   --merge                 run nothing: copy the cells of these folders, of a sweep's
                           parts, into one
@@ -114,6 +119,8 @@ def run(words: Sequence[str]) -> int:
         part=options["--part"],
         force=options["--force"],
         verbose=options["--verbose"],
+        slurm=options["--slurm"],
+        sbatch=options["--sbatch"],
     )
     return experiment_run.run(experiment, way, words)
 

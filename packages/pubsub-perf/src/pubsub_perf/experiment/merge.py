@@ -24,6 +24,7 @@ from pubsub_perf.experiment.sweep import DATA
 from pubsub_perf.folder_files import leads_out, make_folder
 from pubsub_perf.plan.cases import MODELS
 from pubsub_perf.results import cell_fields
+from pubsub_perf.results.cell_fields import STARTED
 
 _RUN: Final = re.compile(r"run-[0-9]+")
 # data/<scenario>/<model>/<network>/run-<r>, and no deeper: someone may point at "/".
@@ -55,9 +56,10 @@ class _Cell:
 _Cells = dict[PurePath, _Cell]
 
 
-def merge(sources: Sequence[Path], out: Path) -> Merged:
+def merge(sources: Sequence[Path], out: Path, *, force: bool = False) -> Merged:
     """Copy every cell of the sweeps in ``sources`` into the one in ``out``, which may have
-    some already; the sources stay as they are.
+    some already; the sources stay as they are. With ``force`` their cells replace those in
+    ``out``.
 
     Raises:
         ConfigError: a source is no sweep, two folders have measured the same cell, cells
@@ -65,7 +67,7 @@ def merge(sources: Sequence[Path], out: Path) -> Merged:
     """
     problems: list[str] = []
     before = _cells_of(out, problems) if (out / DATA).is_dir() else {}
-    cells = dict(before)
+    came: _Cells = {}
     for source in sources:
         found = _cells_of(source, problems)
         if not found:
@@ -73,10 +75,16 @@ def merge(sources: Sequence[Path], out: Path) -> Merged:
                 f"{source} is not the folder of a sweep: no {RECORD} in it"
             )
         for place, cell in found.items():
-            cells[place] = _better(place, cells.get(place), cell)
+            came[place] = _better(place, came.get(place), cell)
+    cells = before | {
+        place: cell if force else _better(place, before.get(place), cell)
+        for place, cell in came.items()
+    }
     _check_alike(cells)
     taken = {
-        place: cell for place, cell in cells.items() if cell is not before.get(place)
+        place: cell
+        for place, cell in came.items()
+        if cells[place] is not before.get(place)
     }
     for place, cell in taken.items():
         _copy(cell, place, out)
@@ -93,6 +101,8 @@ def _cells_of(root: Path, problems: list[str]) -> _Cells:
         record = read_record(folder, root)
         if record is None:
             problems.append(f"{folder / RECORD} cannot be read: the cell is left out")
+        elif record.get("outcome") == STARTED:
+            problems.append(f"{folder} was started, and has not ended: it is left out")
         else:
             found[folder.relative_to(root)] = _Cell(root, record)
     return found
@@ -109,9 +119,9 @@ def _folders(folder: Path, root: Path, depth: int = 0) -> Iterator[Path]:
 
 
 def _better(place: PurePath, there: _Cell | None, cell: _Cell) -> _Cell:
-    if there is None or (cell.ok and not there.ok):
+    if there is None or not there.ok:
         return cell
-    if there.ok and cell.ok and there.record != cell.record:
+    if cell.ok and there.record != cell.record:
         raise ConfigError(
             f"{there.root / place} and {cell.root / place} are two measurements of one "
             "cell: leave one of the folders out"
@@ -154,10 +164,11 @@ def _scenario(place: PurePath) -> PurePath:
 
 
 def _copy(cell: _Cell, place: PurePath, out: Path) -> None:
-    """The record comes last: what is not whole has none."""
+    """Until all is there the cell is marked as one that was started."""
     folder = out / place
     try:
         make_folder(out, *place.parts)
+        write_record(folder, cell.record | {"outcome": STARTED})
         prepare(folder)
         for path in _files(cell.root / place, cell.root):
             target = make_folder(

@@ -62,7 +62,7 @@ class SweepProgress:
 
     def begin(self, case: Case) -> None:
         self._name = case.name
-        self._estimate.begin(case)
+        self._estimate.begin()
         self.step("")
 
     def step(self, what: str) -> None:

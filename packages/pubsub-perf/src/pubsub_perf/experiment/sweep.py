@@ -68,8 +68,7 @@ def run_sweep(
             written.
     """
     if not force:
-        for case in cases:
-            _check_parameters(out, case, kind)
+        check_parameters(cases, out, kind)
     there = {} if force else _finished_of(cases, out)
     results = []
     with keys_for(case for case in cases if case not in there) as keys:
@@ -119,12 +118,22 @@ def finished(folder: Path, out: Path) -> dict[str, Any] | None:
     return record if record is not None and record.get("outcome") == "ok" else None
 
 
-def _check_parameters(out: Path, case: Case, kind: HostKind) -> None:
-    """Cells of one sweep are compared with each other, so they must be alike."""
+def check_parameters(cases: Sequence[Case], out: Path, kind: HostKind | None) -> None:
+    """Cells of one sweep are compared with each other, so they must be alike. ``kind`` is
+    None as long as it is not known.
+
+    Raises:
+        ConfigError: ``out`` holds a finished one of these cells, of other parameters.
+    """
+    for case in cases:
+        _check_parameters(out, case, kind)
+
+
+def _check_parameters(out: Path, case: Case, kind: HostKind | None) -> None:
     record = finished(cell_folder(out, case), out)
     if record is None:
         return
-    asked = case.parameters() | {"hosts": kind}
+    asked = case.parameters() | ({"hosts": kind} if kind else {})
     there = {
         **cell_fields.section(record, "parameters"),
         "hosts": cell_fields.find(record, "hosts", "kind"),
@@ -143,10 +152,11 @@ def _check_parameters(out: Path, case: Case, kind: HostKind) -> None:
 
 
 class TimeLeft:
-    """How long the rest of a sweep will take, from the cells so far.
+    """How long the rest of a sweep will take, from the cells so far; one after the other, or
+    on several machines at once.
 
-    A cell's time is modelled as a constant for the run itself plus a share for each
-    host: both are read off the cells that have ended.
+    A cell's time is modelled as a constant for the run itself plus a share for each host.
+    How fast a sweep goes through such times is read off the cells that have ended.
     """
 
     def __init__(self, cases: Sequence[Case], guess_per_host_s: float = 0.15) -> None:
@@ -154,30 +164,30 @@ class TimeLeft:
         self._guess_per_host_s = guess_per_host_s
         self._guessed_s = 0.0
         self._took_s = 0.0
-        self._running: Case | None = None
-        self._began = 0.0
+        self._looked: float | None = None
 
-    def begin(self, case: Case) -> None:
-        """``case`` begins to run now."""
-        self._running = case
-        self._began = time.monotonic()
+    def begin(self) -> None:
+        """A cell begins to run now, or several wait for a machine."""
+        if self._looked is None:
+            self._looked = time.monotonic()
 
     def end(self, result: Result) -> None:
-        """The case that ran has ended now."""
+        """A case has ended now."""
         self._waiting.remove(result.case)
-        self._running = None
+        now = time.monotonic()
         if not result.skipped:
             self._guessed_s += self._guess_s(result.case)
-            self._took_s += time.monotonic() - self._began
+            self._took_s += now - (now if self._looked is None else self._looked)
+        self._looked = now
 
     def left_s(self) -> float:
         """Seconds for the cells that have not ended."""
         slower = self._took_s / self._guessed_s if self._guessed_s else 1.0
-        left_s = slower * sum(map(self._guess_s, self._waiting))
-        if self._running is None:
-            return left_s
-        of_this_s = slower * self._guess_s(self._running)
-        return left_s - min(of_this_s, time.monotonic() - self._began)
+        guesses = [slower * self._guess_s(case) for case in self._waiting]
+        if self._looked is None or not guesses:
+            return sum(guesses)
+        # What runs now, runs since the last cell has ended; no more of it is over than it is.
+        return sum(guesses) - min(guesses[0], time.monotonic() - self._looked)
 
     def _guess_s(self, case: Case) -> float:
         run_s = case.load.events * case.load.interval_s

@@ -1,0 +1,103 @@
+"""Runs an experiment as a job array, and waits for its results.
+
+A job that is still there is watched, not submitted again. Blocks whose cells are all finished are
+in no task.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Final
+
+from pubsub_common.errors import PubSubError
+from pubsub_perf import units
+from pubsub_perf.experiment.slurm import commands, submission
+from pubsub_perf.experiment.slurm.commands import NoAnswer
+from pubsub_perf.experiment.slurm.intake import Intake
+from pubsub_perf.experiment.slurm.queue import Task
+from pubsub_perf.experiment.slurm.script import tasks_of
+from pubsub_perf.experiment.slurm.submission import Submitted, Wish
+from pubsub_perf.experiment.sweep import Progress, Result
+
+# A cluster's controller serves many, and blocks take half a minute.
+_LOOK_S: Final = 2.0
+# Controllers are restarted now and then.
+_PATIENCE_S: Final = 600.0
+# A network file system shows a new file to other machines after as long as that.
+_FILES_APPEAR_S: Final = 60.0
+
+
+def run_array(
+    wish: Wish, progress: Progress, say: Callable[[str], None]
+) -> list[Result]:
+    """Run what is not finished on a cluster, and wait for it; all results. ``say`` is told what
+    a user ought to know.
+
+    An interrupt (KeyboardInterrupt, SystemExit) cancels the job.
+
+    Raises:
+        ConfigError: there is no Slurm here, it does not take the job, another run collects
+            into the same folder, or a job of another experiment does.
+        PubSubError: Slurm does not answer for minutes. The job goes on.
+    """
+    commands.check_there()
+    with submission.only_one(wish.out) as notes:
+        intake = Intake(wish, notes, progress, say)
+        if (job := submission.under_way(wish, notes)) is not None:
+            say(f"job {job.number} is under way")
+            _collect(job, notes, intake)
+        intake.tell_finished()
+        if parts := intake.unfinished():
+            job = submission.submit(wish, notes, tasks_of(parts))
+            say(
+                f"job {job.number} has {units.counted(len(job.tasks), 'task', 'tasks')}"
+            )
+            _collect(job, notes, intake)
+    return intake.results()
+
+
+def _collect(job: Submitted, notes: Path, intake: Intake) -> None:
+    """Take in the results of a job until it has ended."""
+    try:
+        states = _watch(job, intake)
+    except (KeyboardInterrupt, SystemExit):
+        commands.cancel(job.number)
+        submission.forget(notes)
+        raise
+    for index in range(len(job.tasks)):
+        task = states.get(index)
+        ended = f"{task.state} at {task.node or 'no node'}" if task else "forgotten"
+        intake.tell_missing(job, index, ended)
+    submission.forget(notes)
+
+
+def _watch(job: Submitted, intake: Intake) -> Mapping[int, Task]:
+    """Watch a job until it has ended; the last states of the tasks that Slurm knew."""
+    heard = time.monotonic()
+    ended: float | None = None
+    states: dict[int, Task] = {}
+    while True:
+        try:
+            tasks = commands.tasks_of(job.number) or []
+            heard = time.monotonic()
+        except NoAnswer as error:
+            _check_patience(error, heard, job)
+        else:
+            states |= {task.index: task for task in tasks}
+            intake.take_in(job, tasks)
+            if not any(task.under_way for task in tasks):
+                ended = ended or time.monotonic()
+                late = time.monotonic() - ended > _FILES_APPEAR_S
+                if late or not intake.awaited(job, states.values()):
+                    return states
+        time.sleep(_LOOK_S)
+
+
+def _check_patience(error: NoAnswer, heard: float, job: Submitted) -> None:
+    if time.monotonic() - heard > _PATIENCE_S:
+        raise PubSubError(
+            f"Slurm does not answer: {error}; job {job.number} goes on, and the same "
+            "command will collect its results"
+        ) from error

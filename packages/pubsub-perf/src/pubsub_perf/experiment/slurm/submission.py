@@ -1,0 +1,164 @@
+"""What is run on a cluster, and the job that is under way for it.
+
+The job is noted in a hidden folder of the results, so that a run whose process ended, in whatever
+way, is gone on with by the next.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import fcntl
+import importlib.metadata
+import os
+import secrets
+import shlex
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from pubsub_common.errors import ConfigError
+from pubsub_common.files import write_atomically
+from pubsub_perf.experiment.slurm import commands
+from pubsub_perf.experiment.slurm.script import Job, script
+from pubsub_perf.experiment.sweep import check_parameters
+from pubsub_perf.folder_files import make_folder
+from pubsub_perf.plan.blocks import blocks_of
+from pubsub_perf.plan.cases import Case
+from pubsub_perf.plan.experiment import Experiment
+
+_PROGRAM: Final = "pubsub-perf"
+_FOLDER: Final = ".slurm"
+_JOB: Final = "job.json"
+_LOCK: Final = "lock"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Wish:
+    """What is to be run, and where to: ``cases`` of the text ``experiment``, on ``hosts`` of a
+    kind. ``program`` runs it at the nodes, if it is of this ``version``; ``words`` are further
+    options of ``sbatch``. With ``force`` finished cells are run again."""
+
+    experiment: str
+    cases: tuple[Case, ...]
+    hosts: str
+    out: Path
+    program: str
+    version: str
+    words: tuple[str, ...] = ()
+    force: bool = False
+
+
+def wish_of(
+    experiment: Experiment, hosts: str, out: Path, *, words: str, force: bool
+) -> Wish:
+    """What is to be run, by the program that runs here.
+
+    Raises:
+        ConfigError: ``words`` are no words of a shell, or ``out`` has finished cells of
+            other parameters.
+    """
+    try:
+        further = shlex.split(words)
+    except ValueError as error:
+        raise ConfigError(f"--sbatch: {error}: {words}") from None
+    if not force:
+        check_parameters(experiment.cases, out, None)
+    return Wish(
+        experiment=experiment.text,
+        cases=experiment.cases,
+        hosts=hosts,
+        out=out,
+        program=str(Path(sys.executable).parent / _PROGRAM),
+        version=f"{_PROGRAM} {importlib.metadata.version(_PROGRAM)}",
+        words=tuple(further),
+        force=force,
+    )
+
+
+class Submitted(msgspec.Struct, frozen=True):
+    """A job that is under way: its number, and what its tasks run."""
+
+    number: str
+    token: str
+    experiment: str
+    tasks: tuple[tuple[int, ...], ...]
+
+
+@contextlib.contextmanager
+def only_one(out: Path) -> Iterator[Path]:
+    """Be the only process that collects into this folder; the folder for notes, which goes
+    when all is done."""
+    try:
+        notes = make_folder(out, _FOLDER)
+        lock = os.open(notes / _LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+    except OSError as error:
+        raise ConfigError(f"cannot write {out}: {error.strerror or error}") from error
+    try:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise ConfigError(f"another run collects into {out}") from None
+        try:
+            yield notes
+        finally:
+            if not (notes / _JOB).exists():
+                shutil.rmtree(notes, ignore_errors=True)
+    finally:
+        os.close(lock)
+
+
+def under_way(wish: Wish, notes: Path) -> Submitted | None:
+    """The job that an earlier run has submitted and not collected.
+
+    Raises:
+        ConfigError: it is of another experiment.
+    """
+    try:
+        found = msgspec.json.decode((notes / _JOB).read_bytes(), type=Submitted)
+    except (OSError, msgspec.MsgspecError):
+        return None
+    if found.experiment == wish.experiment:
+        return found
+    raise ConfigError(
+        f"job {found.number}, of another experiment, is to leave its results in {wish.out}: "
+        f"choose another --out, or end it (scancel {found.number}) and remove {notes}"
+    )
+
+
+def submit(wish: Wish, notes: Path, tasks: tuple[tuple[int, ...], ...]) -> Submitted:
+    """Submit a job with these tasks, and note it.
+
+    Raises:
+        ConfigError: Slurm does not take it, or it cannot be noted.
+    """
+    token = secrets.token_hex(8)
+    job = Job(
+        wish.experiment,
+        wish.hosts,
+        tasks,
+        len(blocks_of(wish.cases)),
+        notes.resolve(),
+        token,
+        wish.program,
+        wish.version,
+    )
+    try:
+        (notes / token).touch()
+        batch = notes / "job.sh"
+        write_atomically(batch, script(job).encode(), follow_link=False)
+        number = commands.submit(batch, len(tasks), wish.words)
+        found = Submitted(number, token, wish.experiment, tasks)
+        write_atomically(notes / _JOB, msgspec.json.encode(found), follow_link=False)
+    except OSError as error:
+        raise ConfigError(f"cannot write {notes}: {error.strerror or error}") from error
+    return found
+
+
+def forget(notes: Path) -> None:
+    """Note that no job is under way."""
+    (notes / _JOB).unlink(missing_ok=True)
