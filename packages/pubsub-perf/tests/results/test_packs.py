@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,6 +17,7 @@ import pytest
 from support.perf_sweeps import write_sweep
 
 from pubsub_common.errors import ConfigError
+from pubsub_common.testing import wait_for
 from pubsub_perf.cli import main
 from pubsub_perf.plan.topologies import single_switch
 from pubsub_perf.results import unpacking
@@ -128,6 +132,29 @@ def test_packs_are_compared(
         assert main(["compare", str(first), str(second)]) == 0
         said.append(capsys.readouterr())
     assert said[0] == said[1] == said[2]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_nothing_is_left_of_what_was_unpacked(
+    number: signal.Signals, sweep: Path, tmp_path: Path
+) -> None:
+    made = pack(sweep, tmp_path / "p.zip")
+    place = tmp_path / "temporary"
+    place.mkdir()
+    plotting = subprocess.Popen(
+        [sys.executable, "-m", "pubsub_perf", "plot", str(made.path)],
+        env=os.environ | {"TMPDIR": str(place)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        wait_for(lambda: any(place.glob("pubsub-pack-*/*/data")), timeout_s=60)
+        plotting.send_signal(number)
+        assert plotting.wait(60) == 128 + number
+    finally:
+        plotting.kill()
+        plotting.wait()
+    assert list(place.iterdir()) == []
 
 
 def test_the_command_says_what_it_made(

@@ -9,13 +9,16 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import signal
 import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
+from types import FrameType
 from typing import Final
 
+from pubsub_common.cli.signals import ending_signals
 from pubsub_common.errors import ConfigError
 from pubsub_common.printable import printable
 from pubsub_perf.folder_files import MAX_PACKED_FILES, MAX_UNPACKED_BYTES
@@ -42,10 +45,26 @@ def results_folder(path: Path) -> Iterator[Path]:
     if not is_pack(path):
         yield path
         return
-    with tempfile.TemporaryDirectory(prefix=PREFIX) as name:
+    with _ended_by_signals(), tempfile.TemporaryDirectory(prefix=PREFIX) as name:
         place = Path(name)
         with naming_the_pack(path, place):
             yield unpack(path, place)
+
+
+@contextlib.contextmanager
+def _ended_by_signals() -> Iterator[None]:
+    """SIGTERM and SIGHUP raise SystemExit, so that the folder is removed."""
+
+    def end(number: int, _: FrameType | None) -> None:
+        raise SystemExit(128 + number)
+
+    numbers = set(ending_signals()) - {signal.SIGINT}
+    before = {number: signal.signal(number, end) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @contextlib.contextmanager
