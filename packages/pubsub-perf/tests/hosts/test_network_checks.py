@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from pubsub_perf.hosts import mininet_compat
 from pubsub_perf.hosts.interface import HostError, Traffic
 from pubsub_perf.hosts.link_checks import (
     bucket_bytes,
@@ -12,6 +13,9 @@ from pubsub_perf.hosts.link_checks import (
     parse_pings,
     parse_rate_mbit,
 )
+from pubsub_perf.hosts.mininet import MininetHosts
+from pubsub_perf.plan import topologies
+from pubsub_perf.plan.cases import Load
 
 PINGS = """\
 10.0.0.2 rtt min/avg/max/mdev = 0.011/0.025/0.040/0.014 ms
@@ -77,3 +81,22 @@ def test_traffic_is_told_by_difference() -> None:
         "tx_packets": 4,
         "rx_packets": 1,
     }
+
+
+def test_links_are_given_delay_jitter_and_loss_as_the_kernel_takes_them() -> None:
+    load = Load(bandwidth_mbit=5, delay_ms=2.5, jitter_ms=0.5, loss_percent=0.1)
+    hosts = MininetHosts(topologies.single_switch(3), load)
+    options = hosts.link_options(shaped=True)
+    assert options.pop("bw") == 5
+    mininet_compat.prepare()
+    from mininet.link import TCIntf
+
+    commands, _ = TCIntf.delayCmds("root", **options)
+    (words,) = [command.split() for command in commands]
+    assert words[words.index("netem") :] == [
+        *("netem", "delay", "2.5ms", "0.5ms", "loss", "0.10000")
+    ]
+    assert "bw" not in hosts.link_options(shaped=False)
+    assert MininetHosts(topologies.single_switch(3), Load()).link_options(
+        shaped=True
+    ) == ({})

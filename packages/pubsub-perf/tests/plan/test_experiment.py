@@ -95,6 +95,7 @@ def test_explicit_cases_have_their_own_parameters_and_those_of_all() -> None:
         ("repeats = 0", "repeats"),
         ("repeats = true", "repeats: True is not a whole number"),
         ("title = 3", "title: 3 is not a text"),
+        ("hosts = 'cloud'", "hosts: unknown 'cloud': choose of auto, mininet, local"),
         ("parameters = 3", "parameters is not a table"),
         ("cases = []", r"tables like \[\[cases\]\]"),
         ("[parameters]\npayload = 3", r"unknown key payload in \[parameters\] \(did"),

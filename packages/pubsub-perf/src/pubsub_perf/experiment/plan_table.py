@@ -21,6 +21,8 @@ from pubsub_perf.plan.experiment import Experiment
 def print_plan(console: Console, experiment: Experiment, out: Path) -> None:
     """Print the cells, a table for each scenario, and how long those runs will take that are
     not in ``out``."""
+    if experiment.title:
+        console.print(printable(experiment.title), highlight=False, markup=False)
     cases = experiment.cases
     waiting = [case for case in cases if finished(cell_folder(out, case), out) is None]
     runs = _cells(cases)

@@ -65,7 +65,9 @@ class MininetHosts:
             topo.addSwitch(switch)
         shaping = self._bandwidth_mbit is not None or load.needs_netem
         for link in self._network.links:
-            topo.addLink(*link.ends, **self._options(link.shaped) if shaping else {})
+            topo.addLink(
+                *link.ends, **self.link_options(shaped=link.shaped) if shaping else {}
+            )
         self._net = Mininet(
             topo=topo,
             switch=LinuxBridge,
@@ -154,7 +156,8 @@ class MininetHosts:
             else {"bucket_bytes": bucket_bytes(self._bandwidth_mbit)}
         )
 
-    def _options(self, shaped: bool) -> dict[str, object]:
+    def link_options(self, *, shaped: bool) -> dict[str, object]:
+        """What Mininet is told of a link."""
         options: dict[str, object] = {}
         if shaped and self._bandwidth_mbit is not None:
             options["bw"] = self._bandwidth_mbit

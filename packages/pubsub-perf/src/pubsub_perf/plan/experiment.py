@@ -33,6 +33,8 @@ from pubsub_perf.plan.topologies import Network
 
 # More than anybody waits for; a slip of the finger in a range is told at once.
 MAX_RUNS: Final = 100_000
+# Mininet where it can run, else loopback addresses; or one of these.
+HOSTS: Final = ("auto", "mininet", "local")
 _MAX_TITLE: Final = 200
 _KEYS: Final = ("title", "hosts", "repeats", "seed", "thresholds")
 _TABLES: Final = ("parameters", "cases")
@@ -108,7 +110,7 @@ def experiment_of(
     return Experiment(
         text=text,
         title=_text(table, "title", "", prefix)[:_MAX_TITLE],
-        hosts=_text(table, "hosts", "auto", prefix),
+        hosts=_hosts(table, prefix),
         repeats=repeats,
         cases=tuple(rounds),
         limits=limits,
@@ -241,6 +243,15 @@ def _whole(table: Mapping[str, object], key: str, default: int, prefix: str) -> 
         return whole(given)
     except ValueError as error:
         raise ConfigError(f"{prefix}{key}: {given!r} {error}") from None
+
+
+def _hosts(table: Mapping[str, object], prefix: str) -> str:
+    given = _text(table, "hosts", HOSTS[0], prefix)
+    if given not in HOSTS:
+        raise ConfigError(
+            f"{prefix}hosts: unknown {given!r}: choose of {', '.join(HOSTS)}"
+        )
+    return given
 
 
 def _text(table: Mapping[str, object], key: str, default: str, prefix: str) -> str:
