@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 
+from pubsub_common.errors import ConfigError
 from pubsub_perf.experiment.sweep import cell_folder
 from pubsub_perf.plan.cases import Case
 from pubsub_perf.plan.experiment import Experiment
@@ -23,7 +24,7 @@ def broken_thresholds(experiment: Experiment, out: Path) -> list[str]:
     asked = dict.fromkeys(replace(case, run=1) for case in experiment.cases)
     if not any(map(experiment.thresholds_of, asked)):
         return []
-    there = {cell.folder.resolve(): cell for cell in read_dataset(out, "check").cells}
+    there = {cell.folder.resolve(): cell for cell in _cells_in(out)}
     return [
         f"{case.name}: {line}"
         for case in asked
@@ -31,6 +32,14 @@ def broken_thresholds(experiment: Experiment, out: Path) -> list[str]:
             experiment, case, there.get(cell_folder(out, case).resolve())
         )
     ]
+
+
+def _cells_in(out: Path) -> tuple[Cell, ...]:
+    """None where every cell failed before it had a file."""
+    try:
+        return read_dataset(out, "check").cells
+    except ConfigError:
+        return ()
 
 
 def figures_of(cell: Cell) -> dict[str, float | None]:
