@@ -38,12 +38,13 @@ def analyse(
     )
     evidence = Evidence.of(samples, resampling, margin)
     loads = [fact.load for fact in facts if fact.load is not None]
-    overloaded = {
+    unsteady = {fact.result.name for fact in facts if fact.result.backlog is not None}
+    unsteady |= {
         cell_name(CENTRALIZED, load.network)
         for load in loads
         if prediction.is_overloaded(load)
     }
-    growth = growth_results(samples, overloaded)
+    growth = growth_results(samples, unsteady)
     groups = tuple(group_results(dataset.cells))
     queueing = prediction.queueing_view(loads, resampling)
     if groups and not loads:

@@ -24,6 +24,7 @@ from pubsub_perf.plan.cases import MODELS
 from pubsub_perf.results import cell_fields
 from pubsub_perf.results.cell_fields import brokers_of
 from pubsub_perf.results.cells import NO_RULE, Cell, Run
+from pubsub_perf.results.latency_trend import Backlog, Trend, backlog_of, trend_of
 from pubsub_perf.results.warmup import Steady, steady
 
 # What makes the load of two cells the same, beside the network.
@@ -62,6 +63,7 @@ class CellFacts:
 class _RunSamples:
     run: Run
     steady: Steady
+    trend: Trend | None
     figures: RunFigures | None
     why_not: str | None
 
@@ -117,7 +119,7 @@ def but_for_the_system(load: str) -> str:
 def _samples_of(run: Run) -> _RunSamples:
     kept = steady(run)
     found = figures(kept.latencies)
-    return _RunSamples(run, kept, found, _run_why_not(run, found))
+    return _RunSamples(run, kept, trend_of(run, kept), found, _run_why_not(run, found))
 
 
 def _run_why_not(run: Run, found: RunFigures | None) -> str | None:
@@ -157,6 +159,7 @@ def _result(
 ) -> CellResult:
     name = cell_name(cell.model, cell.network)
     known = [m.figures for m in shown if m.figures]
+    backlog = backlog_of([m.trend for m in shown])
     rules = dict.fromkeys(m.steady.rule for m in runs if m.steady.rule != NO_RULE)
     return CellResult(
         name=name,
@@ -176,7 +179,8 @@ def _result(
         warmup=sum(m.steady.left_out for m in runs),
         warmup_rule="; ".join(rules) or NO_RULE,
         why_not=why_not,
-        notes=tuple(_notes(cell, runs, why_not)),
+        backlog=backlog,
+        notes=tuple(_notes(cell, runs, why_not, backlog)),
     )
 
 
@@ -215,8 +219,13 @@ def _median(
     )
 
 
-def _notes(cell: Cell, runs: Sequence[_RunSamples], why_not: str | None) -> list[str]:
-    notes = []
+def _notes(
+    cell: Cell,
+    runs: Sequence[_RunSamples],
+    why_not: str | None,
+    backlog: Backlog | None,
+) -> list[str]:
+    notes = [] if backlog is None else [str(backlog)]
     if cell.lost:
         share = f" ({100 * cell.lost / cell.expected:.2g} %)" if cell.expected else ""
         notes.append(f"{cell.lost:,} events lost{share}: latencies are of the others")

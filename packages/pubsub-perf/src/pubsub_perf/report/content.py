@@ -100,7 +100,7 @@ def compose(cells: Sequence[CellSummary], problems: Sequence[str]) -> ReportCont
         command_lines=tuple(filter(None, map(_command_lines, plain))),
         problems=(
             *problems,
-            *(f"{_name(m.cell)}: {note}" for m in cells for note in m.warmup_notes),
+            *(f"{_name(m.cell)}: {note}" for m in cells for note in m.notes),
         ),
     )
 

@@ -90,6 +90,9 @@ def _cautions(analysis: Analysis) -> Iterator[str]:
     )
     if unjudged:
         yield wording.unjudged(unjudged, len(counted))
+    backlogs = sum(cell.backlog is not None for cell in counted)
+    if backlogs:
+        yield wording.unsteady(backlogs, len(counted))
 
 
 def _finding(pattern: PatternResult) -> Finding:

@@ -18,14 +18,14 @@ from pubsub_perf.results.summary_statistics import SummaryStatistics
 class CellSummary:
     """``ordered``: the samples of all subscribers and all runs in seconds, ascending,
     without the ``warmup`` events that ``warmup_rule`` leaves out. ``files`` are the
-    cell's, without these as well."""
+    cell's, without these as well. ``notes``: what to know of warm-up and backlog."""
 
     cell: Cell
     ordered: NDArray[np.float64]
     statistics: SummaryStatistics
     warmup: int = 0
     warmup_rule: str = NO_RULE
-    warmup_notes: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     files: tuple[SubscriberData, ...] = ()
 
     @property

@@ -10,6 +10,7 @@ import numpy as np
 
 from pubsub_perf.results.cell_summary import CellSummary
 from pubsub_perf.results.cells import NO_RULE, Cell, Run, SubscriberData
+from pubsub_perf.results.latency_trend import backlog_of, trend_of
 from pubsub_perf.results.summary_statistics import statistics_of
 from pubsub_perf.results.warmup import Steady, steady
 
@@ -20,6 +21,10 @@ def summary_of(cell: Cell) -> CellSummary:
     files = [_without_warmup(r, s) for r, s in zip(cell.pooled, runs, strict=True)]
     latencies = [run.latencies for run in runs] or [cell.latencies]
     ordered = np.sort(np.concatenate(latencies))
+    trends = [trend_of(r, s) for r, s in zip(cell.pooled, runs, strict=True)]
+    notes = [run.note for run in runs if run.note]
+    if (backlog := backlog_of(trends)) is not None:
+        notes.append(str(backlog))
     rules = dict.fromkeys(run.rule for run in runs if run.rule != NO_RULE)
     return CellSummary(
         cell,
@@ -27,7 +32,7 @@ def summary_of(cell: Cell) -> CellSummary:
         statistics_of(ordered, expected=cell.expected, lost=cell.lost),
         warmup=sum(run.left_out for run in runs),
         warmup_rule="; ".join(rules) or NO_RULE,
-        warmup_notes=tuple(dict.fromkeys(run.note for run in runs if run.note)),
+        notes=tuple(dict.fromkeys(notes)),
         files=tuple(itertools.chain(*files)) if runs else cell.files,
     )
 

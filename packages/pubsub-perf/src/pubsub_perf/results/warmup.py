@@ -34,13 +34,15 @@ Floats = NDArray[np.float64]
 class Steady:
     """The latencies that statistics count, in seconds. ``left_out`` events were
     warm-up by ``rule``; ``note`` says what a reader should know about that. ``kept``
-    tells of each file's latencies which these are; empty where all are."""
+    tells of each file's latencies which these are; empty where all are. ``span_s``: from
+    the first to the last publication, where that is known."""
 
     latencies: Floats
     left_out: int
     rule: str
     note: str | None = None
     kept: tuple[NDArray[np.bool_], ...] = ()
+    span_s: float | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -72,7 +74,7 @@ def steady(run: Run) -> Steady:
         tables.append(table)
     if rule == "fixed":
         kept = [table[:, 0] >= first for table in tables]
-        return _steady(every, kept, named, None)
+        return _steady(every, tables, kept, named, None)
     return _after_cut(every, tables, named)
 
 
@@ -124,18 +126,27 @@ def _after_cut(
     begin_ns = published[order[cut.kept_from]]
     note = "MSER-5 asked for more than half of the run: too short for its warm-up"
     kept = [table[:, 1] >= begin_ns for table in tables]
-    return _steady(every, kept, rule, note if cut.capped else None)
+    return _steady(every, tables, kept, rule, note if cut.capped else None)
 
 
 def _steady(
-    every: list[Floats], kept: list[NDArray[np.bool_]], rule: str, note: str | None
+    every: list[Floats],
+    tables: list[NDArray[np.int64]],
+    kept: list[NDArray[np.bool_]],
+    rule: str,
+    note: str | None,
 ) -> Steady:
     latencies = _joined([x[keep] for x, keep in zip(every, kept, strict=True)])
     left_out = sum(map(len, every)) - len(latencies)
     if not len(latencies) and left_out:
         note = "no warm-up left out: the rule would leave nothing"
         return Steady(_joined(every), 0, rule, note)
-    return Steady(latencies, left_out, rule, note, tuple(kept))
+    published = [t[keep, 1] for t, keep in zip(tables, kept, strict=True) if keep.any()]
+    span_s = None
+    if published:
+        span_ns = max(map(np.max, published)) - min(map(np.min, published))
+        span_s = float(span_ns) / 1e9
+    return Steady(latencies, left_out, rule, note, tuple(kept), span_s)
 
 
 def _joined(parts: list[Floats]) -> Floats:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Collection, Sequence
 from typing import Final
@@ -55,7 +56,9 @@ def growth_results(
     results = []
     for (model, kind, _), cells in series_of(samples.cells).items():
         steady = [cell for cell in cells if cell.name not in unsteady]
-        results.append(_result(model, kind, steady, samples.indicative))
+        result = _result(model, kind, steady, samples.indicative)
+        names = tuple(cell.name for cell in cells if cell.name in unsteady)
+        results.append(dataclasses.replace(result, unsteady=names))
     return results
 
 

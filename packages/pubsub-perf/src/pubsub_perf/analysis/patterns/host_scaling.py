@@ -128,8 +128,13 @@ def is_quadratic(evidence: Evidence, growth: Sequence[GrowthResult]) -> PatternR
 
 
 def _short(growth: Sequence[GrowthResult]) -> list[LeftOut]:
-    """The cells of series too short for a shape."""
-    return [
+    """The cells that no shape was fitted to: of short series, and without steady state."""
+    unsteady = [
+        LeftOut(name, "no steady state: it grows with the length of the run")
+        for result in growth
+        for name in result.unsteady
+    ]
+    return unsteady + [
         LeftOut(f"{result.model}/{network}", result.note)
         for result in growth
         if not result.shapes

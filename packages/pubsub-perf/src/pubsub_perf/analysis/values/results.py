@@ -13,6 +13,7 @@ from typing import Any, Final, Literal
 
 from pubsub_perf.analysis.values.estimate import CurvePoint, Estimate
 from pubsub_perf.analysis.values.queueing import Extrapolation, QueueingView, QueuePoint
+from pubsub_perf.results.latency_trend import Backlog
 
 __all__ = [
     "EXPONENTS",
@@ -70,7 +71,8 @@ class RunResult:
 @dataclasses.dataclass(frozen=True, slots=True)
 class CellResult:
     """One model on one network. Estimates are medians over the counted runs (over all
-    runs where none counts). ``why_not``: why no verdict counts this cell."""
+    runs where none counts). ``why_not``: why no verdict counts this cell. ``backlog``:
+    how latency grows during its runs; None in a steady state."""
 
     name: str
     model: str
@@ -90,6 +92,7 @@ class CellResult:
     warmup_rule: str
     why_not: str | None
     notes: tuple[str, ...] = ()
+    backlog: Backlog | None = None
 
     @property
     def counted(self) -> bool:
@@ -214,7 +217,8 @@ class GrowthResult:
     are the best first: those that fit, those that may, those that do not; empty where
     none could be fitted. ``decided`` is the shape that
     is ahead of all others, fits, and agrees with the exponent; where there is none,
-    ``note`` says why. ``no_shape``: not even the best of them fits."""
+    ``note`` says why. ``no_shape``: not even the best of them fits. ``unsteady``: the
+    cells that were not fitted, as they have no steady state."""
 
     model: str
     kind: str
@@ -227,6 +231,7 @@ class GrowthResult:
     rate: GrowthRate | None = None
     held_out: HeldOut | None = None
     note: str = ""
+    unsteady: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

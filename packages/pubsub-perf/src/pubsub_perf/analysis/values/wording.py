@@ -92,6 +92,15 @@ def unjudged(cells: int, of: int) -> str:
     )
 
 
+def unsteady(cells: int, of: int) -> str:
+    """What must be known of ``cells`` of ``of`` whose latency grows during their runs."""
+    which = f"{cells} of {units.counted(of, 'cell', 'cells')}"
+    return (
+        f"No steady state in {which}: latency grows during the runs, so that its values "
+        "depend on how long a run is. Shapes of growth leave these cells out."
+    )
+
+
 def listing(words: Sequence[str]) -> str:
     """``a, b and c``."""
     if len(words) < 2:
