@@ -25,6 +25,18 @@ LEASE_S = 6.0 if full_size() else 2.0
 CLIENTS_S = 2 * LEASE_S + 3.0
 # Only a failing test waits for so long.
 _WAIT_S = 45.0
+# Of a test in its long form: outages of a minute, the leader killed ten times.
+_LONG_TEST_S = 900.0
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give tests in their long form the time that they need."""
+    if not full_size():
+        return
+    here = Path(__file__).parent
+    for item in items:
+        if item.path.is_relative_to(here):
+            item.add_marker(pytest.mark.timeout(_LONG_TEST_S))
 
 
 def within(bar_s: float) -> float:
