@@ -211,5 +211,9 @@ SUBSCRIPTION_QUEUE: Final = 1000
 LOG_INTERVAL_S: Final = 10.0
 # How long after a lease a restarted broker still expects the clients that it knew.
 EXPECTED_MARGIN_S: Final = 10.0
+# A percentile is told from so many values on: with fewer, less than one lies beyond it, and it
+# is the largest value by another name.
+MIN_COUNT_P99: Final = 100
+MIN_COUNT_P999: Final = 1000
 
 CLOCKS: Final = ("realtime", "monotonic")

@@ -243,8 +243,20 @@ def atomic_replace(
         with part.open("rb") as written:
             os.fsync(written.fileno())
         part.replace(path)
+    except OSError as error:
+        # A full disk names no file, and nobody knows the one beside.
+        if error.filename in (None, str(part)):
+            error.filename = str(path)
+        raise
     finally:
         part.unlink(missing_ok=True)
+
+
+def reason_of(error: OSError) -> str:
+    """What went wrong, with the file that it went wrong with: ``a.csv: No space left``."""
+    if error.strerror is None:
+        return str(error)
+    return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
 
 
 def write_atomically(path: Path, content: bytes, *, follow_link: bool = True) -> None:

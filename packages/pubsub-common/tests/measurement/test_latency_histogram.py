@@ -53,9 +53,22 @@ def test_small_values_are_exact(value: int) -> None:
 def test_the_summary_is_ordered_and_its_ends_are_exact(values: list[int]) -> None:
     summary = LatencyHistogram(values).summary_ns()
 
-    assert list(summary) == ["min", "p50", "p90", "p99", "p99.9", "max"]
+    tail = ["p99"] if len(values) >= 100 else []
+    assert list(summary) == ["min", "p50", "p90", *tail, "max"]
     assert list(summary.values()) == sorted(summary.values())
     assert (summary["min"], summary["max"]) == (min(values), max(values))
+
+
+@pytest.mark.parametrize(
+    ("count", "tail"),
+    [(99, []), (100, ["p99"]), (999, ["p99"]), (1000, ["p99", "p99.9"])],
+)
+def test_a_percentile_is_told_from_so_many_values_on(
+    count: int, tail: list[str]
+) -> None:
+    summary = LatencyHistogram(range(count)).summary_ns()
+
+    assert list(summary) == ["min", "p50", "p90", *tail, "max"]
 
 
 @given(st.lists(VALUES))

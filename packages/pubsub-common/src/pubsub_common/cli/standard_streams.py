@@ -19,6 +19,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
+from pubsub_common.cli import plain_text
 from pubsub_common.cli.message_queue import MessageQueue
 from pubsub_common.defaults import OUTPUT_LINGER_S
 from pubsub_common.errors import PubSubError
@@ -30,6 +31,8 @@ _STDIN: Final = 0
 _STDOUT: Final = 1
 _STDERR: Final = 2
 
+# How the interpreter handles letters that a stream does not have, unless somebody says so.
+_UNCHOSEN: Final = ("backslashreplace", "strict", "surrogateescape")
 # Nobody else uses it, and where nobody handles it, it does nothing.
 WAKE_SIGNAL: Final = signal.SIGURG
 _WAKE_S: Final = 0.01
@@ -87,6 +90,7 @@ def open_standard_streams(describe_left_out: Callable[[int], str]) -> None:
     written. What is written to standard error raises nothing and waits for nothing; where it
     is too much, ``describe_left_out`` makes the line that says how many lines are missing.
     """
+    plain_text.register()
     for number in (_STDIN, _STDOUT, _STDERR):
         _open_if_closed(number)
     # A program of one's own, or a test, may have put something else there.
@@ -173,9 +177,10 @@ def _text(raw: io.FileIO, like: io.TextIOBase | object | None) -> io.TextIOWrapp
     """A text stream on ``raw`` that has the encoding of the interpreter's own stream
     ``like``; None: that was closed."""
     is_log = isinstance(raw, _Messages)
+    errors = getattr(like, "errors", _UNCHOSEN[0])
     return io.TextIOWrapper(
         io.BufferedWriter(raw),
         encoding=getattr(like, "encoding", "utf-8"),
-        errors=getattr(like, "errors", "backslashreplace"),
+        errors=plain_text.ERRORS if errors in _UNCHOSEN else errors,
         line_buffering=is_log or raw.isatty(),
     )

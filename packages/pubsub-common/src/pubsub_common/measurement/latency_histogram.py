@@ -12,7 +12,16 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Final
 
+from pubsub_common.defaults import MIN_COUNT_P99, MIN_COUNT_P999
+
 _BITS: Final = 8
+# Percentiles, and from how many values on each is told.
+_POINTS: Final = (
+    ("p50", 50, 1),
+    ("p90", 90, 1),
+    ("p99", 99, MIN_COUNT_P99),
+    ("p99.9", 99.9, MIN_COUNT_P999),
+)
 
 
 class LatencyHistogram:
@@ -60,11 +69,14 @@ class LatencyHistogram:
         raise AssertionError("bucket counts do not add up to count")
 
     def summary_ns(self) -> Mapping[str, int]:
-        """min, p50, p90, p99, p99.9 and max in nanoseconds; empty without values."""
+        """min, p50, p90, p99, p99.9 and max in nanoseconds; empty without values, and without
+        p99 and p99.9 where there are too few for them."""
         if self.min_ns is None or self.max_ns is None:
             return {}
         points = {"min": self.min_ns}
-        for label, percent in (("p50", 50), ("p90", 90), ("p99", 99), ("p99.9", 99.9)):
+        for label, percent, least in _POINTS:
+            if self.count < least:
+                continue
             value = self.percentile_ns(percent)
             # A bucket's floor can lie below the smallest value that was measured,
             # and that of the values below 0 above the largest.

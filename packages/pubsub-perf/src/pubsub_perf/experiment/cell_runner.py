@@ -15,7 +15,12 @@ from typing import Any, Final
 
 import msgspec
 
-from pubsub_common.files import NotReadable, read_file, write_atomically
+from pubsub_common.files import (
+    NotReadable,
+    read_file,
+    reason_of,
+    write_atomically,
+)
 from pubsub_perf.experiment import cell_record, environment, role_command_lines
 from pubsub_perf.experiment.broker_check import Clients
 from pubsub_perf.experiment.cell_brokers import CellBrokers
@@ -81,7 +86,8 @@ def run_cell(
             say("taking the network down")
         record |= {"outcome": "ok", "reason": None}
     except (HostError, OSError) as error:
-        record |= {"outcome": "failed", "reason": _why(error)}
+        why = reason_of(error) if isinstance(error, OSError) else str(error)
+        record |= {"outcome": "failed", "reason": why}
     record |= cell_record.counts_of(case, folder, record)
     record["duration_s"] = round(time.monotonic() - begin, 3)
     _finish(folder, record)
@@ -101,17 +107,10 @@ def _finish(folder: Path, record: dict[str, Any]) -> None:
         if record["outcome"] == "ok":
             record |= {
                 "outcome": "failed",
-                "reason": f"{folder / RECORD}: {_why(error)}",
+                "reason": f"{folder / RECORD}: {error.strerror or error}",
             }
         _clear(folder)
         write_record(folder, record)
-
-
-def _why(error: Exception) -> str:
-    """What went wrong, with the file that it went wrong with."""
-    if not isinstance(error, OSError) or error.strerror is None:
-        return str(error)
-    return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
 
 
 def prepare(folder: Path) -> Path:

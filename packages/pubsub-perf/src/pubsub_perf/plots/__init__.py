@@ -4,3 +4,37 @@
 
 Shell, except `host_latencies` and `network_layout`.
 """
+
+import contextlib
+import logging
+import os
+import sys
+from typing import Final
+
+_BACKEND: Final = "MPLBACKEND"
+
+
+def _import_matplotlib() -> None:
+    """Import it in an environment that is not made for it, and without its complaints.
+
+    A notebook names its own backend to the programs that it starts, which this environment may
+    lack: figures are drawn without any. Without a home that can be written, a temporary folder
+    does.
+    """
+    backend = os.environ.pop(_BACKEND, None)
+    log = logging.getLogger("matplotlib")
+    level = log.level
+    log.setLevel(logging.ERROR)
+    try:
+        import matplotlib.font_manager
+    finally:
+        log.setLevel(level)
+        if backend is not None:
+            os.environ[_BACKEND] = backend
+    if backend:
+        with contextlib.suppress(ValueError):
+            matplotlib.rcParams["backend"] = backend
+
+
+if "matplotlib" not in sys.modules:
+    _import_matplotlib()

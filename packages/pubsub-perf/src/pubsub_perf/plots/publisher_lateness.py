@@ -29,14 +29,15 @@ def lateness_figure(cells: Sequence[CellSummary]) -> Drawing | None:
     if len(found) < 2:
         return None
     drawn = [m for m in cells if any(lateness.cell is m.cell for lateness in found)]
-    values = [max(v, _SMALLEST_S) for f in found for v in (f.p50_s, f.p99_s, f.max_s)]
+    known = (v for f in found for v in (f.p50_s, f.p99_s, f.max_s) if v is not None)
+    values = [max(v, _SMALLEST_S) for v in known]
     shown = extent([np.array(values)], log_from=20)
     texts = FrameTexts(
         "How late publishers sent, against their schedule",
         style.common_load(drawn),
         [
-            "Mark: p50. Bar: up to p99. Dash: the latest of all. Lateness is in no "
-            "latency: that begins when an event is sent.",
+            "Mark: p50. Bar: up to p99, from 100 events on. Dash: the latest of all. "
+            "Lateness is in no latency: that begins when an event is sent.",
         ],
         style.alert(drawn),
     )
@@ -62,9 +63,10 @@ def _draw(ax: Axes, lateness: Lateness, place: int, shown: Extent) -> None:
     look = style.of_model(lateness.cell.model)
     aside = {"centralized": -0.17, "decentralized": 0.17}.get(lateness.cell.model, 0.0)
     x = place + aside
+    tail_s = lateness.p50_s if lateness.p99_s is None else lateness.p99_s
     p50, p99, largest = (
         max(value, shown.low_s) * shown.unit.per_second
-        for value in (lateness.p50_s, lateness.p99_s, lateness.max_s)
+        for value in (lateness.p50_s, tail_s, lateness.max_s)
     )
     bar: dict[str, Any] = {"color": look.colour, "linewidth": 1.4}
     ax.plot([x, x], [p50, p99], linestyle=look.line, **bar)
@@ -93,7 +95,8 @@ def _legend(found: Sequence[Lateness]) -> list[Line2D]:
     for model in sorted({lateness.cell.model for lateness in found}):
         look = style.of_model(model)
         of_model = [lateness for lateness in found if lateness.cell.model == model]
-        worst = max(lateness.p99_s for lateness in of_model)
+        tails = [x.p99_s for x in of_model if x.p99_s is not None]
+        worst = max(tails, default=None)
         handles.append(
             Line2D(
                 [],

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from pubsub_common.errors import ConfigError
-from pubsub_common.files import write_atomically
+from pubsub_common.files import reason_of, write_atomically
 from pubsub_common.printable import printable
 from pubsub_perf import __version__, units
 from pubsub_perf.analysis import Analysis, analyse, to_json
@@ -50,7 +50,7 @@ def write_analyses(
         return tuple(_write_all(dataset, out, seed))
     except OSError as error:
         raise ConfigError(
-            f"cannot write the analysis to {out}: {error.strerror or error}"
+            f"cannot write the analysis to {out}: {reason_of(error)}"
         ) from error
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from pubsub_common.errors import ConfigError
-from pubsub_common.files import write_atomically
+from pubsub_common.files import reason_of, write_atomically
 from pubsub_common.printable import printable
 from pubsub_perf import __version__, analysis
 from pubsub_perf.folder_files import make_folder
@@ -54,7 +54,7 @@ def write_report(
         return _write_all(dataset, out, seed, writing)
     except OSError as error:
         raise ConfigError(
-            f"cannot write the report to {out}: {error.strerror or error}"
+            f"cannot write the report to {out}: {reason_of(error)}"
         ) from error
 
 

@@ -13,11 +13,12 @@ from pubsub_perf.results.cells import Cell
 @dataclasses.dataclass(frozen=True, slots=True)
 class Lateness:
     """Actual less intended send time of all publishers of a cell, in seconds: median
-    over runs of p50 and p99, and the largest of all runs."""
+    over runs of p50 and p99, and the largest of all runs. ``p99_s`` is None where a run has too
+    few events for it."""
 
     cell: Cell
     p50_s: float
-    p99_s: float
+    p99_s: float | None
     max_s: float
 
 
@@ -31,7 +32,8 @@ def lateness_of(cells: Iterable[Cell]) -> list[Lateness]:
             for name in ("p50", "p99", "max")
         ]
         p50, p99, largest = ([v / 1e6 for v in p if v is not None] for p in parts)
-        if p50 and p99 and largest:
+        if p50 and largest:
             middle = statistics.median
-            found.append(Lateness(cell, middle(p50), middle(p99), max(largest)))
+            tail = middle(p99) if len(p99) == len(metas) else None
+            found.append(Lateness(cell, middle(p50), tail, max(largest)))
     return found

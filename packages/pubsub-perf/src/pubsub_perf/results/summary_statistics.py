@@ -15,9 +15,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from pubsub_common.defaults import MIN_COUNT_P99, MIN_COUNT_P999
+
 METHOD: Final = "nearest rank"
-MIN_COUNT_P99: Final = 100
-MIN_COUNT_P999: Final = 1000
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

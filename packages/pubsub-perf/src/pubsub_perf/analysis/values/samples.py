@@ -9,13 +9,10 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from pubsub_common.defaults import MIN_COUNT_P99, MIN_COUNT_P999
 from pubsub_perf.analysis.values.estimate import MIN_RUNS
 from pubsub_perf.analysis.values.results import LeftOut
-from pubsub_perf.results.summary_statistics import (
-    MIN_COUNT_P99,
-    MIN_COUNT_P999,
-    nearest_rank,
-)
+from pubsub_perf.results.summary_statistics import nearest_rank
 
 CENTRALIZED: Final = "centralized"
 DECENTRALIZED: Final = "decentralized"
