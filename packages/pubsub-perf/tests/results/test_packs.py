@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import zipfile
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,6 +18,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from support import rings
 from support.perf_sweeps import write_sweep
 
 from pubsub_common.errors import ConfigError
@@ -24,7 +31,7 @@ from pubsub_perf.results import unpacking
 from pubsub_perf.results.dataset import read_dataset
 from pubsub_perf.results.folder_extent import MAX_FILES
 from pubsub_perf.results.packs import pack
-from pubsub_perf.results.unpacking import results_folder
+from pubsub_perf.results.unpacking import results_folder, unpack
 
 ROW = "publisher,topic,latency_seconds\n10.0.0.2:5556,A,0.0005\n"
 
@@ -57,6 +64,18 @@ def zipped(path: Path, files: dict[str, str], **options: Any) -> Path:
         for name, text in files.items():
             archive.writestr(name, text)
     return path
+
+
+def small() -> bytes:
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as archive:
+        archive.writestr("s/a.csv", ROW)
+        archive.writestr("s/\u00e9/b.csv", ROW * 20, zipfile.ZIP_DEFLATED)
+        archive.writestr("s/empty/", "")
+    return content.getvalue()
+
+
+SMALL = small()
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -235,6 +254,22 @@ def test_a_pack_that_is_cut_off_or_changed_is_said_in_one_line(
         assert said.count("\n") == 1
 
 
+@settings(max_examples=rings.examples(100), deadline=None)
+@given(st.data())
+def test_a_pack_of_any_bytes_is_unpacked_or_refused(data: st.DataObject) -> None:
+    content = bytearray(SMALL)
+    places = st.integers(0, len(content) - 1)
+    for place, byte in data.draw(st.lists(st.tuples(places, st.integers(0, 255)))):
+        content[place] = byte
+    with tempfile.TemporaryDirectory() as name:
+        path, place_for_it = Path(name) / "p.zip", Path(name) / "place"
+        path.write_bytes(content[: data.draw(st.integers(1, len(content)))])
+        place_for_it.mkdir()
+        with contextlib.suppress(ConfigError):
+            assert unpack(path, place_for_it).is_relative_to(place_for_it)
+        assert set(Path(name).iterdir()) == {path, place_for_it}
+
+
 def test_an_encrypted_pack_is_refused(tmp_path: Path) -> None:
     path = zipped(tmp_path / "p.zip", {"s/a.csv": ROW})
     content = bytearray(path.read_bytes())
@@ -278,6 +313,22 @@ def test_without_room_it_says_where(
         results_folder(path),
     ):
         pass
+
+
+def test_a_file_that_cannot_be_packed_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    (folder / "a.csv").write_text(ROW)
+    Path(os.fsdecode(os.fsencode(folder) + b"/caf\xe9.csv")).write_text(ROW)
+    assert main(["pack", str(folder)]) == 2
+    said = capsys.readouterr().err
+    assert re.search(
+        r"cannot pack .*/mine/caf.+\.csv: its name is no text in UTF-8", said
+    )
+    assert said.count("\n") == 1
+    assert sorted(tmp_path.iterdir()) == [folder]
 
 
 def test_nothing_to_pack_is_an_error(tmp_path: Path) -> None:

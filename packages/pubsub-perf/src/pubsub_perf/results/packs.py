@@ -18,6 +18,7 @@ from typing import Final
 
 from pubsub_common.errors import ConfigError
 from pubsub_common.files import NotReadable, atomic_replace, opened
+from pubsub_common.printable import printable
 from pubsub_perf.folder_files import (
     MAX_DATA_BYTES,
     leads_out,
@@ -96,7 +97,7 @@ def pack(folder: Path, out: Path | None = None, *, many: bool = False) -> Pack:
 
 
 def _write(folder: Path, part: Path) -> int:
-    name = folder.resolve().name
+    name = folder.resolve().name or "results"
     files = 0
     with zipfile.ZipFile(part, "w", zipfile.ZIP_DEFLATED) as archive:
         for path in _paths(folder, folder):
@@ -133,7 +134,17 @@ def _add(archive: zipfile.ZipFile, path: Path, root: Path, name: str) -> None:
         ):
             shutil.copyfileobj(source, target, _BLOCK_BYTES)
     except NotReadable as error:
-        raise ConfigError(str(error)) from error
+        raise ConfigError(f"cannot pack {printable(str(error))}") from error
+    except OSError as error:
+        if error.filename is None:  # of the pack, and not of the file
+            raise
+        raise ConfigError(
+            f"cannot pack {printable(str(path))}: {error.strerror}"
+        ) from error
+    except UnicodeEncodeError as error:
+        raise ConfigError(
+            f"cannot pack {printable(str(path))}: its name is no text in UTF-8"
+        ) from error
 
 
 def _entry(name: str) -> zipfile.ZipInfo:

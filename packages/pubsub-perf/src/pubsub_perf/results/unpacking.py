@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import signal
+import struct
 import tempfile
 import zipfile
 import zlib
@@ -29,6 +31,11 @@ from pubsub_perf.results.packs import belongs
 # Of the folder for temporary files to which a pack is unpacked.
 PREFIX: Final = "pubsub-pack-"
 _ENCRYPTED: Final = 1
+# What `zipfile` raises where an archive is not right, each on some path.
+_BROKEN: Final = (
+    *(OSError, EOFError, ValueError, RuntimeError, LookupError, OverflowError),
+    *(zipfile.BadZipFile, zlib.error, struct.error),
+)
 _BLOCK_BYTES: Final = 1024 * 1024
 # The longest path in a folder that is read, and that of the folder before it.
 _MAX_PARTS: Final = MAX_DEPTH + 5
@@ -122,7 +129,7 @@ def unpack(path: Path, place: Path) -> Path:
                     shutil.copyfileobj(source, file, _BLOCK_BYTES)
     except _Refused as error:
         raise ConfigError(f"{path} is not read: {error}") from error
-    except (OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error) as error:
+    except _BROKEN as error:
         raise ConfigError(
             f"{path} cannot be unpacked: {getattr(error, 'strerror', None) or error}"
         ) from error
@@ -142,7 +149,7 @@ def _checked(
     found = []
     for entry in entries:
         path = PurePosixPath(entry.filename)
-        if path.is_absolute() or ".." in path.parts or "\\" in entry.filename:
+        if path.is_absolute() or ".." in re.split(r"[/\\]", entry.filename):
             raise _Refused(f"a name in it leads out: {printable(entry.filename)}")
         if len(path.parts) > _MAX_PARTS or not (entry.is_dir() or belongs(path)):
             continue
