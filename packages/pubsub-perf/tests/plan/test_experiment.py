@@ -55,6 +55,20 @@ def test_runs_come_in_rounds_and_the_models_of_a_network_follow_each_other() -> 
     assert names(experiment) == one + [f"{name} (run 2)" for name in one]
 
 
+def test_what_need_not_be_there_has_a_name() -> None:
+    experiment = parse_experiment(
+        SMALL + "overflow = ['default', 'block']\nqueue-limit = ['default', 5]"
+    )
+    loads = {case.scenario: case.load for case in experiment.cases}
+    assert set(loads) == {
+        f"overflow={policy},queue-limit={limit}"
+        for policy in ("default", "block")
+        for limit in ("default", "5")
+    }
+    assert loads["overflow=default,queue-limit=default"].overflow is None
+    assert loads["overflow=block,queue-limit=5"].queue_limit == 5
+
+
 def test_what_does_not_vary_is_in_no_name() -> None:
     experiment = parse_experiment(SMALL + "payload-size = 1024")
     assert {case.scenario for case in experiment.cases} == {""}
@@ -202,7 +216,7 @@ def test_defaults_in_the_help_are_those_that_apply() -> None:
         if parameter.read is parameters.flag or parameter.values in ((None,), ()):
             assert told[name] is None
         else:
-            assert told[name] == ",".join(map(parameters.shown, parameter.values))
+            assert told[name] == ",".join(map(parameter.shown, parameter.values))
 
 
 @pytest.mark.parametrize(

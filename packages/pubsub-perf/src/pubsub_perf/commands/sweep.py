@@ -18,7 +18,7 @@ from pubsub_perf.experiment import experiment_files
 from pubsub_perf.plan.cases import OVERFLOWS, WARMUP_EVENTS
 from pubsub_perf.plan.experiment import experiment_of
 from pubsub_perf.plan.experiment_text import parse_table, table_text
-from pubsub_perf.plan.parameters import NONE, PARAMETERS, Value
+from pubsub_perf.plan.parameters import PARAMETERS, Parameter
 from pubsub_perf.plan.topologies import KINDS
 
 USAGE: Final = f"""Run a publish/subscribe system on every network of the axes below, in
@@ -60,11 +60,10 @@ Options:
                           beside those of the network, as etcd is [default: 1]
   --secure                with keys, which are made for it: everything is encrypted,
                           and the broker admits only its roles
-  --overflow VALUES       what the roles do while a queue is full: {" or ".join(OVERFLOWS)}; without
-                          it their own defaults
-  --queue-limit VALUES    messages kept for a connection that is slow; without it the
-                          roles' own defaults
-  --queue-bytes VALUES    the same in bytes
+  --overflow VALUES       what the roles do while a queue is full: {", ".join(OVERFLOWS)} or
+                          default, which is the roles' own
+  --queue-limit VALUES    messages kept for a connection that is slow, or default
+  --queue-bytes VALUES    the same in bytes, or default
   --warmup VALUES         events of each publisher and topic, before the others, that
                           are kept out of statistics [default: {WARMUP_EVENTS}]
   --repeats N             whole runs of each cell; intervals need at least 3
@@ -142,7 +141,7 @@ def table_of(options: console_script.Options) -> dict[str, object]:
             continue
         value = options[f"--{name}"]
         if name in PARAMETERS:
-            parameters[name] = _plain(PARAMETERS[name].values_of(value, f"--{name}"))
+            parameters[name] = _plain(PARAMETERS[name], value)
         elif name == "hosts":
             table[name] = value
         else:
@@ -152,9 +151,10 @@ def table_of(options: console_script.Options) -> dict[str, object]:
     return {**table, "parameters": parameters}
 
 
-def _plain(values: Sequence[Value]) -> object:
-    """Values as a file has them: one by itself, several as a list."""
-    listed = [NONE if value is None else value for value in values]
+def _plain(parameter: Parameter, given: object) -> object:
+    """What an option gives as a file has it: one value by itself, several as a list."""
+    values = parameter.values_of(given, f"--{parameter.name}")
+    listed = [parameter.plain(value) for value in values]
     return listed[0] if len(listed) == 1 else listed
 
 

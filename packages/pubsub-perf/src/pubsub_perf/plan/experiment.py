@@ -27,7 +27,7 @@ from pubsub_common import validation
 from pubsub_common.errors import ConfigError
 from pubsub_perf.plan import network_axes
 from pubsub_perf.plan.cases import Case, Load, cases
-from pubsub_perf.plan.parameters import PARAMETERS, Value, shown, whole
+from pubsub_perf.plan.parameters import PARAMETERS, Value, whole
 from pubsub_perf.plan.thresholds import Threshold, parse_threshold
 from pubsub_perf.plan.topologies import Network
 
@@ -125,7 +125,9 @@ def _limits(spans: Sequence[_Span], seed: int) -> dict[Case, tuple[Threshold, ..
         for point in span.points():
             load = _load(point, seed)
             name = ",".join(
-                f"{each}={shown(point[each])}" for each in varied if each in point
+                f"{each}={PARAMETERS[each].shown(point[each])}"
+                for each in varied
+                if each in point
             )
             for case in cases(span.models, span.networks, load, scenario=name):
                 found[case] = tuple(

@@ -20,8 +20,9 @@ from pubsub_perf.plan.cases import (
 )
 
 Value = bool | int | float | str | None
-# What a parameter is where there is no limit.
+# What parameters are that need not be there: links without them, and roles as they are.
 NONE: Final = "none"
+DEFAULT: Final = "default"
 # No experiment has as many different values of one parameter.
 _MAX_RANGE: Final = 10_000
 
@@ -30,13 +31,13 @@ _MAX_RANGE: Final = 10_000
 class Parameter:
     """``read`` makes one value of a number or text. ``values`` are those where none is given.
     ``field``: the field of `Load` that it becomes; None: it spans networks, or models.
-    ``optional``: ``none`` is a value, too."""
+    ``absent``: how it is written that there is none."""
 
     name: str
     read: Callable[[object], Value]
     values: tuple[Value, ...]
     field: str | None = None
-    optional: bool = False
+    absent: str | None = None
     ranges: bool = False
 
     def values_of(self, given: object, label: str) -> tuple[Value, ...]:
@@ -60,8 +61,20 @@ class Parameter:
             raise ConfigError(f"{label}: the list has no values")
         return tuple(dict.fromkeys(found))
 
+    def shown(self, value: Value) -> str:
+        """A value as a part of a name."""
+        if value is None and self.absent is not None:
+            return self.absent
+        if isinstance(value, bool):
+            return str(value).lower()
+        return str(value)
+
+    def plain(self, value: Value) -> object:
+        """A value as a file has it."""
+        return self.absent if value is None else value
+
     def _read(self, item: object) -> Iterable[Value]:
-        if self.optional and item == NONE:
+        if self.absent is not None and item == self.absent:
             return (None,)
         if self.ranges and isinstance(item, str):
             return _range(item)
@@ -145,26 +158,17 @@ _ALL: Final = (
     Parameter("rate", real, (), "interval_s"),
     Parameter("topics", whole, (1,), "topics"),
     Parameter("payload-size", whole, (defaults.PAYLOAD_BYTES,), "payload_bytes"),
-    Parameter("bandwidth", real, (None,), "bandwidth_mbit", optional=True),
-    Parameter("delay", real, (None,), "delay_ms", optional=True),
-    Parameter("jitter", real, (None,), "jitter_ms", optional=True),
-    Parameter("loss", real, (None,), "loss_percent", optional=True),
+    Parameter("bandwidth", real, (None,), "bandwidth_mbit", absent=NONE),
+    Parameter("delay", real, (None,), "delay_ms", absent=NONE),
+    Parameter("jitter", real, (None,), "jitter_ms", absent=NONE),
+    Parameter("loss", real, (None,), "loss_percent", absent=NONE),
     Parameter("switch", text, SWITCHES[:1], "switch"),
     Parameter("brokers", whole, (1,), "brokers"),
     Parameter("secure", flag, (False,), "secure"),
-    Parameter("overflow", text, (None,), "overflow", optional=True),
-    Parameter("queue-limit", whole, (None,), "queue_limit", optional=True),
-    Parameter("queue-bytes", whole, (None,), "queue_bytes", optional=True),
+    Parameter("overflow", text, (None,), "overflow", absent=DEFAULT),
+    Parameter("queue-limit", whole, (None,), "queue_limit", absent=DEFAULT),
+    Parameter("queue-bytes", whole, (None,), "queue_bytes", absent=DEFAULT),
     Parameter("warmup", whole, (WARMUP_EVENTS,), "warmup_events"),
     Parameter("wait-factor", real, (real(WAIT_FACTOR),), "wait_factor"),
 )
 PARAMETERS: Final[Mapping[str, Parameter]] = {each.name: each for each in _ALL}
-
-
-def shown(value: Value) -> str:
-    """A value as a part of a name."""
-    if value is None:
-        return NONE
-    if isinstance(value, bool):
-        return str(value).lower()
-    return str(value)
