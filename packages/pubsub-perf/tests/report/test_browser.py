@@ -287,3 +287,36 @@ def test_figures_on_the_page_look_as_their_files_do(
         different, drawn = page.evaluate(f"{COMPARE}(...{arguments})")
         assert drawn > 1000, names
         assert different < 0.05, names
+
+
+def test_the_first_screen_has_verdicts_beside_the_headline_figure(
+    page: Browser,
+) -> None:
+    boxes = page.evaluate(
+        """["#verdicts", ".opening figure img"].map(selector => {
+      const box = document.querySelector(selector).getBoundingClientRect();
+      return [box.left, box.right, box.top];
+    })"""
+    )
+    (_, verdicts_right, verdicts_top), (figure_left, figure_right, figure_top) = boxes
+    assert verdicts_right <= figure_left
+    assert figure_right <= 1280
+    assert max(verdicts_top, figure_top) < 450
+    alt = page.evaluate("document.querySelector('.opening img').alt")
+    assert alt.startswith("Median and p99 of one-way latency")
+
+
+def test_the_table_of_results_is_whole_on_a_screen_of_1280(page: Browser) -> None:
+    wide, shown = page.evaluate(
+        """(() => {
+      const region = document.querySelector("#results ~ .scroll");
+      return [region.scrollWidth, region.clientWidth];
+    })()"""
+    )
+    assert wide == shown
+
+
+def test_a_machine_that_could_not_keep_up_is_told_what_to_do(page: Browser) -> None:
+    text = page.evaluate("document.querySelector('main .alert').innerText")
+    assert "In 3 of 24 runs the machine was strained or saturated" in text
+    assert "8 hosts" in text or "--interval" in text or "End these programs" in text

@@ -24,6 +24,7 @@ from pubsub_perf.experiment.cell_record import latencies
 from pubsub_perf.experiment.sweep import Result, TimeLeft, cell_folder
 from pubsub_perf.plan.cases import Case
 from pubsub_perf.results import cell_fields
+from pubsub_perf.results.overload import overload_advice
 
 
 class SweepProgress:
@@ -98,12 +99,14 @@ class _TimeLeftColumn(ProgressColumn):
 
 def print_table(console: Console, results: Sequence[Result], out: Path) -> None:
     """The table at the end of a sweep, one for each scenario; latencies are without the
-    warm-up."""
+    warm-up. What to do, if the machine could not keep up."""
     for scenario in dict.fromkeys(result.case.scenario for result in results):
         if scenario:
             console.print(printable(scenario), highlight=False, markup=False)
         own = [result for result in results if result.case.scenario == scenario]
         console.print(_table(own, out))
+    for sentence in overload_advice([result.record for result in results]):
+        console.print(sentence, highlight=False, markup=False, soft_wrap=True)
 
 
 def _table(results: Sequence[Result], out: Path) -> Table:

@@ -14,6 +14,7 @@ from pubsub_perf.analysis.values import wording
 from pubsub_perf.results import cell_fields, summary_statistics
 from pubsub_perf.results.cell_summary import CellSummary, sample_footnotes
 from pubsub_perf.results.cells import Cell
+from pubsub_perf.results.overload import overload_advice
 from pubsub_perf.units import NOT_AVAILABLE, Unit
 
 # A fact with more different values than this is not listed in full.
@@ -65,7 +66,8 @@ class CellCommandLines:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class ReportContent:
-    """All that a report says, but for the figures."""
+    """All that a report says, but for the figures. ``advice``: what to do about a machine
+    that could not keep up."""
 
     summary: tuple[str, ...]
     unit: Unit
@@ -73,6 +75,7 @@ class ReportContent:
     footnotes: tuple[str, ...]
     failures: tuple[tuple[str, str], ...]
     degraded: tuple[tuple[str, str], ...]
+    advice: tuple[str, ...]
     facts: tuple[Fact, ...]
     command_lines: tuple[CellCommandLines, ...]
     problems: tuple[str, ...]
@@ -96,6 +99,7 @@ def compose(cells: Sequence[CellSummary], problems: Sequence[str]) -> ReportCont
             for c in plain
             if c.degraded
         ),
+        advice=overload_advice([run.meta for cell in plain for run in cell.runs]),
         facts=tuple(_facts(plain)),
         command_lines=tuple(filter(None, map(_command_lines, plain))),
         problems=(

@@ -105,6 +105,5 @@ def _write(
 def _warnings(content: ReportContent) -> Iterator[str]:
     for name, reason in content.failures:
         yield f"{name} failed: {reason}"
-    for name, verdict in content.degraded:
-        yield f"{name}: the machine was {verdict}"
+    yield from content.advice
     yield from content.problems

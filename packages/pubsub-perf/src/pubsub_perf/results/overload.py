@@ -1,0 +1,108 @@
+"""What to do about a machine that could not keep up: from the ``cell.json`` of each run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from pubsub_perf import units
+from pubsub_perf.results import cell_fields
+from pubsub_perf.results.cell_fields import Meta
+from pubsub_perf.results.cells import DEGRADED
+
+# Below this share of the processors the roles are not what keeps them busy.
+_LITTLE_USED_PERCENT: Final = 50.0
+# A pressure under which nobody had to wait long.
+_LITTLE_PRESSURE_PERCENT: Final = 20.0
+
+
+def overload_advice(runs: Sequence[Meta | None]) -> tuple[str, ...]:
+    """How many of these runs had too little of the machine, why, and what helps; nothing
+    where all had enough."""
+    degraded = [meta for meta in runs if _is_degraded(meta)]
+    if not degraded:
+        return ()
+    return tuple(_sentences(degraded, runs))
+
+
+def _sentences(
+    degraded: Sequence[Meta | None], runs: Sequence[Meta | None]
+) -> Iterator[str]:
+    yield (
+        f"In {len(degraded)} of {units.counted(len(runs), 'run', 'runs')} the machine was "
+        "strained or saturated: their latencies say more about the machine than about the "
+        "network, and no verdict counts them."
+    )
+    used = _mean(degraded, "utilisation_percent")
+    pressure = _mean(degraded, "pressure_percent")
+    if pressure is not None and pressure < _LITTLE_PRESSURE_PERCENT:
+        yield (
+            "Processors were free, but latencies are so short that the wait for one is a "
+            f"large part of them. Slower links make it a small one: {_slower(degraded)}."
+        )
+        return
+    if used is not None and used < _LITTLE_USED_PERCENT:
+        yield (
+            f"Other programs had the processors: the roles used {used:.0f} % of them. End "
+            "these programs, and measure again with --force."
+        )
+        return
+    yield f"The emulated hosts need more than this machine has{_processors(degraded)}."
+    yield f"Measure {_or(list(_remedies(degraded, runs)))}."
+
+
+def _remedies(
+    degraded: Sequence[Meta | None], runs: Sequence[Meta | None]
+) -> Iterator[str]:
+    most = _most_hosts(degraded, runs)
+    fewer = (
+        "fewer hosts"
+        if most is None
+        else f"{most} hosts at most, which it kept up with"
+    )
+    yield f"with {fewer} (--switch-hosts, --depth, --fanout)"
+    interval_s = cell_fields.number(degraded[0], "parameters", "interval_s")
+    if interval_s:
+        yield (
+            f"with half the events a second (--interval {2 * interval_s:g}, "
+            f"not {interval_s:g})"
+        )
+    yield "on a machine with more processors"
+
+
+def _slower(degraded: Sequence[Meta | None]) -> str:
+    local = cell_fields.text(degraded[0], "hosts", "kind") == "local"
+    return "--hosts mininet --bandwidth 5" if local else "--bandwidth 5"
+
+
+def _most_hosts(
+    degraded: Sequence[Meta | None], runs: Sequence[Meta | None]
+) -> int | None:
+    """The largest number of hosts below all with which it could not keep up."""
+    too_many = min(filter(None, map(_hosts, degraded)), default=0)
+    kept_up = [_hosts(meta) for meta in runs if not _is_degraded(meta)]
+    return max((n for n in kept_up if n and n < too_many), default=None)
+
+
+def _is_degraded(meta: Meta | None) -> bool:
+    verdict = cell_fields.text(meta, "fidelity", "verdict")
+    return (verdict or cell_fields.text(meta, "fidelity")) in DEGRADED
+
+
+def _hosts(meta: Meta | None) -> int | None:
+    return cell_fields.count(meta, "topology", "hosts")
+
+
+def _processors(degraded: Sequence[Meta | None]) -> str:
+    count = cell_fields.count(degraded[0], "machine", "cpus")
+    return "" if not count else f": {units.counted(count, 'processor', 'processors')}"
+
+
+def _mean(runs: Sequence[Meta | None], name: str) -> float | None:
+    values = [cell_fields.number(meta, "fidelity", name) for meta in runs]
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if known else None
+
+
+def _or(items: Sequence[str]) -> str:
+    return ", or ".join(items)
