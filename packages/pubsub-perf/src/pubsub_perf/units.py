@@ -26,7 +26,9 @@ class Unit:
             return f"{value:.1f}"
         if magnitude >= 0.9995 or not magnitude:
             return f"{value:.2f}" if magnitude else "0"
-        return f"{value:.3f}" if magnitude >= 0.01 else f"{value:.2g}"
+        if magnitude >= 0.09995:
+            return f"{value:.3f}"
+        return f"{value:.4f}" if magnitude >= 0.01 else f"{value:.2g}"
 
 
 MICROSECONDS: Final = Unit("µs", 1e6)
@@ -35,12 +37,13 @@ SECONDS: Final = Unit("s", 1.0)
 
 
 def unit_for(values_s: Iterable[float]) -> Unit:
-    """The unit in which the middle one of these values is a handy number."""
+    """The unit for all of these values: no number of microseconds has four digits, and the
+    middle one of the values is below a thousand milliseconds."""
     ordered = sorted(map(abs, values_s))
-    middle = ordered[len(ordered) // 2] if ordered else 0.0
-    if middle < 1e-3:
+    # As it is shown: 999.6 µs are a millisecond.
+    if not ordered or ordered[-1] < 999.5e-6:
         return MICROSECONDS
-    return MILLISECONDS if middle < 1.0 else SECONDS
+    return MILLISECONDS if ordered[len(ordered) // 2] < 1.0 else SECONDS
 
 
 def duration(seconds: float | None) -> str:

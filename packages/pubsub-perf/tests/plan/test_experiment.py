@@ -134,6 +134,11 @@ def test_explicit_cases_have_their_own_parameters_and_those_of_all() -> None:
         ("thresholds = ['p99_ms']", "not a threshold like"),
         ("thresholds = [5]", "5 is not a threshold"),
         ("repeats = 99999999", "runs are too many: at most 100,000"),
+        ("optional = ['events']", "optional: 'events' is none of bandwidth"),
+        (
+            "optional = 'delay'\n[parameters]\ndelay = [1, 2]",
+            "optional: delay has several values",
+        ),
     ],
 )
 def test_a_file_that_makes_no_sense_is_told_in_one_line(text: str, said: str) -> None:
@@ -167,6 +172,33 @@ def test_the_full_preset_covers_the_seeds_trees_and_256_hosts() -> None:
     }
     assert trees == {(depth, fanout) for depth in (2, 3, 4) for fanout in (2, 3, 4)}
     assert max(len(case.network.hosts) for case in experiment.cases) == 256
+
+
+def test_the_default_preset_decides_what_needs_several_runs_and_sizes() -> None:
+    experiment = parse_experiment(experiment_files.preset_text("default"))
+    stars = {
+        len(case.network.hosts)
+        for case in experiment.cases
+        if case.network.kind == "single-switch"
+    }
+    assert experiment.repeats >= 3
+    assert len(stars) >= 4
+    assert all(case.load.bandwidth_mbit for case in experiment.cases)
+    measured_s = sum(c.load.sent * c.load.interval_s for c in experiment.cases)
+    assert measured_s < 100
+
+
+def test_hosts_without_links_go_without_what_is_optional() -> None:
+    text = (
+        "optional = ['bandwidth']\nthresholds = 'lost = 0'\n"
+        "[parameters]\nbandwidth = 3\ndelay = 2"
+    )
+    experiment = parse_experiment(text)
+    local = experiment.without_links()
+    assert {case.load.bandwidth_mbit for case in local.cases} == {None}
+    assert {case.load.delay_ms for case in local.cases} == {2}
+    assert len(local.cases) == len(experiment.cases)
+    assert all(local.thresholds_of(case) for case in local.cases)
 
 
 def of_options(*words: str) -> Experiment:

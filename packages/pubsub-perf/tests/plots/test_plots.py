@@ -99,12 +99,12 @@ def test_boxes_state_samples_and_loss_of_both_models(pair: list[CellSummary]) ->
     assert "centralized\nn = 396\n4 lost of 400" in text
     assert "decentralized\nn = 400\n0 lost of 400" in text
     assert "Whiskers: the last sample within 1.5 times" in text.replace("\n", " ")
-    assert "one-way latency (µs)" in text
+    assert "one-way latency (ms)" in text
 
 
 def test_boxes_are_quartiles_and_whiskers_samples_within_the_fences() -> None:
-    samples = [*range(100, 200), 1000, 2000, 3000]  # in µs
-    (ax,) = axes_of(draw(box_figure, [cell(np.array(samples) * 1e-6)]))
+    samples = [*range(100, 200), 1000, 2000, 3000]  # in ms
+    (ax,) = axes_of(draw(box_figure, [cell(np.array(samples) * 1e-3)]))
     (box,) = ax.patches
     low, high = np.percentile(samples, [25, 75], method="inverted_cdf")
     heights = np.asarray(box.get_path().vertices)[:, 1]
@@ -123,19 +123,19 @@ def test_a_wide_range_gets_a_log_axis(factor: float, scale: str) -> None:
 
 @pytest.mark.parametrize(("median_s", "unit"), [(4e-5, "µs"), (4e-3, "ms"), (4.0, "s")])
 def test_the_unit_follows_the_magnitude(median_s: float, unit: str) -> None:
-    (ax,) = axes_of(draw(ecdf_figure, [cell(log_normal(median_s))]))
+    (_, ax) = axes_of(draw(ecdf_figure, [cell(log_normal(median_s))]))
     assert ax.get_xlabel() == f"one-way latency ({unit}, log scale)"
 
 
 def test_the_distribution_is_exact_where_it_is_marked(pair: list[CellSummary]) -> None:
     drawing = draw(ecdf_figure, pair)
-    (ax,) = axes_of(drawing)
+    ax, _ = axes_of(drawing)
     assert ax.get_xscale() == "log"
     marks = [line for line in ax.lines if line.get_marker() in ("o", "s")]
     for line, summary in zip(marks, pair, strict=True):
         assert ys(line) == [0.5, 0.9, 0.99]
         expected = np.percentile(
-            summary.ordered * 1e6, [50, 90, 99], method="inverted_cdf"
+            summary.ordered * 1e3, [50, 90, 99], method="inverted_cdf"
         )
         assert xs(line) == pytest.approx(list(expected))
     text = texts(drawing)
@@ -146,7 +146,7 @@ def test_the_distribution_is_exact_where_it_is_marked(pair: list[CellSummary]) -
 
 def test_the_curve_is_the_fraction_of_samples_at_or_below() -> None:
     summary = cell(log_normal(2e-3, 20_000))
-    (ax,) = axes_of(draw(ecdf_figure, [summary]))
+    ax, _ = axes_of(draw(ecdf_figure, [summary]))
     curve = next(line for line in ax.lines if len(xs(line)) > 10)
     at_or_below = [
         float((summary.ordered * 1e3 <= x * (1 + 1e-12)).mean()) for x in xs(curve)
@@ -155,10 +155,35 @@ def test_the_curve_is_the_fraction_of_samples_at_or_below() -> None:
     assert (ys(curve)[0], ys(curve)[-1]) == (0, 1)
 
 
+def test_the_tail_is_the_fraction_of_samples_at_or_above() -> None:
+    summary = cell(log_normal(2e-3, 20_000))
+    _, ax = axes_of(draw(ecdf_figure, [summary]))
+    assert (ax.get_xscale(), ax.get_yscale()) == ("log", "log")
+    curve = next(line for line in ax.lines if len(xs(line)) > 10)
+    at_or_above = [
+        float((summary.ordered * 1e3 >= x * (1 - 1e-12)).mean()) for x in xs(curve)
+    ]
+    assert ys(curve) == pytest.approx(at_or_above, rel=1e-9)
+    assert [ys(curve)[0], ys(curve)[-1]] == pytest.approx([1, 1 / 20_000])
+    (marks,) = (line for line in ax.lines if line.get_marker() == "o")
+    assert ys(marks) == [0.1, 0.01, 0.001]
+    expected = summary.ordered[[18_000 - 1, 19_800 - 1, 19_980 - 1]] * 1e3
+    assert xs(marks) == pytest.approx(list(expected))
+
+
+def test_the_tail_of_few_samples_has_no_p999() -> None:
+    drawing = draw(ecdf_figure, [cell(log_normal(2e-3, 200))])
+    _, ax = axes_of(drawing)
+    (marks,) = (line for line in ax.lines if line.get_marker() == "o")
+    assert ys(marks) == [0.1, 0.01]
+    assert ax.get_ylim()[0] > 0.001
+    assert "p99.9 n/a" in texts(drawing)
+
+
 def test_values_a_log_axis_cannot_show_are_counted() -> None:
     summary = cell([-1e-3, 0.0, *log_normal(1e-3, 98)])
     drawing = draw(ecdf_figure, [summary])
-    (ax,) = axes_of(drawing)
+    ax, _ = axes_of(drawing)
     curve = next(line for line in ax.lines if len(xs(line)) > 10)
     assert ys(curve)[0] == pytest.approx(0.02)
     assert "2 values of 0 or less cannot be drawn" in texts(drawing).replace("\n", " ")
@@ -166,7 +191,7 @@ def test_values_a_log_axis_cannot_show_are_counted() -> None:
 
 @pytest.mark.parametrize("make", [box_figure, ecdf_figure])
 def test_models_differ_in_more_than_colour(make: Any, pair: list[CellSummary]) -> None:
-    (ax,) = axes_of(draw(make, pair))
+    ax, *_ = axes_of(draw(make, pair))
     assert len({line.get_linestyle() for line in ax.lines}) > 2
     if ax.patches:
         assert len({patch.get_hatch() for patch in ax.patches}) == 2
@@ -197,7 +222,7 @@ def test_a_model_without_samples_is_named(make: Any) -> None:
 
 def test_high_percentiles_of_few_samples_are_not_drawn() -> None:
     drawing = draw(ecdf_figure, [cell(log_normal(1e-3, 99))])
-    (ax,) = axes_of(drawing)
+    ax, _ = axes_of(drawing)
     assert len(xs(ax.lines[-1])) == 2
     assert "p99 n/a" in texts(drawing)
 

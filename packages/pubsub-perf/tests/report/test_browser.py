@@ -319,4 +319,4 @@ def test_the_table_of_results_is_whole_on_a_screen_of_1280(page: Browser) -> Non
 def test_a_machine_that_could_not_keep_up_is_told_what_to_do(page: Browser) -> None:
     text = page.evaluate("document.querySelector('main .alert').innerText")
     assert "In 3 of 24 runs the machine was strained or saturated" in text
-    assert "8 hosts" in text or "--interval" in text or "End these programs" in text
+    assert "--" in text.partition("no verdict counts them")[2]

@@ -144,7 +144,9 @@ def test_a_shown_duration_is_the_value_within_half_a_percent(seconds: float) -> 
 
 
 def test_one_unit_suits_the_middle_of_what_is_compared() -> None:
-    assert units.unit_for([0.0001, 0.0002, 5.0]).name == "µs"
+    assert units.unit_for([0.0001, 0.0002, 0.00099]).name == "µs"
+    assert units.unit_for([0.0001, 0.0002, 0.0009996]).name == "ms"
+    assert units.unit_for([0.0001, 0.0002, 5.0]).name == "ms"
     assert units.unit_for([0.0001, 0.002, 5.0]).name == "ms"
     assert units.unit_for([2.0]).name == "s"
     assert units.unit_for([]).name == "µs"

@@ -104,6 +104,13 @@ def _run_alone(experiment: Experiment, way: Way, words: Sequence[str]) -> int:
         )
     if kind == "mininet":
         namespaces.enter(["-m", "pubsub_perf", *words])
+    elif experiment.optional:
+        left_out = ", ".join(experiment.optional)
+        console_script.print_message(
+            PROGRAM, f"local hosts have no links: measured without {left_out}"
+        )
+        experiment = experiment.without_links()
+        cases = experiment.cases
     interrupts.install()
     for load in dict.fromkeys(case.load for case in cases):
         factory.check_network(kind, load)

@@ -21,7 +21,7 @@ import dataclasses
 import difflib
 import itertools
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from typing import Final, cast
+from typing import Any, Final, cast
 
 from pubsub_common import validation
 from pubsub_common.errors import ConfigError
@@ -36,7 +36,9 @@ MAX_RUNS: Final = 100_000
 # Mininet where it can run, else loopback addresses; or one of these.
 HOSTS: Final = ("auto", "mininet", "local")
 _MAX_TITLE: Final = 200
-_KEYS: Final = ("title", "hosts", "repeats", "seed", "thresholds")
+_KEYS: Final = ("title", "hosts", "repeats", "seed", "thresholds", "optional")
+# What only emulated links have.
+_OF_LINKS: Final = ("bandwidth", "delay", "jitter", "loss")
 _TABLES: Final = ("parameters", "cases")
 _Axes = Mapping[str, tuple[Value, ...]]
 
@@ -45,7 +47,8 @@ _Axes = Mapping[str, tuple[Value, ...]]
 class Experiment:
     """``cases`` in the order in which they run: a whole round of all cells comes before the
     next, and the models of a network follow each other. ``text`` is the file that says all
-    this, ``hosts`` the kind of hosts that it asks for."""
+    this, ``hosts`` the kind of hosts that it asks for. Parameters of links that are ``optional`` are
+    left out where hosts have no links."""
 
     text: str
     title: str
@@ -53,6 +56,25 @@ class Experiment:
     repeats: int
     cases: tuple[Case, ...]
     limits: Mapping[Case, tuple[Threshold, ...]]
+    optional: tuple[str, ...] = ()
+
+    def without_links(self) -> Experiment:
+        """The experiment for hosts without links: without the parameters of links that are
+        ``optional``."""
+        fields: dict[str, Any] = {
+            PARAMETERS[n].field or "": None for n in self.optional
+        }
+
+        def plain(case: Case) -> Case:
+            return dataclasses.replace(
+                case, load=dataclasses.replace(case.load, **fields)
+            )
+
+        return dataclasses.replace(
+            self,
+            cases=tuple(map(plain, self.cases)),
+            limits={plain(case): limits for case, limits in self.limits.items()},
+        )
 
     def thresholds_of(self, case: Case) -> tuple[Threshold, ...]:
         """What the cell that ``case`` is a run of must keep."""
@@ -114,7 +136,27 @@ def experiment_of(
         repeats=repeats,
         cases=tuple(rounds),
         limits=limits,
+        optional=_optional(table, spans, prefix),
     )
+
+
+def _optional(
+    table: Mapping[str, object], spans: Sequence[_Span], prefix: str
+) -> tuple[str, ...]:
+    given = table.get("optional", [])
+    names = given if isinstance(given, list) else [given]
+    varied = _varied(spans)
+    for name in names:
+        if name not in _OF_LINKS:
+            raise ConfigError(
+                f"{prefix}optional: {name!r} is none of {', '.join(_OF_LINKS)}"
+            )
+        if name in varied:
+            raise ConfigError(
+                f"{prefix}optional: {name} has several values, which could not be told "
+                "apart without it"
+            )
+    return tuple(names)
 
 
 def _limits(spans: Sequence[_Span], seed: int) -> dict[Case, tuple[Threshold, ...]]:

@@ -64,9 +64,10 @@ def extent(
     if len(positive) and high > log_from * float(positive.min()):
         hidden = len(values) - len(positive)
         low, high = float(positive.min()), float(positive.max())
-        middle = [float(np.median(positive))]
-        return Extent(low, high, True, hidden, units.unit_for(middle))
-    return Extent(low, high, False, 0, units.unit_for([float(np.median(values))]))
+        unit = units.unit_for([low, float(np.median(positive)), high])
+        return Extent(low, high, True, hidden, unit)
+    unit = units.unit_for([low, float(np.median(values)), high])
+    return Extent(low, high, False, 0, unit)
 
 
 def latency_axis(

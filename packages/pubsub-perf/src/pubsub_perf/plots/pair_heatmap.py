@@ -40,7 +40,7 @@ def pair_heatmap_figure(cells: Sequence[CellSummary]) -> Drawing | None:
     network = maps[0][0].cell.network
     medians = np.concatenate([p.median_s[~np.isnan(p.median_s)] for _, p in maps])
     norm = norm_of(medians)
-    unit = units.unit_for([float(np.median(medians))])
+    unit = units.unit_for(medians.tolist())
     drawn = [m for m, _ in maps]
     texts = FrameTexts(
         f"{network}: median latency of each pair",

@@ -83,8 +83,9 @@ class ReportContent:
 
 def compose(cells: Sequence[CellSummary], problems: Sequence[str]) -> ReportContent:
     """Everything to be said about these cells."""
-    medians = [m.statistics.p50_s for m in cells if m.statistics.p50_s is not None]
-    unit = units.unit_for(medians)
+    shown = (m.statistics for m in cells)
+    values = [v for s in shown for v in (s.p50_s, s.p90_s, s.p99_s, s.p999_s, s.max_s)]
+    unit = units.unit_for(value for value in values if value is not None)
     plain = [m.cell for m in cells]
     return ReportContent(
         summary=tuple(_summary(cells)),

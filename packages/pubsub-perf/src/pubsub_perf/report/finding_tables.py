@@ -38,8 +38,8 @@ class Table:
 
 def run_table(cells: Sequence[CellResult]) -> Table:
     """Every cell with its percentiles over runs."""
-    medians = [cell.p50_s.value for cell in cells if cell.p50_s is not None]
-    unit = units.unit_for(medians)
+    estimates = [e for cell in cells for e in (cell.p50_s, cell.p99_s, cell.p999_s)]
+    unit = units.unit_for(each.value for each in estimates if each is not None)
     columns = (
         Column("Network"),
         Column("Model"),
