@@ -47,8 +47,8 @@ _Axes = Mapping[str, tuple[Value, ...]]
 class Experiment:
     """``cases`` in the order in which they run: a whole round of all cells comes before the
     next, and the models of a network follow each other. ``text`` is the file that says all
-    this, ``hosts`` the kind of hosts that it asks for. Parameters of links that are ``optional`` are
-    left out where hosts have no links."""
+    this, ``hosts`` the kind of hosts that it asks for. Parameters of links that are
+    ``optional`` are left out where hosts have no links."""
 
     text: str
     title: str
