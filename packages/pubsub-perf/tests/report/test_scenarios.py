@@ -88,6 +88,15 @@ def test_a_report_leads_to_those_of_its_scenarios(sweep: Path) -> None:
         assert sweep / "scenarios" / folder / "report.html" in report.files
         assert (sweep / "scenarios" / folder / "plots").is_dir()
     assert report.files[-2:] == (sweep / "report.md", sweep / "report.html")
+    # The scenarios of a cell stand below each other.
+    text = (sweep / "report.md").read_text()
+    cells = [line.split(" | ")[:3] for line in text.splitlines() if " ok |" in line]
+    assert cells == [
+        [f"| {star.name}", model, name]
+        for star in STARS
+        for model in ("centralized", "decentralized")
+        for name in NAMES[:2]
+    ]
     served = ReportFiles(sweep)
     assert served.get("/") is not None
     for path in ("report.html", "report.md", f"plots/{STARS[0].name}-topology.png"):

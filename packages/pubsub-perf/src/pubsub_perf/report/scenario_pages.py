@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -13,7 +13,9 @@ from pubsub_perf import __version__, units
 from pubsub_perf.folder_files import make_folder
 from pubsub_perf.report.findings import Findings
 from pubsub_perf.report.rendering import render
+from pubsub_perf.results.cell_summary import CellSummary
 from pubsub_perf.results.cells import Dataset
+from pubsub_perf.units import Unit
 
 FOLDER: Final = "scenarios"
 _MAX_STEM: Final = 100
@@ -22,12 +24,28 @@ _MAX_STEM: Final = 100
 @dataclasses.dataclass(frozen=True, slots=True)
 class ScenarioPage:
     """A scenario in the overview: ``stem`` is the name of its folder. ``findings``: None where
-    there are no two models."""
+    there are no two models. ``results``: those of its cells, for a report."""
 
     name: str
     stem: str
     cells: int
     findings: Findings | None
+    results: Sequence[CellSummary] = ()
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Row:
+    """A cell in the table of results, as text. ``first``: of its network and model."""
+
+    network: str
+    model: str
+    scenario: str
+    p50: str
+    p99: str
+    lost: str
+    outcome: str
+    degraded: bool
+    first: bool
 
 
 def stems(datasets: Sequence[Dataset]) -> list[str]:
@@ -64,6 +82,8 @@ def write_overview(
         OSError: they cannot be written.
     """
     cells = sum(page.cells for page in pages)
+    medians = [cell.statistics.p50_s for page in pages for cell in page.results]
+    unit = units.unit_for(median for median in medians if median is not None)
     variables = {
         "kind": kind,
         "title": title,
@@ -72,6 +92,8 @@ def write_overview(
         "model, network and run alone, so each is analysed by itself.",
         "folder": FOLDER,
         "pages": pages,
+        "unit": unit.name,
+        "rows": tuple(_rows(pages, unit)),
         "patterns": next((p.findings.patterns for p in pages if p.findings), ()),
         "version": __version__,
     }
@@ -81,3 +103,33 @@ def write_overview(
         write_atomically(path, made, follow_link=False)
         written.append(path)
     return written
+
+
+def _rows(pages: Sequence[ScenarioPage], unit: Unit) -> Iterator[_Row]:
+    """By network and model, so that the scenarios of a cell stand below each other."""
+    found = [(cell, page.name) for page in pages for cell in page.results]
+    places: dict[tuple[str, str], list[tuple[CellSummary, str]]] = {}
+    for summary, name in found:
+        key = summary.cell.network, summary.cell.model
+        places.setdefault(key, []).append((summary, name))
+    ordered = sorted(places, key=lambda key: (places[key][0][0].cell.hosts or 0, *key))
+    for network, model in ordered:
+        for number, (summary, name) in enumerate(places[network, model]):
+            cell, statistics = summary.cell, summary.statistics
+            yield _Row(
+                network=network,
+                model=model,
+                scenario=name,
+                p50=_latency(statistics.p50_s, unit),
+                p99=_latency(statistics.p99_s, unit),
+                lost=units.NOT_AVAILABLE if cell.lost is None else f"{cell.lost:,}",
+                outcome=f"{cell.outcome}, {cell.fidelity}"
+                if cell.degraded
+                else cell.outcome,
+                degraded=cell.degraded or cell.failed,
+                first=not number,
+            )
+
+
+def _latency(value_s: float | None, unit: Unit) -> str:
+    return units.NOT_AVAILABLE if value_s is None else unit.show(value_s)

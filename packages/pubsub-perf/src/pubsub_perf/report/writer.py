@@ -14,7 +14,7 @@ from pubsub_perf.folder_files import make_folder
 from pubsub_perf.report import scenario_pages
 from pubsub_perf.report.content import ReportContent, compose
 from pubsub_perf.report.figures import IN_TURN, FigureWriting, write_figures
-from pubsub_perf.report.findings import Findings, find
+from pubsub_perf.report.findings import find
 from pubsub_perf.report.rendering import render
 from pubsub_perf.results.cells import Dataset
 from pubsub_perf.results.dataset import read_dataset
@@ -69,18 +69,18 @@ def _write_all(
     pages = []
     for part, stem in zip(parts, scenario_pages.stems(parts), strict=True):
         folder = scenario_pages.folder_of(out, stem)
-        report, found = _write(part, folder, seed, writing)
+        report, page = _write(part, folder, seed, writing)
         name = printable(part.scenario or NO_SCENARIO)
         warnings += [f"{name}: {warning}" for warning in report.warnings]
         files += report.files
-        pages.append(scenario_pages.ScenarioPage(name, stem, len(part.cells), found))
+        pages.append(dataclasses.replace(page, name=name, stem=stem))
     files += scenario_pages.write_overview("report", dataset.title, pages, out)
     return Report(tuple(files), tuple(warnings))
 
 
 def _write(
     dataset: Dataset, out: Path, seed: int, writing: FigureWriting
-) -> tuple[Report, Findings | None]:
+) -> tuple[Report, scenario_pages.ScenarioPage]:
     cells = [summary_of(cell) for cell in dataset.cells]
     found = analysis.analyse(dataset, seed=seed)
     make_folder(out, "plots")
@@ -99,7 +99,8 @@ def _write(
     for name, made in render(("report.md", "report.html"), variables).items():
         write_atomically(out / name, made, follow_link=False)
         files.append(out / name)
-    return Report(tuple(files), tuple(_warnings(content))), findings
+    page = scenario_pages.ScenarioPage("", "", len(cells), findings, cells)
+    return Report(tuple(files), tuple(_warnings(content))), page
 
 
 def _warnings(content: ReportContent) -> Iterator[str]:
