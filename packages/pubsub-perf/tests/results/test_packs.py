@@ -315,6 +315,14 @@ def test_without_room_it_says_where(
         pass
 
 
+def test_the_report_of_a_pack_is_viewed_where_plot_writes_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = zipped(tmp_path / "p.zip", {"s/a.csv": ROW})
+    assert main(["view", str(path)]) == 2
+    assert f"no report in {tmp_path / 'p'}: " in capsys.readouterr().err
+
+
 def test_a_file_that_cannot_be_packed_is_named(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -15,7 +15,7 @@ from pubsub_perf.commands.registry import PROGRAM
 
 USAGE: Final = f"""Show the report in a folder to browsers, at the address that is printed, until
 stopped (Ctrl-C). The folder is one that plot or analyze wrote to; of it only what they
-write is shown.
+write is shown. For a pack it is the folder of its name beside it.
 
 Usage:
   {PROGRAM} view DIR [options]
@@ -41,8 +41,9 @@ def run(words: Sequence[str]) -> int:
     port = console_script.port_number(options, "--port", minimum=0)
     from pubsub_common.net.http_server import HttpServer
     from pubsub_perf.report.served_files import ReportFiles
+    from pubsub_perf.results.unpacking import report_folder
 
-    files = ReportFiles(Path(options["DIR"]))
+    files = ReportFiles(report_folder(Path(options["DIR"])))
     for line in files.left_out():
         console_script.print_message(PROGRAM, line)
     stopped = threading.Event()
