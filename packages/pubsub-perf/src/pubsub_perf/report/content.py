@@ -13,7 +13,7 @@ from pubsub_perf import units
 from pubsub_perf.analysis.values import wording
 from pubsub_perf.results import cell_fields, summary_statistics
 from pubsub_perf.results.cell_summary import CellSummary, sample_footnotes
-from pubsub_perf.results.cells import Cell
+from pubsub_perf.results.cells import UNKNOWN, Cell
 from pubsub_perf.results.overload import overload_advice
 from pubsub_perf.units import NOT_AVAILABLE, Unit
 
@@ -118,11 +118,9 @@ def _summary(cells: Sequence[CellSummary]) -> Iterator[str]:
     plain = [m.cell for m in cells]
     finished = [c for c in plain if not c.failed]
     networks = len({c.network for c in plain})
-    failed = sum(c.failed for c in plain)
     yield (
         f"{units.counted(len(plain), 'cell', 'cells')} on "
-        f"{units.counted(networks, 'network', 'networks')}, "
-        f"{f'{failed} failed' if failed else 'none failed'}."
+        f"{units.counted(networks, 'network', 'networks')}, {_outcomes(plain)}."
     )
     samples = sum(m.statistics.count for m in cells)
     counted = [c for c in finished if c.lost is not None and c.expected is not None]
@@ -140,6 +138,24 @@ def _summary(cells: Sequence[CellSummary]) -> Iterator[str]:
     if degraded:
         which = units.counted(degraded, "cell", "cells")
         yield f"In {which} the machine was strained or saturated."
+
+
+def _outcomes(cells: Sequence[Cell]) -> str:
+    """How many cells failed, of those whose outcome somebody recorded."""
+    known = [cell for cell in cells if cell.outcome != UNKNOWN]
+    failed = sum(cell.failed for cell in known)
+    runs = sum(run.failed for cell in known if not cell.failed for run in cell.runs)
+    if not known:
+        return "of which nobody recorded whether they failed"
+    of = (
+        f" of the {len(known):,} whose outcome is recorded"
+        if len(known) < len(cells)
+        else ""
+    )
+    text = f"{failed:,}{of} failed" if failed else f"none{of} failed"
+    if runs:
+        text += f", but {units.counted(runs, 'run', 'runs')} of them did"
+    return text
 
 
 def _row(summary: CellSummary, unit: Unit) -> ResultRow:
@@ -188,8 +204,11 @@ def _footnotes(cells: Sequence[CellSummary]) -> Iterator[str]:
     yield from summary_statistics.footnotes(m.statistics for m in cells)
     if any(m.cell.lost is None for m in cells):
         yield "Lost is n/a where no cell.json says how many events were expected."
-    if any(m.statistics.count + m.warmup != m.cell.received for m in cells):
-        yield "Some received events have a latency that is not a number; they are not used."
+    files = [file for m in cells for file in m.cell.files]
+    unusable = sum(file.rows - len(file.latencies) for file in files)
+    if unusable:
+        events = units.counted(unusable, "event", "events")
+        yield f"Received without a latency that is a number: {events}, in no percentile."
     not_positive = sum(m.statistics.not_positive for m in cells)
     if not_positive:
         values = units.counted(not_positive, "latency", "latencies")

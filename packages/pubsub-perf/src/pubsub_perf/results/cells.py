@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 UNKNOWN_MODEL: Final = "data"
 FAILED: Final = "failed"
+# The outcome of a run that nobody recorded.
+UNKNOWN: Final = "unknown"
 DEGRADED: Final = ("strained", "saturated")
 NO_RULE: Final = "none"
 

@@ -37,7 +37,7 @@ def is_data_name(name: str) -> bool:
     if name.startswith("."):
         return False
     suffix = Path(name).suffix.lower()
-    return suffix in ("", ".csv")
+    return suffix in ("", ".csv", ".tsv")
 
 
 def read_latencies(
@@ -51,7 +51,7 @@ def read_latencies(
         NotReadable: it is no plain file, not in the folder, or too large.
         TableRefused: it cannot be told which latencies it holds.
     """
-    stem = path.stem if path.suffix.lower() == ".csv" else path.name
+    stem = path.stem if path.suffix.lower() in (".csv", ".tsv") else path.name
     indexed = _INDEXED.fullmatch(stem)
     form, notes = TableForm(), []
     rows = _Rows(form)

@@ -18,6 +18,7 @@ from pubsub_perf.results import cell_fields, cell_file
 from pubsub_perf.results.cell_fields import Meta
 from pubsub_perf.results.cells import (
     DEGRADED,
+    UNKNOWN,
     UNKNOWN_MODEL,
     Run,
     SubscriberData,
@@ -159,7 +160,7 @@ def _run(folder: Path, meta: Meta | None, files: tuple[SubscriberData, ...]) -> 
         expected=expected,
         received=received,
         lost=lost,
-        outcome=printable(cell_fields.text(meta, "outcome") or "unknown"),
+        outcome=printable(cell_fields.text(meta, "outcome") or UNKNOWN),
         reason=cell_fields.text(meta, "reason"),
         fidelity=printable(fidelity.strip().lower()) if fidelity else None,
         fidelity_reason=cell_fields.text(meta, "fidelity", "reason"),

@@ -90,5 +90,5 @@ def footnotes(summaries: Iterable[SummaryStatistics]) -> list[str]:
             "lie beyond it."
         )
     if any(not s.count for s in summaries):
-        notes.append("No percentiles where no samples were received.")
+        notes.append("No percentiles where there is no latency.")
     return notes

@@ -1,8 +1,8 @@
 """Finds out from the first lines of a table how it is to be read.
 
 What a table does not tell is not guessed: it is refused, with what was expected, and the
-options that say it. Three columns are publisher, topic and seconds, as subscribers write them,
-whatever their names, unless a name says otherwise.
+options that say it. Three columns without a header are publisher, topic and seconds, as
+subscribers write them.
 """
 
 from __future__ import annotations
@@ -215,10 +215,13 @@ def _chosen(column: str, header: Sequence[str] | None, width: int) -> int:
 def _with_columns(
     form: TableForm, column: int, header: Sequence[str] | None, width: int
 ) -> TableForm:
-    publisher = None if header is None else column_names.publisher_column(header)
-    topic = None if header is None else column_names.topic_column(header)
-    if column == _PLAIN - 1 and width == _PLAIN and (publisher, topic) == (None, None):
+    if header is not None:
+        publisher = column_names.publisher_column(header)
+        topic = column_names.topic_column(header)
+    elif column == _PLAIN - 1 and width == _PLAIN:
         publisher, topic = 0, 1
+    else:
+        publisher = topic = None
     return dataclasses.replace(form, latency=column, publisher=publisher, topic=topic)
 
 
@@ -243,7 +246,8 @@ def _with_unit(
     unit = source.unit or told
     if unit is None:
         _check_plausible(values, name)
-        if form.header is not None and form.latency != _PLAIN - 1:
+        as_written = (len(form.header or ()), form.latency) == (_PLAIN, _PLAIN - 1)
+        if form.header is not None and not as_written:
             notes.append(f"column {name!r} names no unit, and is read in s; see --unit")
     return dataclasses.replace(
         form,

@@ -244,7 +244,7 @@ def test_a_broker_fed_too_fast_is_overloaded() -> None:
 
 
 def test_what_is_missing_is_said() -> None:
-    assert "No cell.json says" in queueing_view([], HOW).missing[0]
+    assert "No centralized cell that ended says" in queueing_view([], HOW).missing[0]
     one = queueing_view([load(9)], HOW)
     assert any("different numbers of subscribers" in text for text in one.missing)
     assert one.extrapolations == ()
@@ -262,4 +262,4 @@ def test_cells_under_another_load_are_not_mixed_in() -> None:
     other = {"interval_s": 0.5, "bandwidth_mbit": 5.0, "topics": 1}
     view = queueing_view([load(5), load(9), load(17, parameters=other)], HOW)
     assert [point.hosts for point in view.points] == [5, 9]
-    assert "1 cells under another load are not shown." in view.missing
+    assert "Not shown: 1 cell under another load." in view.missing

@@ -10,6 +10,7 @@ from pubsub_perf.analysis.patterns import model_pairs
 from pubsub_perf.analysis.patterns.model_pairs import ModelPair
 from pubsub_perf.analysis.stats.bootstrap import Resampling
 from pubsub_perf.analysis.stats.verdicts import negligible
+from pubsub_perf.analysis.values.estimate import MIN_RUNS
 from pubsub_perf.analysis.values.results import (
     Estimate,
     LeftOut,
@@ -67,8 +68,8 @@ def pattern_result(
     notes = []
     if evidence.samples.indicative:
         notes.append(
-            "No cell has runs enough for an interval: values are indications, and "
-            "nothing is decided."
+            f"No cell has the {MIN_RUNS} runs that count which an interval needs: values are "
+            "indications, and nothing is decided."
         )
     return PatternResult(
         number=number,

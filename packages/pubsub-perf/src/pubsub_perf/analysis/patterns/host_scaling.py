@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 
-from pubsub_perf.analysis.patterns import trends
+from pubsub_perf.analysis.patterns import reasons, trends
 from pubsub_perf.analysis.patterns.evidence import (
     Evidence,
     negligible_note,
@@ -34,7 +34,7 @@ def grows_with_hosts(evidence: Evidence) -> PatternResult:
         cells, others = trends.usable(evidence.samples.of(model))
         left_out += others
         if not cells:
-            why = "no cells of two sizes that can be counted"
+            why = "no cells of two sizes of one kind of network that count"
             parts.append(Part(model, "undecided", effect, None, why))
             continue
         used += cells
@@ -47,9 +47,8 @@ def grows_with_hosts(evidence: Evidence) -> PatternResult:
     verdict = all_of([part.verdict for part in parts if part.verdict])
     known = [part for part in parts if part.estimate]
     if not known:
-        return undecided_result(
-            3, effect, evidence, "no model has cells of two sizes", left_out
-        )
+        why = reasons.no_two_sizes(evidence.samples, "cells")
+        return undecided_result(3, effect, evidence, why, left_out)
     sentence = "For each doubling of hosts: " + "; ".join(
         f"{part.name} {wording.ratio(part.estimate)} times ({part.note})"
         if part.estimate
@@ -71,7 +70,7 @@ def grows_faster_centralized(evidence: Evidence) -> PatternResult:
     found = [pair for pair in evidence.pairs if pair.centralized.name in names]
     left_out = [*evidence.alone, *others]
     if not found:
-        why = "there are no two sizes with both models"
+        why = reasons.no_two_sizes(evidence.samples, "pairs of cells")
         return undecided_result(4, effect, evidence, why, left_out)
     ratio = trends.ratio_per_doubling(found, evidence.resampling, "pattern 4")
     excess = trends.excess_per_host(found, evidence.resampling, "pattern 4/seconds")
@@ -109,12 +108,17 @@ def is_quadratic(evidence: Evidence, growth: Sequence[GrowthResult]) -> PatternR
     fitted = [result for result in growth if result.shapes]
     if not fitted:
         short = [f"{r.model} on {r.kind}: {r.note}" for r in growth]
-        why = "; ".join(short) or "no cells that can be counted"
+        why = (
+            "; ".join(short) or f"no cells count{reasons.not_counted(evidence.samples)}"
+        )
         return undecided_result(5, effect, evidence, why, _short(growth))
     parts = [_shape_part(result, effect) for result in fitted]
     for model in (CENTRALIZED, DECENTRALIZED):
         if not any(result.model == model for result in fitted):
-            note = "; ".join(r.note for r in growth if r.model == model) or "no cells"
+            note = (
+                "; ".join(r.note for r in growth if r.model == model)
+                or "no cells count"
+            )
             parts.append(Part(model, "undecided", effect, None, note))
     verdict = all_of([part.verdict for part in parts if part.verdict])
     sentence = "; ".join(f"{part.name}: {part.note}" for part in parts)

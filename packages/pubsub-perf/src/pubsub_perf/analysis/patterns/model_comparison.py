@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Iterable
 
 from pubsub_perf import units
-from pubsub_perf.analysis.patterns import model_pairs, trends
+from pubsub_perf.analysis.patterns import model_pairs, reasons, trends
 from pubsub_perf.analysis.patterns.evidence import (
     Evidence,
     negligible_note,
@@ -25,9 +25,8 @@ def direct_is_smaller(evidence: Evidence) -> PatternResult:
     """Pattern 1: ratio of medians over all pairs, and Mann and Whitney's test."""
     effect = "median latency, centralized / decentralized"
     if not evidence.pairs:
-        return undecided_result(
-            1, effect, evidence, "there is no network with both models"
-        )
+        why = reasons.no_pairs(evidence.samples, evidence.alone)
+        return undecided_result(1, effect, evidence, why)
     logs = [logs for p in evidence.pairs if (logs := p.logs(model_pairs.medians_of))]
     ratio = model_pairs.mean_ratio(logs, evidence.resampling, "pattern 1")
     p_value = effect_sizes.stratified_mann_whitney(logs)
@@ -56,9 +55,11 @@ def centralized_has_extremes(evidence: Evidence) -> PatternResult:
     ]
     measures = [measure for measure in measures if measure[2]]
     if not measures:
-        why = "there is no network with both models"
-        if evidence.pairs:
-            why = "no run has the 100 events that p99 needs"
+        why = (
+            reasons.too_few_events()
+            if evidence.pairs
+            else reasons.no_pairs(evidence.samples, evidence.alone)
+        )
         return undecided_result(2, effect, evidence, why)
     level = model_pairs.simultaneous(len(measures))
     parts: list[Part] = []

@@ -37,7 +37,9 @@ def queueing_view(loads: Sequence[BrokerLoad], resampling: Resampling) -> Queuei
     """From all centralized cells that tell what went through their broker."""
     if not loads:
         return QueueingView(
-            missing=("No cell.json says what went through a centralized broker.",)
+            missing=(
+                "No centralized cell that ended says what went through its broker.",
+            )
         )
     loads, missing = _of_one_load(loads)
     cpu, why = _cost(
@@ -110,7 +112,8 @@ def _of_one_load(loads: Sequence[BrokerLoad]) -> tuple[list[BrokerLoad], list[st
     most = Counter(map(key, loads)).most_common(1)[0][0]
     kept = [load for load in loads if key(load) == most]
     others = len(loads) - len(kept)
-    missing = [f"{others} cells under another load are not shown."] if others else []
+    which = units.counted(others, "cell", "cells")
+    missing = [f"Not shown: {which} under another load."] if others else []
     return sorted(kept, key=lambda load: (load.hosts or 0, load.network)), missing
 
 
