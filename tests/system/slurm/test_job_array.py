@@ -70,3 +70,88 @@ def test_results_come_back_without_a_folder_that_all_see(tmp_path: Path) -> None
     said = run(tmp_path, f'out=$HIDDEN/out; {RUN} "$out"\n{NOTHING_LEFT}\nmv "$out" .')
     check(tmp_path / "work/out")
     assert "job 1 has 2 tasks" in said
+
+
+@long
+def test_results_come_back_in_a_folder_that_all_see(tmp_path: Path) -> None:
+    said = run(
+        tmp_path,
+        f"""
+        mkdir $HIDDEN/nothing
+        out=$WORK/out
+        {RUN} $out
+        {NOTHING_LEFT}
+        {RUN} $out
+        sed -i 's/events = 5/events = 6/' two.toml
+        code=0; {RUN} $out || code=$?
+        [ $code = 2 ]
+        """,
+    )
+    check(tmp_path / "work/out")
+    assert said.count("done before") == 4
+    assert "job 2" not in said
+    assert "events 5 there, 6 asked" in said
+
+
+# Cells that take long enough to be interrupted.
+SLOW = "sed -i 's/interval = 0.02/interval = 4/' two.toml; sed -i 's/, 5//' two.toml"
+MEASURING = "until pgrep -f '[p]ubsub-publisher' > measuring; do sleep 0.1; done"
+
+
+@long
+def test_an_interrupt_leaves_nothing_on_the_cluster(tmp_path: Path) -> None:
+    run(
+        tmp_path,
+        f"""
+        {SLOW}
+        out=$HIDDEN/out
+        {RUN} $out & pid=$!
+        {MEASURING}
+        kill -TERM $pid
+        code=0; wait $pid || code=$?
+        [ $code = 143 ]
+        {NOTHING_LEFT}
+        """,
+    )
+
+
+@long
+def test_a_run_goes_on_with_the_job_of_one_that_was_killed(tmp_path: Path) -> None:
+    said = run(
+        tmp_path,
+        f"""
+        {SLOW}
+        out=$HIDDEN/out
+        {RUN} $out & pid=$!
+        {MEASURING}
+        kill -KILL $pid
+        wait $pid || true
+        {RUN} $out
+        {NOTHING_LEFT}
+        """,
+    )
+    assert "job 1 is under way" in said
+    assert "job 2" not in said
+
+
+@long
+def test_a_block_whose_node_is_lost_is_run_again(tmp_path: Path) -> None:
+    said = run(
+        tmp_path,
+        f"""
+        {SLOW}
+        out=$HIDDEN/out
+        {RUN} $out & pid=$!
+        {MEASURING}
+        node=$(squeue --noheader --format=%N | head -n 1)
+        scontrol update NodeName=$node State=DOWN Reason=lost
+        sleep 1
+        scontrol update NodeName=$node State=RESUME
+        wait $pid
+        {NOTHING_LEFT}
+        mv $out .
+        """,
+    )
+    assert "job 2" not in said
+    found = records(tmp_path / "work/out")
+    assert [record["outcome"] for record in found.values()] == ["ok"] * 2

@@ -154,6 +154,22 @@ def test_a_record_that_cannot_be_read_leaves_its_cell_out_with_a_word(
     assert "left out" in said
 
 
+def test_the_experiment_is_copied_and_one_that_differs_is_named(tmp_path: Path) -> None:
+    for name in ("first", "second", "third"):
+        cell(tmp_path / name, f"{STAR}/run-{ord(name[0])}")
+    for name, text in (("first", "repeats = 3"), ("second", "repeats = 6")):
+        (tmp_path / name / "experiment.toml").write_text(text)
+
+    assert not merge([tmp_path / "first"], tmp_path / "out").problems
+    assert (tmp_path / "out" / "experiment.toml").read_text() == "repeats = 3"
+
+    merged = merge([tmp_path / "second", tmp_path / "third"], tmp_path / "out")
+
+    assert (tmp_path / "out" / "experiment.toml").read_text() == "repeats = 6"
+    (said,) = merged.problems
+    assert said.startswith(str(tmp_path / "out" / "experiment.toml"))
+
+
 def test_links_are_neither_followed_nor_written_through(tmp_path: Path) -> None:
     (tmp_path / "secret").write_text("secret")
     folder = cell(tmp_path / "first", STAR)

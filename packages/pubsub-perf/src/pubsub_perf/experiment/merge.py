@@ -6,6 +6,7 @@ of a cell that several folders have, those that failed give way to one that did 
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import re
 import shutil
@@ -14,6 +15,8 @@ from pathlib import Path, PurePath
 from typing import Any, Final
 
 from pubsub_common.errors import ConfigError
+from pubsub_common.files import NotReadable, read_file, write_atomically
+from pubsub_perf.experiment import experiment_copy
 from pubsub_perf.experiment.cell_runner import (
     RECORD,
     prepare,
@@ -21,7 +24,7 @@ from pubsub_perf.experiment.cell_runner import (
     write_record,
 )
 from pubsub_perf.experiment.sweep import DATA
-from pubsub_perf.folder_files import leads_out, make_folder
+from pubsub_perf.folder_files import MAX_RECORD_BYTES, leads_out, make_folder
 from pubsub_perf.plan.cases import MODELS
 from pubsub_perf.results import cell_fields
 from pubsub_perf.results.cell_fields import STARTED
@@ -88,6 +91,7 @@ def merge(sources: Sequence[Path], out: Path, *, force: bool = False) -> Merged:
     }
     for place, cell in taken.items():
         _copy(cell, place, out)
+    problems += _copy_experiment(sources, out)
     failed = sum(not cell.ok for cell in cells.values())
     return Merged(len(cells), failed, len(taken), tuple(problems))
 
@@ -180,6 +184,24 @@ def _copy(cell: _Cell, place: PurePath, out: Path) -> None:
         raise ConfigError(
             f"cannot write {folder}: {error.strerror or error}"
         ) from error
+
+
+def _copy_experiment(sources: Sequence[Path], out: Path) -> list[str]:
+    """Copy the file of the experiment, that of the last source; what is to be said about it."""
+    texts: dict[bytes, Path] = {}
+    for folder in (out, *sources):
+        with contextlib.suppress(OSError, NotReadable):
+            path = folder / experiment_copy.NAME
+            texts[read_file(path, MAX_RECORD_BYTES, within=folder)] = path
+    if not texts:
+        return []
+    (text, path) = list(texts.items())[-1]
+    try:
+        write_atomically(out / experiment_copy.NAME, text, follow_link=False)
+    except OSError as error:
+        raise ConfigError(f"cannot write {out}: {error.strerror or error}") from error
+    others = [str(other) for other in texts.values() if other != path]
+    return [f"{', '.join(others)}: another experiment than {path}"] if others else []
 
 
 def _files(folder: Path, root: Path) -> Iterator[Path]:
