@@ -134,7 +134,9 @@ def test_a_run_goes_on_with_the_job_of_one_that_was_killed(tmp_path: Path) -> No
     assert "job 2" not in said
 
 
+# Slurm waits for two minutes before it starts such a task again.
 @long
+@pytest.mark.timeout(500)
 def test_a_block_whose_node_is_lost_is_run_again(tmp_path: Path) -> None:
     said = run(
         tmp_path,
@@ -145,8 +147,6 @@ def test_a_block_whose_node_is_lost_is_run_again(tmp_path: Path) -> None:
         {MEASURING}
         node=$(squeue --noheader --format=%N | head -n 1)
         scontrol update NodeName=$node State=DOWN Reason=lost
-        sleep 1
-        scontrol update NodeName=$node State=RESUME
         wait $pid
         {NOTHING_LEFT}
         mv $out .
