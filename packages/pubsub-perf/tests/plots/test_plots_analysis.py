@@ -148,6 +148,41 @@ def test_residuals_are_those_of_the_shape_that_is_ahead() -> None:
     assert "linear ahead, undecided; quadratic +3.0" in texts(drawing)
 
 
+def test_where_no_shape_fits_no_curve_is_drawn() -> None:
+    found = analysis()
+    first = dataclasses.replace(found.growth[0], no_shape=True, decided=None)
+    both = dataclasses.replace(found, growth=(first, *found.growth[1:]))
+    drawing = made(scaling_figure(both))
+    median, _ = axes_of(drawing)
+    assert "centralized: no shape fits" in texts(drawing)
+    assert "Where no shape fits, a line joins the sizes." in flat(drawing)
+    (joined,) = (
+        line for line in median.lines if line.get_color() == BLUE and len(xs(line)) == 6
+    )
+    assert xs(joined) == list(SIZES)
+    assert "no shape fits; the nearest is quadratic" in flat(
+        made(residual_figure(both))
+    )
+
+
+@pytest.mark.parametrize(
+    ("factor", "expected"),
+    [(1.1, "+5 %"), (2.0, "x1.5"), (40.0, "x10"), (1e5, "x1,000")],
+)
+def test_large_residuals_have_round_factors(factor: float, expected: str) -> None:
+    found = analysis()
+    growth = found.growth[0]
+    best = dataclasses.replace(
+        growth.shapes[0], residuals=tuple(float(np.log(factor)) for _ in growth.points)
+    )
+    far = dataclasses.replace(growth, shapes=(best, *growth.shapes[1:]), no_shape=True)
+    (ax,) = axes_of(made(residual_figure(dataclasses.replace(found, growth=(far,)))))
+    ticks = ax.yaxis.get_major_formatter().format_ticks(
+        [v for v in ax.get_yticks() if v > 0]
+    )
+    assert ticks[0].replace("\N{MULTIPLICATION SIGN}", "x") == expected
+
+
 def test_the_line_of_a_shape_is_the_mean_at_each_size() -> None:
     found = analysis()
     growth = found.growth[0]

@@ -9,7 +9,7 @@ from typing import Any, Final
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, MaxNLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter, Locator, MaxNLocator
 
 from pubsub_perf.analysis.values import wording
 from pubsub_perf.analysis.values.results import Analysis, GrowthResult, ShapeFit
@@ -24,8 +24,9 @@ _WIDTH_IN: Final = 7.6
 _TITLE_IN: Final = 3.1
 _TICK_DISTANCE: Final = 0.1
 _MAX_NAME: Final = 24
-# Ticks further than this from 0 are factors (times 1.7) and not per cent.
+# Axes that reach further (times 1.65) have factors and not per cent.
 _FACTORS_FROM: Final = 0.5
+_SMALL: Final = (1.5, 2.0, 3.0, 5.0)
 _DASHES: Final[dict[str, Any]] = {
     "constant": ":",
     "linear": "--",
@@ -42,7 +43,8 @@ def residual_figure(analysis: Analysis) -> Drawing | None:
     )
     if not fits:
         return None
-    reach = _reach(fits)
+    # One scale for all, but for those that no shape fits: these would press the others flat.
+    common = _reach([fit for fit in fits if not fit.no_shape])
     texts = FrameTexts(
         "Residuals of the fitted curves",
         "measured / fitted, of the median of each run, on a log scale",
@@ -66,7 +68,7 @@ def residual_figure(analysis: Analysis) -> Drawing | None:
         )
         for band, row in zip(frame.panel_rows, rows, strict=True):
             for ax, fit in zip(band, row, strict=True):
-                _draw(ax, fit, reach)
+                _draw(ax, fit, _reach([fit]) if fit.no_shape else common)
                 if ax is band[0]:
                     ax.set_ylabel("residual")
             if band is frame.panel_rows[-1] or len(row) < columns:
@@ -94,22 +96,37 @@ def _draw(ax: Axes, fit: GrowthResult, reach: float) -> None:
     ax.plot(sizes, _means(best, hosts, sizes), zorder=2.5, **_ahead(look))
     ax.plot(hosts, best.residuals, linestyle="none", zorder=3, **_mark(look))
     ax.set_ylim(-reach, reach)
-    ax.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
-    ax.yaxis.set_major_formatter(FuncFormatter(_tick))
+    ax.yaxis.set_major_locator(_locator(reach))
+    said = _percent if reach < _FACTORS_FROM else _factor
+    ax.yaxis.set_major_formatter(FuncFormatter(said))
     ax.grid(visible=True, axis="y")
     hosts_axis(ax, sizes, label=False, tick_distance=_TICK_DISTANCE)
     ax.set_title(_title(fit), fontsize=9, loc="left")
 
 
-def _tick(value: float, _position: int | None = None) -> str:
-    """Of a logarithm: in per cent near 0, as a factor where that is easier to read."""
+def _locator(reach: float) -> Locator:
+    """Ticks of residuals up to ``reach``: round per cents, or round factors."""
+    if reach < _FACTORS_FROM:
+        rounds = MaxNLocator(6, steps=[1, 2, 5, 10]).tick_values(-reach, reach)
+        return FixedLocator([math.log1p(share) for share in rounds])
+    step = math.ceil(reach / math.log(10) / 3)
+    factors = (
+        [10.0 ** (step * k) for k in (1, 2, 3)] if reach > math.log(10) else _SMALL
+    )
+    ticks = [math.log(factor) for factor in factors if math.log(factor) <= reach]
+    return FixedLocator([*(-tick for tick in ticks), 0.0, *ticks])
+
+
+def _percent(value: float, _position: int | None = None) -> str:
+    return "0 %" if abs(value) < 1e-9 else f"{100 * math.expm1(value):+.3g} %"
+
+
+def _factor(value: float, _position: int | None = None) -> str:
     if abs(value) < 1e-9:
-        return "0 %"
-    if abs(value) < _FACTORS_FROM:
-        return f"{100 * math.expm1(value):+.3g} %"
+        return "1"
     sign = "\N{MULTIPLICATION SIGN}" if value > 0 else "\N{DIVISION SIGN}"
-    factor = math.exp(abs(value))
-    return f"{sign}{factor:.3g}" if factor < 1e4 else f"{sign}{factor:.0e}"
+    # A tick at ln 1000 is 999.999… otherwise.
+    return f"{sign}{wording.number(round(math.exp(abs(value)), 6))}"
 
 
 def _line(name: str) -> dict[str, Any]:
@@ -129,10 +146,11 @@ def _title(fit: GrowthResult) -> str:
     head = f"{shortened(fit.kind, _MAX_NAME)}, {fit.model}"
     best = chosen(fit)
     others = [shape for shape in fit.shapes if shape is not best]
-    undecided = "ahead, no shape fits" if fit.no_shape else "ahead, undecided"
-    state = "decided" if fit.decided else undecided
+    state = "decided" if fit.decided else "ahead, undecided"
     text = f"{best.name} {state}"
-    if others:
+    if fit.no_shape:
+        text = f"no shape fits; the nearest is {best.name}"
+    elif others:
         second = min(others, key=lambda shape: shape.delta)
         text += f"; {second.name} +{second.delta - best.delta:.1f}"
     return f"{head}\n{wrap(text, _TITLE_IN, 9.0)}"

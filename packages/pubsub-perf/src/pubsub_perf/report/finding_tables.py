@@ -14,6 +14,7 @@ from pubsub_perf.analysis.values.results import (
     CellResult,
     Estimate,
     GrowthResult,
+    ShapeFit,
 )
 from pubsub_perf.units import NOT_AVAILABLE, Unit
 
@@ -178,8 +179,7 @@ def shape_table(analysis: Analysis) -> Table:
             growth.kind,
             growth.model,
             f"{shape.name}: {shape.formula}",
-            f"{shape.delta:.1f}",
-            f"{shape.weight:.3f}",
+            *_likelihood(shape),
             wording.spread(shape.misfit),
             f"{shape.test}, decided" if shape.name == growth.decided else shape.test,
         )
@@ -192,6 +192,13 @@ def shape_table(analysis: Analysis) -> Table:
         "another shape."
     )
     return Table("Shapes of growth", columns, rows, (note,))
+
+
+def _likelihood(shape: ShapeFit) -> tuple[str, str]:
+    """AICc compares shapes of which one may be right."""
+    if shape.test == "does not fit":
+        return NOT_AVAILABLE, NOT_AVAILABLE
+    return f"{shape.delta:.1f}", f"{shape.weight:.3f}"
 
 
 def queue_table(analysis: Analysis) -> Table:

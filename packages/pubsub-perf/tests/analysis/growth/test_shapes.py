@@ -213,7 +213,7 @@ def test_what_fits_within_the_scatter_of_runs_is_decided_and_no_more() -> None:
 def test_no_shape_fits_is_a_verdict() -> None:
     found = result(cells(knee(1000)))
     assert found.no_shape
-    assert found.quadratic == "contradicted"
+    assert (found.quadratic, found.nonlinear) == ("contradicted", "supported")
     assert wording.shape(found) == "no shape fits"
     assert found.note.startswith(
         "no shape fits: the nearest, saturation, leaves a factor of"

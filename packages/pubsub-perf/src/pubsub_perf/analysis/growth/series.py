@@ -155,11 +155,12 @@ def _agrees(name: str, exponent: Estimate, hosts: Floats) -> bool:
 
 
 def _nonlinear(ranked: Sequence[Ranked]) -> Verdict:
-    """Whether some curved shape is ahead of all that are not; or the reverse, where the
-    best one fits."""
+    """Whether some curved shape is ahead of all that are not, or none of these fits; or
+    the reverse, where the best one fits."""
     straight = min(r.aicc for r in ranked if r.name in NOT_CURVED)
     curved = min(r.aicc for r in ranked if r.name not in NOT_CURVED)
-    if straight - curved > LEAD:
+    refused = {r.name for r in ranked if r.test == "does not fit"}
+    if straight - curved > LEAD or refused >= set(NOT_CURVED):
         return "supported"
     fits = ranked[0].test == "fits"
     return "contradicted" if fits and curved - straight > LEAD else "undecided"
