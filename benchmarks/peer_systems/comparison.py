@@ -33,8 +33,9 @@ Standing = Literal["ahead", "tie", "behind"]
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Row:
-    """One cell: the medians of every system, and where ours (the better mode of it) stands
-    against the best peer: ``lead`` is above 1 where ours is better."""
+    """One cell: the median of every system, its smallest and largest repetition (``ranges``)
+    and how far these are apart against the median (``spreads``), and where ours (the better
+    mode of it) stands against the best peer: ``lead`` is above 1 where ours is better."""
 
     measure: str
     brokered: bool
@@ -43,6 +44,7 @@ class Row:
     metric: str
     values: dict[str, float]
     spreads: dict[str, float]
+    ranges: dict[str, tuple[float, float]]
     lost: dict[str, int]
     best_peer: str | None
     lead: float | None
@@ -124,11 +126,12 @@ def row_of(
     scenario: Scenario, metric: str, figures: Mapping[str, Sequence[Figures]]
 ) -> Row:
     """A row from all repetitions."""
-    values, spreads = {}, {}
+    values, spreads, ranges = {}, {}, {}
     for name, runs in figures.items():
         found = [float(getattr(run, metric)) for run in runs]
         values[name] = statistics.median(found)
         spreads[name] = round((max(found) - min(found)) / values[name], 3)
+        ranges[name] = (min(found), max(found))
     more = metric == "rate"
     best = max if more else min
     ours = best(values[name] for name in (OURS, BATCHED) if name in values)
@@ -145,6 +148,7 @@ def row_of(
         metric=metric,
         values={name: round(value, 1) for name, value in values.items()},
         spreads=spreads,
+        ranges=ranges,
         lost={name: sum(run.lost for run in runs) for name, runs in figures.items()},
         best_peer=peer,
         lead=None if lead is None else round(lead, 2),

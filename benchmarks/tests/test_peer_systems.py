@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from peer_systems import __main__ as main
-from peer_systems import registry
+from peer_systems import registry, throughput_figure
 from peer_systems.comparison import row_of, standing
 from peer_systems.registry import PEER_SYSTEMS, load
 from pubsub_perf.bench.scenario_runner import run_scenario
@@ -219,6 +219,21 @@ def test_the_peers_can_be_drawn(tmp_path: Path) -> None:
 
     assert main.main([f"--draw={file}", f"--out={picture}"]) == 0
     assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+def test_what_the_figure_lacks_is_explained() -> None:
+    document = peers_document() | {"missing": {"redis": "not installed"}}
+    document["rows"][2]["values"] = {"pubsub": 1e5, "raw": 1e5}
+    figure = throughput_figure.drawing_of(document).figure
+    text = " ".join(each.get_text() for each in figure.texts).replace("\n", " ")
+    assert "Without redis: not installed." in text
+    assert "Direct there is no mark of nats at 1,024 B, which was not measured." in text
+    assert "half of it to each side" in text
+
+
+def test_systems_are_told_apart_without_colour() -> None:
+    looks = throughput_figure.LOOKS.values()
+    assert len({look.marker for look in looks}) == len(looks)
 
 
 @pytest.mark.parametrize(
