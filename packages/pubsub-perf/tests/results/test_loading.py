@@ -114,6 +114,29 @@ def test_columns_are_chosen_by_name(results: Results) -> None:
         results.runs.select("p5")
 
 
+def test_rows_are_chosen_by_place(results: Results) -> None:
+    runs = results.runs
+    assert runs[:2]["run"].tolist() == [1, 2]
+    assert runs[runs["hosts"] == 9].rows == 4
+    assert runs[np.array([3, 0])]["run"].tolist() == [2, 1]
+    assert [part.rows for part in (runs[5:], runs[100:])] == [3, 0]
+
+
+def test_what_a_table_lacks_is_said(results: Results) -> None:
+    with pytest.raises(KeyError, match="no column 'p5'; there are scenario, "):
+        results.runs["p5"]
+    with pytest.raises(TypeError, match="by its name, rows by a slice or an array: 0"):
+        results.runs[0]  # type: ignore[call-overload]
+    assert "p5" not in results.runs
+    assert results.runs.get("p5") is None
+
+
+def test_results_are_shown_in_a_line(results: Results) -> None:
+    assert repr(results) == (
+        "<Results 'sweep': 4 cells, 8 runs, 1 scenario, 0 problems>"
+    )
+
+
 def test_a_pack_is_loaded_and_goes_with_its_results(
     sweep: Path, results: Results, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import html
 from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,14 +22,34 @@ _SHOWN_ROWS: Final = 10
 
 
 class Table(Mapping[str, Column]):
-    """Named columns of one length. ``dict(table)`` is what `pandas.DataFrame` and
-    `polars.DataFrame` take; in a notebook it shows its first rows."""
+    """Named columns of one length: ``table["p50_s"]`` is a column, ``table[:2]`` a table of
+    the first rows, and ``table[mask]`` one of the rows that an array chooses. ``dict(table)``
+    is what `pandas.DataFrame` and `polars.DataFrame` take; a notebook shows its first rows."""
 
     def __init__(self, columns: Mapping[str, Column]) -> None:
         self._columns = dict(columns)
 
-    def __getitem__(self, name: str) -> Column:
-        return self._columns[name]
+    @overload
+    def __getitem__(self, key: str) -> Column: ...
+
+    @overload
+    def __getitem__(self, key: slice | Column) -> Table: ...
+
+    def __getitem__(self, key: str | slice | Column) -> Column | Table:
+        """Raises:
+        KeyError: it has no such column.
+        IndexError: it has no such rows.
+        TypeError: it is neither a name nor rows.
+        """
+        if isinstance(key, slice | np.ndarray):
+            return Table({name: column[key] for name, column in self._columns.items()})
+        if not isinstance(key, str):
+            raise TypeError(
+                f"a column is asked for by its name, rows by a slice or an array: {key!r}"
+            )
+        if key not in self._columns:
+            raise KeyError(self._no_column(key))
+        return self._columns[key]
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._columns)
@@ -53,7 +73,7 @@ class Table(Mapping[str, Column]):
             several = isinstance(wanted, list | tuple | set | frozenset | np.ndarray)
             each: Any = list(wanted) if several else [wanted]  # type: ignore[call-overload]
             kept &= np.isin(self._column(name), each)
-        return Table({name: column[kept] for name, column in self._columns.items()})
+        return self[kept]
 
     def select(self, *names: str) -> Table:
         """These columns alone, in this order.
@@ -65,9 +85,11 @@ class Table(Mapping[str, Column]):
 
     def _column(self, name: str) -> Column:
         if name not in self._columns:
-            known = ", ".join(self._columns)
-            raise ConfigError(f"no column {name!r}; there are {known}")
+            raise ConfigError(self._no_column(name))
         return self._columns[name]
+
+    def _no_column(self, name: str) -> str:
+        return f"no column {name!r}; there are {', '.join(self._columns)}"
 
     def to_pandas(self) -> pandas.DataFrame:
         """The table as a data frame.
