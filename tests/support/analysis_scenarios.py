@@ -16,8 +16,6 @@ from typing import Final
 from pubsub_perf.analysis.growth.series import growth_results
 from pubsub_perf.analysis.patterns import host_scaling, model_comparison
 from pubsub_perf.analysis.patterns.evidence import Evidence
-from pubsub_perf.analysis.patterns.model_pairs import pairs_of
-from pubsub_perf.analysis.stats.bootstrap import Resampling
 from pubsub_perf.analysis.stats.verdicts import MARGIN
 from pubsub_perf.analysis.values.results import PatternResult, Verdict
 from pubsub_perf.analysis.values.samples import select
@@ -65,7 +63,9 @@ def _scenarios() -> Iterator[Scenario]:
     bad = GroundTruth(*_same(line), bad_runs=0.1)
     yield Scenario(1, "no difference, bad runs", "undecided", bad)
     few = GroundTruth(*_same(line, 1.2), runs=2)
-    yield Scenario(1, "20 % slower, 2 runs", "undecided", few)
+    yield Scenario(1, "20 % slower, 2 runs of 7 networks", "supported", few)
+    few = GroundTruth(*_same(line, 1.2), runs=2, sizes=(17,))
+    yield Scenario(1, "20 % slower, 2 runs of 1 network", "undecided", few)
     crossing = GroundTruth(LatencyModel(_power(900, 2)), LatencyModel(_power(300, 20)))
     yield Scenario(1, "smaller or larger by size", "undecided", crossing)
 
@@ -116,18 +116,89 @@ def _scenarios() -> Iterator[Scenario]:
     yield Scenario(5, "slightly curved, noisy", "undecided", wild)
 
 
-SCENARIOS: Final = tuple(_scenarios())
+def _knee(n: float) -> float:
+    return 5e-4 if n < 40 else 5e-3
 
 
-def judge(scenario: Scenario, seed: int, resamples: int = 200) -> PatternResult:
+def _noisy_scenarios() -> Iterator[Scenario]:
+    """Truths of which runs alone do not know: networks differ in every run, rounds drift,
+    runs depend on each other, some are outliers, there is one of each cell."""
+    line = _power(300, 10)
+    flat = _power(500, 0)
+    faster = LatencyModel(_power(300, 20)), LatencyModel(_power(300, 4))
+    for noise in (0.05, 0.1, 0.2):
+        for pattern, name, law in (
+            (1, "no difference", _same(line)),
+            (3, "both constant", _same(flat, 1.2)),
+            (4, "the same factor", _same(line, 1.5)),
+        ):
+            truth = GroundTruth(*law, network_noise=noise)
+            name = f"{name}, networks differ by {100 * noise:g} %"
+            yield Scenario(pattern, name, "undecided", truth)
+    for pattern, name, law in (
+        (1, "20 % slower, networks differ by 5 %", _same(line, 1.2)),
+        (3, "both grow, networks differ by 5 %", _same(line, 1.2)),
+        (4, "faster, networks differ by 5 %", faster),
+    ):
+        truth = GroundTruth(*law, network_noise=0.05)
+        yield Scenario(pattern, name, "supported", truth)
+    for name, more in (
+        ("rounds drift", {"round_drift": 0.2}),
+        ("runs depend", {"autocorrelation": 0.9}),
+        ("outlier runs", {"bad_runs": 0.1}),
+    ):
+        for pattern, truth_name, law in (
+            (1, "no difference", _same(line)),
+            (2, "same tail", _same(line)),
+            (3, "both constant", _same(flat)),
+            (4, "the same factor", _same(line, 1.5)),
+        ):
+            truth = GroundTruth(*law, runs=3, **more)  # type: ignore[arg-type]
+            yield Scenario(pattern, f"{truth_name}, {name}", "undecided", truth)
+        for pattern, truth_name, law in (
+            (1, "20 % slower", _same(line, 1.2)),
+            (3, "both grow", _same(line, 1.2)),
+            (4, "faster", faster),
+        ):
+            truth = GroundTruth(*law, **more)  # type: ignore[arg-type]
+            yield Scenario(pattern, f"{truth_name}, {name}", "supported", truth)
+    drifting = GroundTruth(*_same(line, 1.1), runs=3, round_drift=0.2)
+    yield Scenario(1, "10 % slower, 3 rounds that drift", "supported", drifting)
+    one = GroundTruth(*_same(line, 1.2), runs=1)
+    yield Scenario(1, "20 % slower, 1 run of 7 networks", "supported", one)
+    one = GroundTruth(*_same(line), runs=1, network_noise=0.1)
+    yield Scenario(1, "no difference, 1 run of 7 networks", "undecided", one)
+    for pattern, name, law in ((3, "both grow", _same(line)), (4, "faster", faster)):
+        one = GroundTruth(*law, runs=1)
+        yield Scenario(pattern, f"{name}, 1 run of 7 networks", "supported", one)
+    one = GroundTruth(*_same(line, 1.5), runs=1, network_noise=0.1)
+    yield Scenario(4, "the same factor, 1 run of 7 networks", "undecided", one)
+
+
+def _knees() -> Iterator[Scenario]:
+    """Truths in which latency jumps, or has a pole."""
+    queue = _queue(300, 30, 75)
+    # Two of seven networks are not the largest by more than chance.
+    knee = GroundTruth(*_same(_knee))
+    yield Scenario(3, "both jump at 2 of 7 sizes", "undecided", knee)
+    many = GroundTruth(*_same(_knee), sizes=tuple(range(9, 69, 5)))
+    yield Scenario(3, "both jump at 6 of 12 sizes", "supported", many)
+    yield Scenario(3, "both saturate", "supported", GroundTruth(*_same(queue)))
+    jumps = GroundTruth(*_same(_knee, 1.5), network_noise=0.1)
+    yield Scenario(4, "the same factor, both jump", "undecided", jumps)
+    saturate = GroundTruth(*_same(queue, 1.5), network_noise=0.1)
+    yield Scenario(4, "the same factor, both saturate", "undecided", saturate)
+    pole = GroundTruth(LatencyModel(queue), LatencyModel(_power(300, 10)))
+    yield Scenario(4, "saturation against a line", "supported", pole)
+
+
+SCENARIOS: Final = (*_scenarios(), *_noisy_scenarios(), *_knees())
+
+
+def judge(scenario: Scenario, seed: int) -> PatternResult:
     """The pattern's result on one draw."""
-    resampling = Resampling(seed, resamples)
     samples = select(draw(scenario.ground_truth, seed), ())
-    if scenario.pattern in (1, 2):
-        evidence = Evidence.of(samples, resampling, MARGIN)
-    else:  # Decided without a look at single pairs.
-        found, alone = pairs_of(samples)
-        evidence = Evidence(samples, found, alone, (), resampling, MARGIN)
+    evidence = Evidence.of(samples, MARGIN)
     decisions: dict[int, Callable[[], PatternResult]] = {
         1: lambda: model_comparison.direct_is_smaller(evidence),
         2: lambda: model_comparison.centralized_has_extremes(evidence),
@@ -139,23 +210,34 @@ def judge(scenario: Scenario, seed: int, resamples: int = 200) -> PatternResult:
 
 
 def verdicts(
-    scenario: Scenario, draws: int = 100, resamples: int = 200
+    scenario: Scenario, draws: int = 100, first_seed: int = 1
 ) -> Counter[Verdict]:
-    """The verdicts on draws with the seeds from 1 on."""
-    return Counter(
-        judge(scenario, seed, resamples).verdict for seed in range(1, draws + 1)
-    )
+    """The verdicts on draws with the seeds from ``first_seed`` on."""
+    seeds = range(first_seed, first_seed + draws)
+    return Counter(judge(scenario, seed).verdict for seed in seeds)
 
 
-def table(draws: int = 100, resamples: int = 200) -> Iterator[str]:
+def wrong(scenario: Scenario, found: Counter[Verdict]) -> int:
+    """How many verdicts are decided, and not what the truth asks for."""
+    decided: tuple[Verdict, ...] = ("supported", "contradicted")
+    return sum(found[v] for v in decided if v != scenario.expected)
+
+
+def table(draws: int = 100, first_seed: int = 1) -> Iterator[str]:
     """The synthetic-truth table, line by line as it is computed."""
-    yield f"{'pattern: truth':<36}{'expected':<14}{'right of ' + str(draws):<14}verdicts"
+    yield (
+        f"{'pattern: truth':<44}{'expected':<14}{'right':>6}{'wrong':>6}  "
+        f"verdicts of {draws} draws"
+    )
     for scenario in SCENARIOS:
-        found = verdicts(scenario, draws, resamples)
+        found = verdicts(scenario, draws, first_seed)
         told = ", ".join(f"{verdict} {count}" for verdict, count in found.most_common())
         name = f"{scenario.pattern}: {scenario.name}"
         right = found[scenario.expected]
-        yield f"{name:<36}{scenario.expected:<14}{right:<14}{told}"
+        yield (
+            f"{name:<44}{scenario.expected:<14}{right:>6}"
+            f"{wrong(scenario, found):>6}  {told}"
+        )
 
 
 def main(lines: Sequence[str] | None = None) -> None:

@@ -1,8 +1,9 @@
 """Sweeps whose truth is known, drawn from a seed: in memory, or as files.
 
 A run's latencies are log-normal about the cell's median times the run's own factor
-(runs of one cell differ), with a share of slow events whose latency is multiplied (the
-tail). A cell's median is that of its model's law times the network's own factor.
+(runs of one cell differ) and that of its round (the machine drifts), with a share of slow
+events whose latency is multiplied (the tail). A cell's median is that of its model's law
+times the network's own factor.
 """
 
 from __future__ import annotations
@@ -45,8 +46,11 @@ class LatencyModel:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class GroundTruth:
-    """A sweep to be drawn. ``run_noise`` and ``network_noise`` are standard deviations
-    of logarithms; a share ``bad_runs`` of runs is half as slow again."""
+    """A sweep to be drawn. ``run_noise``, ``network_noise`` (of each cell, the same in all
+    its runs) and ``round_drift`` (of each step of a random walk over the rounds, the same
+    in all cells) are standard deviations of logarithms. The runs of a cell are correlated
+    with the next by ``autocorrelation``. A share ``bad_runs`` of runs is half as slow
+    again."""
 
     centralized: LatencyModel
     decentralized: LatencyModel
@@ -56,6 +60,8 @@ class GroundTruth:
     run_noise: float = 0.05
     network_noise: float = 0.0
     bad_runs: float = 0.0
+    round_drift: float = 0.0
+    autocorrelation: float = 0.0
 
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False)
@@ -74,12 +80,15 @@ class DrawnCell:
 def draw_cells(ground_truth: GroundTruth, seed: int) -> Iterator[DrawnCell]:
     """One sweep of this truth, cell by cell."""
     source = np.random.default_rng(seed)
+    steps = ground_truth.round_drift * source.normal(size=(ground_truth.runs, 1))
+    drift = steps.cumsum(axis=0)
     for hosts in ground_truth.sizes:
         for name, model in (
             (CENTRALIZED, ground_truth.centralized),
             (DECENTRALIZED, ground_truth.decentralized),
         ):
-            yield DrawnCell(name, hosts, _latencies(ground_truth, model, hosts, source))
+            runs = drift + _runs(ground_truth, model, hosts, source)
+            yield DrawnCell(name, hosts, _latencies(ground_truth, model, runs, source))
 
 
 def draw(ground_truth: GroundTruth, seed: int) -> list[Sample]:
@@ -124,22 +133,36 @@ def write_sweep(folder: Path, ground_truth: GroundTruth, seed: int) -> Path:
     return folder
 
 
-def _latencies(
+def _runs(
     ground_truth: GroundTruth,
     model: LatencyModel,
     hosts: int,
     source: np.random.Generator,
 ) -> Floats:
-    middle = (
-        math.log(model.median_s(hosts)) + ground_truth.network_noise * source.normal()
+    """The logarithm of each run's median, a row for each."""
+    cell = ground_truth.network_noise * source.normal()
+    noise = source.normal(size=(ground_truth.runs, 1))
+    kept = ground_truth.autocorrelation
+    for i in range(1, ground_truth.runs):
+        noise[i] = kept * noise[i - 1] + math.sqrt(1 - kept**2) * noise[i]
+    bad = source.random((ground_truth.runs, 1)) < ground_truth.bad_runs
+    runs: Floats = (
+        math.log(model.median_s(hosts))
+        + cell
+        + ground_truth.run_noise * noise
+        + math.log(1.5) * bad
     )
-    runs = middle + ground_truth.run_noise * source.normal(size=(ground_truth.runs, 1))
-    runs += np.log(1.5) * (
-        source.random((ground_truth.runs, 1)) < ground_truth.bad_runs
-    )
-    events = runs + model.spread * source.normal(
-        size=(ground_truth.runs, ground_truth.events)
-    )
-    slow = source.random((ground_truth.runs, ground_truth.events)) < model.slow_share
+    return runs
+
+
+def _latencies(
+    ground_truth: GroundTruth,
+    model: LatencyModel,
+    runs: Floats,
+    source: np.random.Generator,
+) -> Floats:
+    shape = (ground_truth.runs, ground_truth.events)
+    events = runs + model.spread * source.normal(size=shape)
+    slow = source.random(shape) < model.slow_share
     latencies: Floats = np.exp(events) * np.where(slow, model.slow_factor, 1.0)
     return latencies

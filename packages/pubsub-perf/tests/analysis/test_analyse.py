@@ -232,7 +232,7 @@ def damage_odd_json(sweep: Path) -> None:
         (damage_nan_rows, True),
         (damage_missing_model, False),
         (damage_one_size, True),
-        (damage_one_run, False),
+        (damage_one_run, True),
         (damage_negative, False),
         (damage_equal, False),
         (damage_few_events, False),

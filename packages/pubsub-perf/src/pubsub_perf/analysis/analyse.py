@@ -12,9 +12,10 @@ from pubsub_perf.analysis.growth.series import growth_results
 from pubsub_perf.analysis.growth.shapes import MAX_POLE, MIN_RISE, MIN_SIZES
 from pubsub_perf.analysis.patterns.decide import decide
 from pubsub_perf.analysis.patterns.evidence import Evidence
+from pubsub_perf.analysis.patterns.over_networks import MIN_RANKED
 from pubsub_perf.analysis.queueing import prediction
 from pubsub_perf.analysis.stats.bootstrap import Resampling
-from pubsub_perf.analysis.stats.verdicts import MARGIN
+from pubsub_perf.analysis.stats.verdicts import DECIDING, MARGIN, SIGNIFICANT
 from pubsub_perf.analysis.values.estimate import MIN_RUNS
 from pubsub_perf.analysis.values.results import Analysis
 from pubsub_perf.analysis.values.samples import CENTRALIZED, cell_name, select
@@ -36,7 +37,7 @@ def analyse(
         (fact.sample for fact in facts if fact.sample is not None),
         (fact.left_out for fact in facts if fact.left_out is not None),
     )
-    evidence = Evidence.of(samples, resampling, margin)
+    evidence = Evidence.of(samples, margin)
     loads = [fact.load for fact in facts if fact.load is not None]
     unsteady = {fact.result.name for fact in facts if fact.result.backlog is not None}
     unsteady |= {
@@ -73,15 +74,19 @@ def _problems(facts: Sequence[CellFacts]) -> Iterator[str]:
 
 def _methods(resampling: Resampling, margin: float) -> tuple[str, ...]:
     return (
-        f"The unit is the run: intervals are 95 % intervals by cluster bootstrap over "
-        f"runs ({resampling.resamples:,} samples, seed {resampling.seed}), Student's t with the "
-        f"bootstrap's standard error, and need {MIN_RUNS} runs of a cell.",
+        f"Patterns 1 to 4 are inferred over networks: {100 * DECIDING:g} % intervals by "
+        f"Student's t from the scatter of networks about the line of least squares, or from "
+        f"that of runs where this is wider. One or two networks are told by their runs alone.",
+        "Both models of a network are compared round by round, so a machine that drifts "
+        "between rounds is no effect.",
+        f"Intervals of cells are 95 % intervals over their runs, by cluster bootstrap "
+        f"({resampling.resamples:,} samples, seed {resampling.seed}), and need {MIN_RUNS} runs.",
         "A cell's value is the Hodges-Lehmann centre of its runs' percentiles; "
         "percentiles are nearest rank, without warm-up.",
         f"Supported: the whole interval is on the claim's side. Contradicted: all of it "
         f"is on the other side by more than {100 * margin:.3g} %. Undecided otherwise.",
-        "Patterns 1 and 2 also need p <= 0.05 by Mann and Whitney's test over all "
-        "networks together, and that no network by itself shows the opposite.",
+        f"Patterns 1 and 2 also need p <= {SIGNIFICANT:g} by Wilcoxon's signed ranks from "
+        f"{MIN_RANKED} networks on, and that no network by itself shows the opposite.",
         "Intervals and p-values of single networks are corrected for there being "
         "several (Bonferroni; Holm). The five patterns are not corrected for being five.",
         f"A shape of growth needs {MIN_SIZES} sizes and an AICc that is smaller than all "

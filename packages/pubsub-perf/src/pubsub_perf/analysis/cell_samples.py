@@ -83,6 +83,7 @@ def cell_facts(cell: Cell, resampling: Resampling) -> CellFacts:
             cell.hosts,
             load,
             [m.figures for m in counted if m.figures],
+            [m.run.number for m in counted],
         )
     shown = counted or [m for m in runs if m.figures is not None]
     return CellFacts(

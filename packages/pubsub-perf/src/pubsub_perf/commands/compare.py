@@ -19,23 +19,24 @@ if TYPE_CHECKING:
     from pubsub_perf.analysis.sweep_comparison import Comparison
 
 
-USAGE: Final = f"""Compare two sweeps, folders or packs, cell by cell: is the second slower than the
-first? Shows the ratio of the medians and of the p99, second over first, with intervals over
-repeated runs that hold for all cells together. Needs three runs of a cell in each. One may
-be secure and the other not, or one have several brokers; it says so then.
+USAGE: Final = f"""Compare two sweeps, folders or packs: is the second slower than the first, in
+all cells together, and in which? Shows the ratio of the medians and of the p99, second over
+first, with intervals over repeated runs, and draws them. Needs three runs of a cell in each.
+One may be secure and the other not, or one have several brokers; it says so then.
 
 Usage:
   {PROGRAM} compare DIR_A DIR_B [options]
 
 Options:
-  --margin P     a cell is slower when its whole interval lies above 1 + P %
-                 [default: 5]
-  --seed N       seed of the bootstrap [default: 1]
+  --margin P     slower is what is slower by more than P %, for certain [default: 5]
+  --out DIR      where comparison.png and comparison.svg go; DIR_B if not given, or the
+                 current folder if that is a pack
 {TABLE_OPTIONS}
   -h, --help     show this text
   --version      show the version
 
-Exit codes: 0 nothing got slower, 1 a cell got slower, 2 they cannot be compared.
+Exit codes: 0 nothing got slower, 1 all cells together or single ones got slower,
+2 they cannot be compared.
 """
 
 _STYLES: Final = {"slower": "red", "faster": "green", "same": "", "undecided": "yellow"}
@@ -49,7 +50,6 @@ def run(words: Sequence[str]) -> int:
     """
     options = console_script.parse(USAGE, words, PROGRAM, __version__)
     margin = _margin(options)
-    seed = console_script.whole_number(options, "--seed", minimum=0)
     from rich.console import Console
 
     from pubsub_perf.analysis.sweep_comparison import compare_sweeps
@@ -65,7 +65,7 @@ def run(words: Sequence[str]) -> int:
         after = read_dataset(folder_b, "compare", source)
         for problem in (*before.problems, *after.problems):
             console_script.print_message(PROGRAM, problem)
-        found = compare_sweeps(before, after, margin=margin, seed=seed)
+        found = compare_sweeps(before, after, margin=margin)
     for item in found.left_out:
         console_script.print_message(PROGRAM, f"{item.cell} left out: {item.reason}")
     if not found.rows:
@@ -75,7 +75,28 @@ def run(words: Sequence[str]) -> int:
         console_script.print_message(
             PROGRAM, "no cell has three runs in both sweeps, so nothing is decided"
         )
-    return console_script.EXIT_FAILED if found.slower else console_script.EXIT_OK
+    out = Path(options["--out"]) if options["--out"] else _beside(options["DIR_B"])
+    for path in _draw(found, out):
+        console_script.print_line(str(path))
+    return console_script.EXIT_FAILED if found.got_slower else console_script.EXIT_OK
+
+
+def _beside(second: str) -> Path:
+    """The folder of the second sweep; the current one where that is no folder."""
+    folder = Path(second)
+    return folder if folder.is_dir() else Path()
+
+
+def _draw(found: Comparison, out: Path) -> tuple[Path, ...]:
+    from pubsub_perf.plots.comparison import NAME, comparison_figure
+    from pubsub_perf.plots.output import save
+
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        return save(comparison_figure(found), out / NAME)
+    except OSError as error:
+        why = error.strerror or error
+        raise ConfigError(f"cannot draw the comparison in {out}: {why}") from error
 
 
 def _margin(options: console_script.Options) -> float:
@@ -94,31 +115,46 @@ def _print(found: Comparison, console: Console) -> None:
     from rich.markup import escape
     from rich.table import Table
 
-    from pubsub_perf.analysis.sweep_comparison import PLAIN
+    from pubsub_perf import units
+    from pubsub_perf.analysis.sweep_comparison import DISCOVERY, PLAIN
     from pubsub_perf.analysis.values import wording
 
     table = Table(title="Second sweep over the first", box=box.SIMPLE_HEAD)
     table.add_column("Cell", overflow="fold")
-    for name in ("Runs", "p50", "p99"):
+    for name in ("Runs", "p50", "p99", "FDR"):
         table.add_column(name, justify="right")
     table.add_column("Change")
     for row in found.rows:
-        style = _STYLES[row.change]
         table.add_row(
             escape(row.cell),
             f"{row.runs_a}, {row.runs_b}",
             wording.ratio(row.p50),
             wording.ratio(row.p99),
-            f"[{style}]{row.change}[/]" if style else row.change,
+            units.NOT_AVAILABLE if row.q is None else f"{row.q:.2g}",
+            _styled(row.change),
         )
     console.print(table)
     if set(found.kinds) != {PLAIN}:
         first, second = found.kinds
         console.print(f"The first sweep is {first}, the second {second}.")
-    if not found.decidable:
+    pooled = found.pooled
+    if pooled is None:
         return
+    over = units.counted(pooled.cells, "cell", "cells")
+    tail = "" if pooled.p99 is None else f", p99 {wording.ratio(pooled.p99)}"
     console.print(
-        f"Intervals hold for all {found.tests} together at 95 %; slower or faster is "
-        f"what differs by more than {100 * found.margin:g} % for certain.",
+        f"All together, {over}: p50 {wording.ratio(pooled.p50)}{tail}: "
+        f"{_styled(pooled.change)}.",
         highlight=False,
     )
+    console.print(
+        f"Slower or faster is what differs by more than {100 * found.margin:g} % for "
+        f"certain: all together by intervals that hold at 95 %, single cells at a false "
+        f"discovery rate (FDR) of {100 * DISCOVERY:g} %. A cell's interval is its own.",
+        highlight=False,
+    )
+
+
+def _styled(change: str) -> str:
+    style = _STYLES[change]
+    return f"[{style}]{change}[/]" if style else change

@@ -8,7 +8,6 @@ from typing import Final
 
 from pubsub_perf.analysis.patterns import model_pairs
 from pubsub_perf.analysis.patterns.model_pairs import ModelPair
-from pubsub_perf.analysis.stats.bootstrap import Resampling
 from pubsub_perf.analysis.stats.verdicts import negligible
 from pubsub_perf.analysis.values.estimate import MIN_RUNS
 from pubsub_perf.analysis.values.results import (
@@ -38,14 +37,13 @@ class Evidence:
     pairs: Sequence[ModelPair]
     alone: Sequence[LeftOut]
     compared: Sequence[PairResult]
-    resampling: Resampling
     margin: float
 
     @staticmethod
-    def of(samples: Samples, resampling: Resampling, margin: float) -> Evidence:
+    def of(samples: Samples, margin: float) -> Evidence:
         found, alone = model_pairs.pairs_of(samples)
-        compared = model_pairs.compare_pairs(found, resampling)
-        return Evidence(samples, found, alone, compared, resampling, margin)
+        compared = model_pairs.compare_pairs(found)
+        return Evidence(samples, found, alone, compared, margin)
 
     def paired(self) -> list[Sample]:
         return [
@@ -68,13 +66,16 @@ def pattern_result(
     notes = []
     if evidence.samples.indicative:
         notes.append(
-            f"No cell has the {MIN_RUNS} runs that count which an interval needs: values are "
-            "indications, and nothing is decided."
+            "No cell has runs enough for an interval of its own: this is inferred from "
+            "how networks differ alone."
+            if estimate is not None and estimate.bounded
+            else f"No cell has the {MIN_RUNS} runs that count which an interval needs: values "
+            "are indications, and nothing is decided."
         )
     return PatternResult(
         number=number,
         claim=CLAIMS[number - 1],
-        verdict="undecided" if evidence.samples.indicative else verdict,
+        verdict=verdict,
         effect=effect,
         estimate=estimate,
         sentence=sentence,

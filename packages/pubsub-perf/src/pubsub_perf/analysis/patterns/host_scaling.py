@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 
+from pubsub_perf import units
 from pubsub_perf.analysis.patterns import reasons, trends
 from pubsub_perf.analysis.patterns.evidence import (
     Evidence,
@@ -38,10 +39,10 @@ def grows_with_hosts(evidence: Evidence) -> PatternResult:
             parts.append(Part(model, "undecided", effect, None, why))
             continue
         used += cells
-        factor = trends.per_doubling(cells, evidence.resampling, f"pattern 3/{model}")
+        factor = trends.per_doubling(cells)
         verdict = of_ratio(factor, evidence.margin)
         hosts = [cell.hosts for cell in cells if cell.hosts]
-        note = f"{min(hosts)} to {max(hosts)} hosts"
+        note = f"{min(hosts)} to {max(hosts)} hosts, {_networks(len(cells), factor)}"
         note += negligible_note(verdict, factor, evidence)
         parts.append(Part(model, verdict, effect, factor, note))
     verdict = all_of([part.verdict for part in parts if part.verdict])
@@ -72,8 +73,8 @@ def grows_faster_centralized(evidence: Evidence) -> PatternResult:
     if not found:
         why = reasons.no_two_sizes(evidence.samples, "pairs of cells")
         return undecided_result(4, effect, evidence, why, left_out)
-    ratio = trends.ratio_per_doubling(found, evidence.resampling, "pattern 4")
-    excess = trends.excess_per_host(found, evidence.resampling, "pattern 4/seconds")
+    ratio = trends.ratio_per_doubling(found)
+    excess = trends.excess_per_host(found)
     verdict = of_ratio(ratio, evidence.margin)
     disagrees = (verdict == "supported" and (excess.high or 0) < 0) or (
         verdict == "contradicted" and (excess.low or 0) > 0
@@ -81,8 +82,8 @@ def grows_faster_centralized(evidence: Evidence) -> PatternResult:
     verdict = "undecided" if disagrees else verdict
     sentence = (
         f"Each doubling of hosts multiplies centralized latency "
-        f"{wording.ratio(ratio)} times as much as direct latency; each host adds "
-        f"{wording.seconds(excess)} more"
+        f"{wording.ratio(ratio)} times as much as direct latency "
+        f"({_networks(len(found), ratio)}); each host adds {wording.seconds(excess)} more"
         f"{', which disagrees' if disagrees else ''}{negligible_note(verdict, ratio, evidence)}."
     )
     used = [cell for p in found for cell in (p.centralized, p.decentralized)]
@@ -94,6 +95,14 @@ def grows_faster_centralized(evidence: Evidence) -> PatternResult:
         4, verdict, effect, ratio, sentence, evidence, left_out, used
     )
     return dataclasses.replace(result, parts=parts)
+
+
+def _networks(count: int, estimate: Estimate) -> str:
+    """What a slope is inferred from."""
+    over = units.counted(count, "network", "networks")
+    if estimate.bounded:
+        return f"inferred over {over}"
+    return f"{over}: too few sizes to tell growth from how networks differ"
 
 
 def _in_us(estimate: Estimate) -> Estimate:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
-from pubsub_perf import units
-from pubsub_perf.analysis.patterns import model_pairs, reasons, trends
+import numpy as np
+
+from pubsub_perf.analysis.patterns import model_pairs, over_networks, reasons
 from pubsub_perf.analysis.patterns.evidence import (
     Evidence,
     negligible_note,
@@ -14,40 +15,69 @@ from pubsub_perf.analysis.patterns.evidence import (
     pattern_result,
     undecided_result,
 )
-from pubsub_perf.analysis.stats import effect_sizes
-from pubsub_perf.analysis.stats.verdicts import SIGNIFICANT, any_of, contrary, of_ratio
+from pubsub_perf.analysis.patterns.over_networks import Effect, Mean
+from pubsub_perf.analysis.patterns.rounds import Pick
+from pubsub_perf.analysis.stats.bootstrap import exponential
+from pubsub_perf.analysis.stats.verdicts import (
+    DECIDING,
+    SIGNIFICANT,
+    any_of,
+    contrary,
+    of_ratio,
+)
 from pubsub_perf.analysis.values import wording
-from pubsub_perf.analysis.values.results import LeftOut, Part, PatternResult
+from pubsub_perf.analysis.values.results import (
+    Estimate,
+    LeftOut,
+    Part,
+    PatternResult,
+    Verdict,
+)
 from pubsub_perf.analysis.values.samples import CENTRALIZED, DECENTRALIZED
 
 
 def direct_is_smaller(evidence: Evidence) -> PatternResult:
-    """Pattern 1: ratio of medians over all pairs, and Mann and Whitney's test."""
+    """Pattern 1: the ratio of medians, over networks."""
     effect = "median latency, centralized / decentralized"
     if not evidence.pairs:
         why = reasons.no_pairs(evidence.samples, evidence.alone)
         return undecided_result(1, effect, evidence, why)
-    logs = [logs for p in evidence.pairs if (logs := p.logs(model_pairs.medians_of))]
-    ratio = model_pairs.mean_ratio(logs, evidence.resampling, "pattern 1")
-    p_value = effect_sizes.stratified_mann_whitney(logs)
-    verdict = of_ratio(ratio, evidence.margin)
-    against = contrary(verdict, [c.ratio for c in evidence.compared], evidence.margin)
-    if p_value > SIGNIFICANT or against:
-        verdict = "undecided"
-    over = units.counted(len(logs), "network", "networks")
+    effects = model_pairs.effects_of(evidence.pairs, model_pairs.medians_of)
+    mean = over_networks.mean(effects)
+    ratio, verdict, against = _judged(
+        mean, [c.ratio for c in evidence.compared], evidence
+    )
     sentence = (
-        f"Centralized latency is {wording.ratio(ratio)} times the direct one over {over} "
-        f"(Mann-Whitney p = {wording.number(p_value)})"
+        f"Centralized latency is {wording.ratio(ratio)} times the direct one, {mean.told}"
         f"{opposite_note(against)}{negligible_note(verdict, ratio, evidence)}."
     )
     return pattern_result(1, verdict, effect, ratio, sentence, evidence, evidence.alone)
+
+
+def _judged(
+    mean: Mean,
+    single: Sequence[Estimate],
+    evidence: Evidence,
+    level: float = DECIDING,
+) -> tuple[Estimate, Verdict, int]:
+    """The ratio with its verdict, and how many single networks, or ends of the sizes,
+    show the opposite. Wilcoxon's test must agree where there are networks enough."""
+    ratio = exponential(mean.value.at(level))
+    verdict = of_ratio(ratio, evidence.margin)
+    ends = [exponential(end.at(level)) for end in mean.ends]
+    against = contrary(verdict, single, evidence.margin) or contrary(
+        verdict, ends, evidence.margin
+    )
+    if against or (mean.p_value is not None and mean.p_value > SIGNIFICANT):
+        verdict = "undecided"
+    return ratio, verdict, against
 
 
 def centralized_has_extremes(evidence: Evidence) -> PatternResult:
     """Pattern 2: p99 / p50, and p99.9 / p50 where there are events enough."""
     effect = "p99 / p50, centralized / decentralized"
     measures = [
-        (name, pick, [x for p in evidence.pairs if (x := p.logs(pick))])
+        (name, pick, model_pairs.effects_of(evidence.pairs, pick))
         for name, pick in (
             ("p99", model_pairs.tail99_of),
             ("p99.9", model_pairs.tail999_of),
@@ -61,20 +91,13 @@ def centralized_has_extremes(evidence: Evidence) -> PatternResult:
             else reasons.no_pairs(evidence.samples, evidence.alone)
         )
         return undecided_result(2, effect, evidence, why)
-    level = model_pairs.simultaneous(len(measures))
+    level = model_pairs.simultaneous(len(measures), DECIDING)
     parts: list[Part] = []
-    for name, pick, logs in measures:
-        ratio = model_pairs.mean_ratio(
-            logs, evidence.resampling, f"pattern 2/{name}", level
-        )
-        p_value = effect_sizes.stratified_mann_whitney(logs)
-        verdict = of_ratio(ratio, evidence.margin)
-        if p_value > SIGNIFICANT / len(measures):
-            verdict = "undecided"
-        over = units.counted(len(logs), "network", "networks")
-        note = f"{over}, Mann-Whitney p = {wording.number(p_value)}"
+    for name, pick, effects in measures:
+        mean = over_networks.mean(effects, level)
+        ratio, verdict, _ = _judged(mean, (), evidence, level)
         what = f"{name} / p50, centralized / decentralized"
-        parts += [Part(f"{name} / p50", verdict, what, ratio, note)]
+        parts += [Part(f"{name} / p50", verdict, what, ratio, mean.told)]
         parts += _tails(evidence, name, pick)
     decisive = [part for part in parts if part.verdict is not None]
     verdict = any_of([part.verdict for part in decisive if part.verdict])
@@ -88,7 +111,11 @@ def centralized_has_extremes(evidence: Evidence) -> PatternResult:
         f"Relative to the median, centralized {wording.listing(told)} the direct one"
         f"{opposite_note(against)}{equal}."
     )
-    have = [p for p in evidence.pairs if any(p.logs(pick) for _, pick, _ in measures)]
+    have = [
+        pair
+        for pair in evidence.pairs
+        if any(pair.effect(pick) is not None for _, pick, _ in measures)
+    ]
     cells = [cell for p in have for cell in (p.centralized, p.decentralized)]
     few = [
         LeftOut(cell.name, "a run of the pair has too few events for p99")
@@ -102,17 +129,18 @@ def centralized_has_extremes(evidence: Evidence) -> PatternResult:
     return dataclasses.replace(result, parts=tuple(parts))
 
 
-def _tails(evidence: Evidence, name: str, pick: model_pairs.Pick) -> Iterable[Part]:
+def _tails(evidence: Evidence, name: str, pick: Pick) -> Iterable[Part]:
     """The tail ratio of each model by itself, for information."""
+    both = [pair for pair in evidence.pairs if pair.effect(pick) is not None]
     for model in (CENTRALIZED, DECENTRALIZED):
-        both = [p for p in evidence.pairs if p.logs(pick)]
         cells = [
-            p.centralized if model == CENTRALIZED else p.decentralized for p in both
+            pair.centralized if model == CENTRALIZED else pair.decentralized
+            for pair in both
         ]
-        tails = [tail for cell in cells if (tail := pick(cell)) is not None]
-        yield Part(
-            f"{name} / p50, {model}",
-            None,
-            f"{name} / p50",
-            trends.mean_of(tails, evidence.resampling, f"tail/{name}/{model}"),
-        )
+        effects = [
+            Effect((cell.kind, cell.load), cell.hosts, np.log(tails))
+            for cell in cells
+            if (tails := pick(cell)) is not None
+        ]
+        estimate = exponential(over_networks.mean(effects).value.at())
+        yield Part(f"{name} / p50, {model}", None, f"{name} / p50", estimate)

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pubsub_perf.analysis.stats import bootstrap, effect_sizes
-from pubsub_perf.analysis.stats.bootstrap import LEVEL, Resampling
-from pubsub_perf.analysis.values.results import Estimate, LeftOut, PairResult
+from pubsub_perf.analysis.patterns import rounds
+from pubsub_perf.analysis.patterns.over_networks import Effect
+from pubsub_perf.analysis.patterns.rounds import Pick
+from pubsub_perf.analysis.stats import effect_sizes, student
+from pubsub_perf.analysis.stats.bootstrap import exponential
+from pubsub_perf.analysis.stats.student import LEVEL, Student
+from pubsub_perf.analysis.values.results import LeftOut, PairResult
 from pubsub_perf.analysis.values.samples import (
     CENTRALIZED,
     DECENTRALIZED,
@@ -19,7 +23,6 @@ from pubsub_perf.analysis.values.samples import (
 )
 
 Floats = NDArray[np.float64]
-Pick = Callable[[Sample], Floats | None]
 
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False)
@@ -33,12 +36,14 @@ class ModelPair:
     def network(self) -> str:
         return self.centralized.network
 
-    def logs(self, pick: Pick) -> tuple[Floats, Floats] | None:
-        """The logarithms of what ``pick`` takes of both; None where one has none."""
-        first, second = pick(self.centralized), pick(self.decentralized)
-        if first is None or second is None:
+    def effect(self, pick: Pick, *, logarithmic: bool = True) -> Effect | None:
+        """Centralized less decentralized, round by round; None where one has no such
+        values."""
+        first = self.centralized
+        runs = rounds.paired(first, self.decentralized, pick, logarithmic=logarithmic)
+        if runs is None:
             return None
-        return np.log(first), np.log(second)
+        return Effect((first.kind, first.load), first.hosts, runs)
 
 
 def pairs_of(samples: Samples) -> tuple[list[ModelPair], list[LeftOut]]:
@@ -60,27 +65,12 @@ def pairs_of(samples: Samples) -> tuple[list[ModelPair], list[LeftOut]]:
     return sorted(pairs, key=lambda p: (p.centralized.hosts or 0, p.network)), alone
 
 
-def mean_ratio(
-    logs: Sequence[tuple[Floats, Floats]],
-    resampling: Resampling,
-    key: str,
-    level: float = LEVEL,
-) -> Estimate:
-    """Centralized over decentralized: the geometric mean over pairs of the ratios by
-    Hodges and Lehmann. All pairs weigh the same."""
-    strata = [sample for pair in logs for sample in pair]
-
-    def statistic(drawn: Sequence[Floats]) -> Floats:
-        shifts = [
-            effect_sizes.shift(first, second)
-            for first, second in zip(drawn[::2], drawn[1::2], strict=True)
-        ]
-        mean: Floats = np.mean(shifts, axis=0)
-        return mean
-
-    return bootstrap.exponential(
-        bootstrap.interval(strata, statistic, resampling, key, level=level)
-    )
+def effects_of(
+    pairs: Iterable[ModelPair], pick: Pick, *, logarithmic: bool = True
+) -> list[Effect]:
+    """The effects on the networks that have them."""
+    found = (pair.effect(pick, logarithmic=logarithmic) for pair in pairs)
+    return [effect for effect in found if effect is not None]
 
 
 def simultaneous(count: int, level: float = LEVEL) -> float:
@@ -104,50 +94,44 @@ def tail999_of(cell: Sample) -> Floats | None:
     return cell.tail999
 
 
-def compare_pairs(
-    pairs: Sequence[ModelPair], resampling: Resampling
-) -> tuple[PairResult, ...]:
-    """Each pair for itself, corrected for there being several."""
+def compare_pairs(pairs: Sequence[ModelPair]) -> tuple[PairResult, ...]:
+    """Each pair for itself, paired by round, corrected for there being several."""
     level = simultaneous(len(pairs))
+    ratios = [_student(pair, medians_of) for pair in pairs]
     p_values = [
-        effect_sizes.mann_whitney(p.centralized.medians, p.decentralized.medians)
-        for p in pairs
+        min(1.0, 2 * min(ratio.p_above(), ratio.p_below())) if ratio else 1.0
+        for ratio in ratios
     ]
     adjusted = effect_sizes.holm(p_values)
     return tuple(
-        _compare(pair, resampling, level, p_value, of_all)
+        _compare(pair, level, p_value, of_all)
         for pair, p_value, of_all in zip(pairs, p_values, adjusted, strict=True)
     )
 
 
+def _student(
+    pair: ModelPair, pick: Pick, *, logarithmic: bool = True
+) -> Student | None:
+    found = pair.effect(pick, logarithmic=logarithmic)
+    return None if found is None else student.of_runs(found.runs)
+
+
 def _compare(
-    pair: ModelPair,
-    resampling: Resampling,
-    level: float,
-    p_value: float,
-    p_adjusted: float,
+    pair: ModelPair, level: float, p_value: float, p_adjusted: float
 ) -> PairResult:
     first, second = pair.centralized, pair.decentralized
-    name = pair.network
-    tails = pair.logs(tail99_of)
-    shift = bootstrap.interval(
-        [first.medians, second.medians],
-        lambda drawn: effect_sizes.shift(drawn[0], drawn[1]),
-        resampling,
-        f"shift/{name}",
-        level=level,
-    )
-    logs = (np.log(first.medians), np.log(second.medians))
+    ratio, tail = _student(pair, medians_of), _student(pair, tail99_of)
+    shift = _student(pair, medians_of, logarithmic=False)
+    assert ratio is not None
+    assert shift is not None  # Every cell has medians.
     return PairResult(
-        network=name,
+        network=pair.network,
         kind=first.kind,
         hosts=first.hosts,
-        ratio=mean_ratio([logs], resampling, f"ratio/{name}", level),
-        shift_s=shift,
+        ratio=exponential(ratio.at(level)),
+        shift_s=shift.at(level),
         p_value=p_value,
         p_adjusted=p_adjusted,
         cliffs_delta=effect_sizes.cliffs_delta(first.medians, second.medians),
-        tail_ratio=mean_ratio([tails], resampling, f"tail/{name}", level)
-        if tails
-        else None,
+        tail_ratio=None if tail is None else exponential(tail.at(level)),
     )

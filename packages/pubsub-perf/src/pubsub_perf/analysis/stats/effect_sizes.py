@@ -10,7 +10,6 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
 Floats = NDArray[np.float64]
 
@@ -35,42 +34,6 @@ def cliffs_delta(sample: Floats, other: Floats) -> float:
     """How much more often a value of ``sample`` is the larger one of a pair than the
     smaller one: from -1 to 1; 0 when neither is."""
     return float(np.sign(sample[:, None] - other[None, :]).mean())
-
-
-def mann_whitney(sample: Floats, other: Floats) -> float:
-    """Two-sided p-value; exact for few values without ties."""
-    if not np.ptp(np.concatenate([sample, other])):
-        return 1.0
-    return float(stats.mannwhitneyu(sample, other, alternative="two-sided").pvalue)
-
-
-def stratified_mann_whitney(pairs: Sequence[tuple[Floats, Floats]]) -> float:
-    """Two-sided p-value of Mann and Whitney's U added up over strata (van Elteren's
-    test with equal weights); exact, ties counted by halves and rounded to the middle.
-    """
-    chances = np.ones(1)
-    total, most = 0.0, 0
-    for sample, other in pairs:
-        total += float((np.sign(sample[:, None] - other[None, :]) + 1).sum() / 2)
-        most += len(sample) * len(other)
-        chances = np.convolve(chances, _null(len(sample), len(other)))
-    extreme = max(total, most - total)
-    tail = chances[int(np.floor(extreme)) :].sum()
-    return float(min(1.0, 2 * tail))
-
-
-def _null(size: int, other: int) -> Floats:
-    """The probabilities of U = 0, 1, … when both samples have one distribution: the
-    coefficients of Gauss's binomial, by long division of polynomials."""
-    counts = [1] + [0] * (size * other)  # Whole numbers: they get very large.
-    for i in range(1, size + 1):
-        factor = other + i
-        for k in reversed(range(factor, len(counts))):
-            counts[k] -= counts[k - factor]
-        for k in range(i, len(counts)):
-            counts[k] += counts[k - i]
-    total = sum(counts)
-    return np.array([count / total for count in counts])
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

@@ -14,6 +14,9 @@ from typing import Final
 from pubsub_perf.analysis.values.results import Estimate, Verdict
 
 MARGIN: Final = 0.05
+# Of the intervals that verdicts rest on. At 95 % five verdicts in a hundred would be wrong
+# where there is no effect: as many as are to be the most in any hundred.
+DECIDING: Final = 0.98
 SIGNIFICANT: Final = 0.05
 
 

@@ -46,8 +46,9 @@ def figures(latencies: Floats) -> RunFigures | None:
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False)
 class Sample:
-    """The counted runs of one cell: one value a run. ``tail99`` is p99 over p50, and
-    ``tail999`` p99.9 over p50; None where a run has too few events for them."""
+    """The counted runs of one cell: one value a run, of the round of the sweep that
+    ``rounds`` tells (from 1 on if not given). ``tail99`` is p99 over p50, and ``tail999``
+    p99.9 over p50; None where a run has too few events for them."""
 
     model: str
     network: str
@@ -57,6 +58,12 @@ class Sample:
     medians: Floats
     tail99: Floats | None = None
     tail999: Floats | None = None
+    rounds: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.rounds:
+            numbers = tuple(range(1, len(self.medians) + 1))
+            object.__setattr__(self, "rounds", numbers)
 
     @property
     def name(self) -> str:
@@ -91,6 +98,7 @@ def make_sample(
     hosts: int | None,
     load: str,
     runs: Sequence[RunFigures],
+    rounds: Sequence[int] = (),
 ) -> Sample:
     """A sample of runs, at least one; their medians are more than 0."""
     medians = np.array([run.p50_s for run in runs])
@@ -103,6 +111,7 @@ def make_sample(
         medians,
         _ratio([run.p99_s for run in runs], medians),
         _ratio([run.p999_s for run in runs], medians),
+        tuple(rounds),
     )
 
 
