@@ -10,7 +10,10 @@ from support.paths import DOCS
 
 from pubsub_perf.plan.experiment_text import parse_experiment
 
-RUN, PARTS = documents.blocks("sh", DOCS / "measurement.md")
+# Those for a cluster are in tests/system/slurm, others in the tests of what they are of.
+BLOCKS = documents.blocks("sh", DOCS / "measurement.md")
+(RUN,) = (block for block in BLOCKS if "payloads.toml" in block)
+(PARTS,) = (block for block in BLOCKS if "--part" in block and "--merge" in block)
 PAYLOADS, CASES = documents.blocks("toml", DOCS / "measurement.md")
 
 

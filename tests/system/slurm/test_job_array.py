@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
-from support import slurm_cluster
+from support import documents, slurm_cluster
+from support.paths import DOCS
 
 EXPERIMENT = """
 title = "Two stars"
@@ -91,6 +93,21 @@ def test_results_come_back_in_a_folder_that_all_see(tmp_path: Path) -> None:
     assert said.count("done before") == 4
     assert "job 2" not in said
     assert "events 5 there, 6 asked" in said
+
+
+@long
+@pytest.mark.timeout(300)
+def test_the_commands_of_the_page_work(tmp_path: Path) -> None:
+    blocks = documents.blocks("sh", DOCS / "measurement.md")
+    (script,) = (block for block in blocks if "--slurm" in block)
+    script = re.sub("smoke", "smoke --hosts local", script)
+    said = run(tmp_path, f"{script}\npubsub-perf analyze sweeps/cluster")
+    assert len(re.findall("job . has 2 tasks", said)) == 2
+    one, other = (
+        records(tmp_path / "work/sweeps" / name) for name in ("cluster", "later")
+    )
+    assert len(one) == 4
+    assert set(one) == set(other)
 
 
 # Cells that take long enough to be interrupted.

@@ -34,11 +34,9 @@ def test_the_time_left_goes_by_what_cells_took(clock: list[float]) -> None:
     left = TimeLeft(CASES)
     guessed_s = left.left_s()
     assert guessed_s > 4 * 2.0
-    left.begin()
     clock[0] += 10
     left.end(Result(CASES[0], RECORD, skipped=False))
     assert left.left_s() == pytest.approx(30)
-    left.begin()
     clock[0] += 4
     assert left.left_s() == pytest.approx(26)
     clock[0] += 60
@@ -48,7 +46,6 @@ def test_the_time_left_goes_by_what_cells_took(clock: list[float]) -> None:
 def test_cells_of_before_say_nothing_about_the_time(clock: list[float]) -> None:
     left = TimeLeft(CASES)
     each_s = left.left_s() / 4
-    left.begin()
     left.end(Result(CASES[0], RECORD, skipped=True))
     assert left.left_s() == pytest.approx(3 * each_s)
 

@@ -63,7 +63,6 @@ class SweepProgress:
 
     def begin(self, case: Case) -> None:
         self._name = case.name
-        self._estimate.begin()
         self.step("")
 
     def step(self, what: str) -> None:

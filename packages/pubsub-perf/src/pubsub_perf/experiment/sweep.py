@@ -152,8 +152,8 @@ def _check_parameters(out: Path, case: Case, kind: HostKind | None) -> None:
 
 
 class TimeLeft:
-    """How long the rest of a sweep will take, from the cells so far; one after the other, or
-    on several machines at once.
+    """How long the rest of a sweep that begins now will take, from the cells so far; one after
+    the other, or on several machines at once.
 
     A cell's time is modelled as a constant for the run itself plus a share for each host.
     How fast a sweep goes through such times is read off the cells that have ended.
@@ -164,12 +164,7 @@ class TimeLeft:
         self._guess_per_host_s = guess_per_host_s
         self._guessed_s = 0.0
         self._took_s = 0.0
-        self._looked: float | None = None
-
-    def begin(self) -> None:
-        """A cell begins to run now, or several wait for a machine."""
-        if self._looked is None:
-            self._looked = time.monotonic()
+        self._looked = time.monotonic()
 
     def end(self, result: Result) -> None:
         """A case has ended now."""
@@ -177,15 +172,15 @@ class TimeLeft:
         now = time.monotonic()
         if not result.skipped:
             self._guessed_s += self._guess_s(result.case)
-            self._took_s += now - (now if self._looked is None else self._looked)
+            self._took_s += now - self._looked
         self._looked = now
 
     def left_s(self) -> float:
         """Seconds for the cells that have not ended."""
         slower = self._took_s / self._guessed_s if self._guessed_s else 1.0
         guesses = [slower * self._guess_s(case) for case in self._waiting]
-        if self._looked is None or not guesses:
-            return sum(guesses)
+        if not guesses:
+            return 0.0
         # What runs now, runs since the last cell has ended; no more of it is over than it is.
         return sum(guesses) - min(guesses[0], time.monotonic() - self._looked)
 

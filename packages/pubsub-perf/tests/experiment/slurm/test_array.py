@@ -35,12 +35,13 @@ class Quiet:
 
     def __init__(self) -> None:
         self.results: list[Result] = []
+        self.steps: list[str] = []
 
     def begin(self, case: object) -> None:
         pass
 
     def step(self, what: str) -> None:
-        pass
+        self.steps.append(what)
 
     def end(self, result: Result) -> None:
         self.results.append(result)
@@ -161,6 +162,14 @@ def test_each_block_is_a_task_and_all_results_come(
     for case in EXPERIMENT.cases:
         assert (cell_folder(cluster.out, case) / "cell.json").is_file()
     assert [path.name for path in cluster.out.iterdir()] == ["data"]
+
+
+def test_the_progress_tells_how_many_tasks_run(cluster: Cluster, wish: Wish) -> None:
+    progress = Quiet()
+    array.run_array(wish, progress, print)
+    assert progress.steps[0] == "job 1: 4 of 4 tasks run, 0 wait"
+    assert progress.steps[-1] == "job 1: 0 of 4 tasks run, 0 wait"
+    assert len(progress.results) == 8
 
 
 def test_finished_cells_are_in_no_task(cluster: Cluster, run: Run) -> None:

@@ -7,7 +7,7 @@ in no task.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -47,21 +47,21 @@ def run_array(
         intake = Intake(wish, notes, progress, say)
         if (job := submission.under_way(wish, notes)) is not None:
             say(f"job {job.number} is under way")
-            _collect(job, notes, intake)
+            _collect(job, notes, intake, progress)
         intake.tell_finished()
         if parts := intake.unfinished():
             job = submission.submit(wish, notes, tasks_of(parts))
             say(
                 f"job {job.number} has {units.counted(len(job.tasks), 'task', 'tasks')}"
             )
-            _collect(job, notes, intake)
+            _collect(job, notes, intake, progress)
     return intake.results()
 
 
-def _collect(job: Submitted, notes: Path, intake: Intake) -> None:
+def _collect(job: Submitted, notes: Path, intake: Intake, progress: Progress) -> None:
     """Take in the results of a job until it has ended."""
     try:
-        states = _watch(job, intake)
+        states = _watch(job, intake, progress)
     except (KeyboardInterrupt, SystemExit):
         commands.cancel(job.number)
         submission.forget(notes)
@@ -73,7 +73,7 @@ def _collect(job: Submitted, notes: Path, intake: Intake) -> None:
     submission.forget(notes)
 
 
-def _watch(job: Submitted, intake: Intake) -> Mapping[int, Task]:
+def _watch(job: Submitted, intake: Intake, progress: Progress) -> Mapping[int, Task]:
     """Watch a job until it has ended; the last states of the tasks that Slurm knew."""
     heard = time.monotonic()
     ended: float | None = None
@@ -86,6 +86,7 @@ def _watch(job: Submitted, intake: Intake) -> Mapping[int, Task]:
             _check_patience(error, heard, job)
         else:
             states |= {task.index: task for task in tasks}
+            progress.step(_how_far(job, tasks))
             intake.take_in(job, tasks)
             if not any(task.under_way for task in tasks):
                 ended = ended or time.monotonic()
@@ -93,6 +94,12 @@ def _watch(job: Submitted, intake: Intake) -> Mapping[int, Task]:
                 if late or not intake.awaited(job, states.values()):
                     return states
         time.sleep(_LOOK_S)
+
+
+def _how_far(job: Submitted, tasks: Sequence[Task]) -> str:
+    waiting = sum(task.state == "PENDING" for task in tasks)
+    running = sum(task.under_way for task in tasks) - waiting
+    return f"job {job.number}: {running} of {len(job.tasks)} tasks run, {waiting} wait"
 
 
 def _check_patience(error: NoAnswer, heard: float, job: Submitted) -> None:
