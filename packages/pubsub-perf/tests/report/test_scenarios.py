@@ -52,7 +52,17 @@ def test_a_record_names_its_scenario_wherever_it_lies(tmp_path: Path) -> None:
         path.write_text(json.dumps(record))
     (only,) = scenarios(read_dataset(folder))
     assert {cell.scenario for cell in only.cells} == {"delay=5"}
+    assert {cell.network for cell in only.cells} == {STARS[0].name}
     assert only.scenario == ""
+
+
+def test_cells_have_the_same_names_in_a_part_of_a_sweep(sweep: Path) -> None:
+    whole = {cell.network for cell in read_dataset(sweep).cells}
+    assert whole == {f"{name}/{star.name}" for name in NAMES for star in STARS}
+    (part,) = (sweep / "data").glob("*=64")
+    assert {cell.network for cell in read_dataset(part).cells} == {
+        f"{NAMES[0]}/{star.name}" for star in STARS
+    }
 
 
 def test_each_scenario_is_analysed_by_itself(sweep: Path, tmp_path: Path) -> None:

@@ -35,7 +35,7 @@ class ScenarioPage:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Row:
-    """A cell in the table of results, as text. ``first``: of its network and model."""
+    """A cell in the table of results, as text."""
 
     network: str
     model: str
@@ -45,7 +45,6 @@ class _Row:
     lost: str
     outcome: str
     degraded: bool
-    first: bool
 
 
 def stems(datasets: Sequence[Dataset]) -> list[str]:
@@ -107,14 +106,14 @@ def write_overview(
 
 def _rows(pages: Sequence[ScenarioPage], unit: Unit) -> Iterator[_Row]:
     """By network and model, so that the scenarios of a cell stand below each other."""
-    found = [(cell, page.name) for page in pages for cell in page.results]
     places: dict[tuple[str, str], list[tuple[CellSummary, str]]] = {}
-    for summary, name in found:
-        key = summary.cell.network, summary.cell.model
-        places.setdefault(key, []).append((summary, name))
+    for page in pages:
+        for summary in page.results:
+            key = summary.cell.network, summary.cell.model
+            places.setdefault(key, []).append((summary, page.name))
     ordered = sorted(places, key=lambda key: (places[key][0][0].cell.hosts or 0, *key))
     for network, model in ordered:
-        for number, (summary, name) in enumerate(places[network, model]):
+        for summary, name in places[network, model]:
             cell, statistics = summary.cell, summary.statistics
             yield _Row(
                 network=network,
@@ -127,7 +126,6 @@ def _rows(pages: Sequence[ScenarioPage], unit: Unit) -> Iterator[_Row]:
                 if cell.degraded
                 else cell.outcome,
                 degraded=cell.degraded or cell.failed,
-                first=not number,
             )
 
 

@@ -225,12 +225,16 @@ def _contradictions(cell: Cell) -> Iterator[str]:
 
 
 def _distinct(cells: list[Cell], root: Path) -> Iterator[Cell]:
-    """Cells with longer network labels where one label would stand for two cells."""
-    times = Counter((cell.model, cell.network) for cell in cells)
-    twice = {network for (_, network), count in times.items() if count > 1}
+    """Cells with longer network labels where one label would stand for two cells; the name
+    of a scenario comes before it."""
+    times = Counter((cell.scenario, cell.model, cell.network) for cell in cells)
+    twice = {(scenario, name) for (scenario, _, name), n in times.items() if n > 1}
     for cell in cells:
-        if cell.network in twice:
+        label = cell.network
+        if (cell.scenario, label) in twice:
             parts = cell.folder.relative_to(root).parts
-            label = "/".join(p for p in parts if p not in (*MODELS, "data"))
-            cell = dataclasses.replace(cell, network=printable(label or cell.network))
-        yield cell
+            longer = "/".join(p for p in parts if p not in (*MODELS, "data"))
+            label = printable(longer or label)
+        if cell.scenario and not label.startswith(f"{cell.scenario}/"):
+            label = f"{cell.scenario}/{label}"
+        yield dataclasses.replace(cell, network=label)

@@ -15,13 +15,13 @@ NO_SCENARIO: Final = "other cells"
 
 
 def scenarios(dataset: Dataset) -> tuple[Dataset, ...]:
-    """A dataset for each scenario, in order of their names; the dataset itself where there is
-    only one. What is wrong stays with the first."""
+    """A dataset for each scenario, in order of their names; all cells in one without a name
+    where there is only one. What is wrong stays with the first."""
     by_name: dict[str, list[Cell]] = {}
     for cell in dataset.cells:
         by_name.setdefault(cell.scenario, []).append(cell)
     if len(by_name) <= 1:
-        return (dataset,)
+        return (dataclasses.replace(dataset, cells=tuple(map(_alone, dataset.cells))),)
     return tuple(
         dataclasses.replace(
             dataset,
