@@ -131,8 +131,20 @@ def test_explicit_cases_have_their_own_parameters_and_those_of_all() -> None:
             r"evnts in \[\[cases\]\] number 1 \(did you mean events",
         ),
         ("thresholds = ['p99 < 5']", "no figure 'p99'"),
-        ("thresholds = ['p99_ms']", "not a threshold like"),
-        ("thresholds = [5]", "5 is not a threshold"),
+        (
+            "thresholds = ['p99_ms']",
+            r"no threshold; they are written as thresholds = \[",
+        ),
+        ("thresholds = [5]", "5 is no threshold"),
+        (
+            "[thresholds]\np99_ms = '< 5'",
+            r"are no table; .* thresholds = \[\"p99_ms < 5",
+        ),
+        ("p99_ms = '< 5'", r"unknown key p99_ms: thresholds are written as thresholds"),
+        (
+            "[parameters]\nlost = 0",
+            r"key lost in \[parameters\]: thresholds are written",
+        ),
         ("repeats = 99999999", "runs are too many: at most 100,000"),
         ("optional = ['events']", "optional: 'events' is none of bandwidth"),
         (

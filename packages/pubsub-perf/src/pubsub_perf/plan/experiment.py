@@ -28,7 +28,7 @@ from pubsub_common.errors import ConfigError
 from pubsub_perf.plan import network_axes
 from pubsub_perf.plan.cases import Case, Load, cases
 from pubsub_perf.plan.parameters import PARAMETERS, Value, whole
-from pubsub_perf.plan.thresholds import Threshold, parse_threshold
+from pubsub_perf.plan.thresholds import FORM, NAMES, Threshold, parse_threshold
 from pubsub_perf.plan.topologies import Network
 
 # More than anybody waits for; a slip of the finger in a range is told at once.
@@ -270,6 +270,10 @@ def _check_keys(
 ) -> None:
     for key in table:
         if key not in known:
+            if key in NAMES:
+                raise ConfigError(
+                    f"unknown key {prefix}{key}{where}: thresholds are {FORM}"
+                )
             near = difflib.get_close_matches(key, known, 1)
             hint = f" (did you mean {near[0]}?)" if near else ""
             raise ConfigError(f"unknown key {prefix}{key}{where}{hint}")
@@ -277,6 +281,8 @@ def _check_keys(
 
 def _thresholds(table: Mapping[str, object], label: str) -> tuple[Threshold, ...]:
     given = table.get("thresholds", [])
+    if isinstance(given, dict):
+        raise ConfigError(f"{label} are no table; they are {FORM}")
     listed = given if isinstance(given, list) else [given]
     return tuple(parse_threshold(each, label) for each in listed)
 

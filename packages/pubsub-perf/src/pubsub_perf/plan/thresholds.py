@@ -16,6 +16,9 @@ UNITS: Final[Mapping[str, float]] = {"s": 1.0, "ms": 1e3, "us": 1e6}
 COUNTS: Final = ("lost", "lost_percent", "duplicated", "reordered", "received")
 NAMES: Final = (*COUNTS, *(f"{each}_{unit}" for each in LATENCIES for unit in UNITS))
 
+# How they are written.
+FORM: Final = 'written as thresholds = ["p99_ms < 5", "lost = 0"]'
+
 _OPERATORS: Final[Mapping[str, Callable[[float, float], bool]]] = {
     "<": operator.lt,
     "<=": operator.le,
@@ -58,7 +61,7 @@ def parse_threshold(given: object, label: str) -> Threshold:
     """
     match = _TEXT.fullmatch(given) if isinstance(given, str) else None
     if match is None:
-        raise ConfigError(f'{label}: {given!r} is not a threshold like "p99_ms < 5"')
+        raise ConfigError(f"{label}: {given!r} is no threshold; they are {FORM}")
     if match[1] not in NAMES:
         raise ConfigError(
             f"{label}: there is no figure {match[1]!r}; these are {', '.join(COUNTS)}, "
