@@ -364,7 +364,7 @@ def test_rows_that_are_no_latency_are_reported(tmp_path: Path) -> None:
     )
     text = (tmp_path / "plain/report.html").read_text()
     assert '<td class="number">4</td>' in text
-    assert "they are not used" in text
+    assert "Received without a latency that is a number: 2 events" in text
     assert "2 latencies of 0 or less" in text
     assert "1 NaN (line 3)" in text
 
