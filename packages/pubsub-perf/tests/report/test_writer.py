@@ -21,6 +21,7 @@ from pubsub_perf.plots.output import Drawing
 from pubsub_perf.plots.registry import NETWORK_FIGURES, SWEEP_FIGURES
 from pubsub_perf.report.svg_for_page import for_page
 from pubsub_perf.report.writer import Report, write_report
+from pubsub_perf.units import MILLISECONDS
 
 HEADER = "publisher,topic,latency_seconds\n"
 MODELS = ("centralized", "decentralized")
@@ -176,7 +177,7 @@ def test_a_sweep_has_figures_markdown_and_a_page(reported: Path) -> None:
 def test_the_numbers_of_a_cell_are_those_of_its_samples(reported: Path) -> None:
     every = sorted([*samples(5e-4, 600, 0), *samples(5e-4, 596)])
     ranks = [-(-1196 * per_mille // 1000) for per_mille in (500, 900, 990, 999)]
-    values = [f"{every[rank - 1] * 1e6:,.0f}" for rank in ranks]
+    values = [MILLISECONDS.show(every[rank - 1]) for rank in ranks]
     expected = [
         *(
             "tree-d2f2-4hosts",
@@ -189,7 +190,7 @@ def test_the_numbers_of_a_cell_are_those_of_its_samples(reported: Path) -> None:
             "4",
         ),
         *values,
-        f"{every[-1] * 1e6:,.0f}",
+        MILLISECONDS.show(every[-1]),
         *("ok", "12.5 %"),
     ]
     assert expected in page(reported).rows

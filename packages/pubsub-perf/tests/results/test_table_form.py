@@ -107,6 +107,11 @@ def test_a_latency_alone_is_a_table(tmp_path: Path) -> None:
     assert (data.publishers, data.topics) == ((), ())
 
 
+def test_columns_are_no_publisher_or_topic_by_their_place(tmp_path: Path) -> None:
+    data = read(tmp_path, "time;node;latency_ms\n1;n1;2\n")
+    assert (data.publishers, data.topics) == ((), ())
+
+
 def test_a_latency_without_a_unit_is_in_seconds_and_that_is_said(
     tmp_path: Path,
 ) -> None:
@@ -289,6 +294,24 @@ def test_other_separators_are_read_and_named(
     assert data.latencies.tolist() == [0.0025]
     assert (data.publishers, data.topics) == ((AT,), ("A",))
     assert data.notes == (() if note is None else (note,))
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("Zeit;Knoten;latency_ms\n0,5;n1;3,125\n0,6;n1;4,5\n", [0.003125, 0.0045]),
+        ("Zeit;latency_ms\n0,5;3,125\n", [0.003125]),
+        ("Zeit\tx\tlatency_ms\ty\n0,5\t1,5\t3,125\t2,5\n", [0.003125]),
+        ("a;b;c,latency_ms\n1;2;3,125\n", [0.125]),
+        (f"{AT};n1;3,125\n{AT};n1;4,5\n", [3.125, 4.5]),
+        ("0,5;n1;3,125\n", [3.125]),
+        (f"{AT},x;y;z,0.5\n", [0.5]),
+    ],
+)
+def test_the_header_tells_the_separator(
+    tmp_path: Path, text: str, found: list[float]
+) -> None:
+    assert read(tmp_path, text).latencies.tolist() == found
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from pubsub_common.cli import console_script
-from pubsub_perf import __version__
+from pubsub_perf import __version__, units
 from pubsub_perf.commands.registry import PROGRAM
 from pubsub_perf.commands.table_options import TABLE_OPTIONS, table_source
 
@@ -83,7 +83,8 @@ def _print(written: WrittenAnalysis, console: Console) -> None:
         style = _STYLES[finding.verdict]
         lines = [finding.sentence, *finding.notes]
         if finding.left_out:
-            lines.append(f"{len(finding.left_out)} cells left out, see analysis.md")
+            cells = units.counted(len(finding.left_out), "cell", "cells")
+            lines.append(f"{cells} left out, see analysis.md")
         table.add_row(
             escape(f"{finding.number}. {finding.claim}"),
             f"[{style}]{finding.verdict}[/]",

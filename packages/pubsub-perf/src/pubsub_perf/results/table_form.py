@@ -132,19 +132,29 @@ def _preamble(lines: Sequence[str]) -> tuple[int, str | None]:
 
 
 def _delimiter(sample: Sequence[str]) -> str:
-    """What splits these lines into the most columns, and all of them alike."""
-    best, columns = ",", 1
-    for delimiter in (*_SEPARATORS, _SPACES):
-        form = TableForm(delimiter=delimiter)
-        counts = Counter(len(form.columns(line)) for line in sample)
-        width, times = counts.most_common(1)[0]
-        if delimiter == _SPACES and (
-            columns > 1 or not column_names.latency_columns(form.columns(sample[0]))
-        ):
-            continue
-        if width > columns and 10 * times >= 9 * len(sample):
-            best, columns = delimiter, width
-    return best
+    """What makes a header of the first line that names a latency; else what splits these
+    lines into the most columns, and all of them alike."""
+    found = {each: TableForm(delimiter=each) for each in (*_SEPARATORS, _SPACES)}
+    headers = {each: form.columns(sample[0]) for each, form in found.items()}
+    naming = [
+        each
+        for each, names in headers.items()
+        if len(names) > 1 and column_names.latency_columns(list(map(_clean, names)))
+    ]
+    if naming:
+        return max(naming, key=lambda each: len(headers[each]))
+    return max(_SEPARATORS, key=lambda each: _split(sample, found[each]))
+
+
+def _split(sample: Sequence[str], form: TableForm) -> tuple[int, bool, bool]:
+    """How well a delimiter splits these lines: columns that all of them have, whether the last
+    one is a number. Of two that are as good, a comma is rather one within numbers."""
+    rows = [form.columns(line) for line in sample]
+    width, times = Counter(map(len, rows)).most_common(1)[0]
+    if width < 2 or 10 * times < 9 * len(rows):
+        return 1, False, form.delimiter == ","
+    numbers = sum(_is_number(row[-1]) for row in rows)
+    return width, 2 * numbers > len(rows), form.delimiter != ","
 
 
 def _is_header(row: Sequence[str]) -> bool:
