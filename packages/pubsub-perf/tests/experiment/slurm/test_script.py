@@ -46,7 +46,9 @@ def job(tmp_path: Path) -> Job:
     scontrol.chmod(0o755)
     tasks = ((1,), (2, 4), (3,))
     shared = tmp_path / "shared"
-    return Job(TEXT, "local", tasks, 9, shared, "t0", str(program), "pubsub-perf 9.9")
+    return Job(
+        TEXT, "local", tasks, 9, str(shared), "t0", str(program), "pubsub-perf 9.9"
+    )
 
 
 def run(job: Job, task: int, folder: Path) -> subprocess.Popen[bytes]:
@@ -77,11 +79,11 @@ def comments(folder: Path) -> list[str]:
 def test_a_task_runs_its_parts_and_leaves_them_in_the_folder_that_all_see(
     job: Job, tmp_path: Path
 ) -> None:
-    (job.shared / job.token).touch()
+    (tmp_path / "shared" / job.token).touch()
 
     assert run(job, 1, tmp_path).wait(20) == 0
 
-    archive = job.shared / archive_name(job.token, 1)
+    archive = tmp_path / "shared" / archive_name(job.token, 1)
     first, second = read(archive, "./log").splitlines()
     assert re.fullmatch(
         r"run (/\S+)/experiment.toml --hosts local --part 2/9 --out \1/out/sweep", first
@@ -95,7 +97,7 @@ def test_a_task_runs_its_parts_and_leaves_them_in_the_folder_that_all_see(
 def test_without_such_a_folder_a_task_waits_until_its_results_are_fetched(
     job: Job, tmp_path: Path
 ) -> None:
-    (job.shared / "another").touch()
+    (tmp_path / "shared" / "another").touch()
     process = run(job, 0, tmp_path)
     wait_for(lambda: len(comments(tmp_path)) == 2, "the comment")
 
@@ -111,20 +113,22 @@ def test_without_such_a_folder_a_task_waits_until_its_results_are_fetched(
 def test_a_part_that_fails_makes_the_task_fail_and_leaves_what_it_has(
     job: Job, tmp_path: Path
 ) -> None:
-    (job.shared / job.token).touch()
+    (tmp_path / "shared" / job.token).touch()
 
     assert run(job, 2, tmp_path).wait(20) == 1
 
-    assert "3/9" in read(job.shared / archive_name(job.token, 2), "./log")
+    assert "3/9" in read(tmp_path / "shared" / archive_name(job.token, 2), "./log")
 
 
 def test_another_version_runs_nothing_and_says_so(job: Job, tmp_path: Path) -> None:
-    (job.shared / job.token).touch()
+    (tmp_path / "shared" / job.token).touch()
     Path(job.program).write_text(PROGRAM.replace("9.9", "9.8"))
 
     assert run(job, 0, tmp_path).wait(20) == 1
 
-    (line,) = read(job.shared / archive_name(job.token, 0), "./log").splitlines()
+    (line,) = read(
+        tmp_path / "shared" / archive_name(job.token, 0), "./log"
+    ).splitlines()
     assert line.endswith(" has pubsub-perf 9.8, and pubsub-perf 9.9 was asked for")
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import shlex
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Final
 
 # Arrays have at most 1,001 tasks where a cluster's administrators have not changed it.
@@ -31,7 +30,7 @@ class Job:
     hosts: str
     tasks: tuple[tuple[int, ...], ...]
     parts: int
-    shared: Path
+    shared: str
     token: str
     program: str
     version: str
@@ -57,7 +56,7 @@ def script(job: Job) -> str:
     values = {
         "program": job.program,
         "version": job.version,
-        "shared": str(job.shared),
+        "shared": job.shared,
         "token": job.token,
         "hosts": job.hosts,
     }

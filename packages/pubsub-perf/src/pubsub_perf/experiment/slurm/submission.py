@@ -142,7 +142,7 @@ def submit(wish: Wish, notes: Path, tasks: tuple[tuple[int, ...], ...]) -> Submi
         wish.hosts,
         tasks,
         len(blocks_of(wish.cases)),
-        notes.resolve(),
+        str(notes.resolve()),
         token,
         wish.program,
         wish.version,
