@@ -12,7 +12,8 @@ from pubsub_common.errors import ConfigError
 from pubsub_perf.commands import sweep
 from pubsub_perf.experiment import experiment_files
 from pubsub_perf.plan import parameters
-from pubsub_perf.plan.experiment import Experiment, experiment_of
+from pubsub_perf.plan.experiment import Experiment
+from pubsub_perf.plan.experiment_table import experiment_of
 from pubsub_perf.plan.experiment_text import parse_experiment, parse_table, table_text
 from pubsub_perf.plan.thresholds import parse_threshold
 

@@ -16,7 +16,7 @@ from pubsub_perf.commands import experiment_run
 from pubsub_perf.commands.registry import PROGRAM
 from pubsub_perf.experiment import experiment_files
 from pubsub_perf.plan.cases import OVERFLOWS, WARMUP_EVENTS
-from pubsub_perf.plan.experiment import experiment_of
+from pubsub_perf.plan.experiment_table import experiment_of
 from pubsub_perf.plan.experiment_text import parse_table, table_text
 from pubsub_perf.plan.parameters import PARAMETERS, Parameter
 from pubsub_perf.plan.topologies import KINDS

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 
 from pubsub_common import bounded_toml
 from pubsub_common.errors import ConfigError
-from pubsub_perf.plan.experiment import Experiment, experiment_of
+from pubsub_perf.plan.experiment import Experiment
+from pubsub_perf.plan.experiment_table import experiment_of
 
 
 def parse_table(text: str) -> dict[str, object]:
