@@ -18,6 +18,7 @@ from pubsub_perf.plots import style
 from pubsub_perf.plots.axes import Extent, extent, latency_axis
 from pubsub_perf.plots.figure_frame import FrameTexts, PanelRow, figure_frame
 from pubsub_perf.plots.hosts_axis import hosts_axis
+from pubsub_perf.plots.kind_markers import Marker, markers_of
 from pubsub_perf.plots.output import Drawing
 from pubsub_perf.plots.text_layout import shortened
 from pubsub_perf.results.cell_summary import CellSummary
@@ -40,7 +41,7 @@ def growth_figure(cells: Sequence[CellSummary], note: str = "") -> Drawing | Non
     hosts = sorted({m.cell.hosts or 0 for m in drawn})
     if len(hosts) < 2:
         return None
-    markers = style.markers_of(m.cell.kind for m in drawn)
+    markers = markers_of(m.cell.kind for m in drawn)
     panels = [panel for panel in _PANELS if len(_values(drawn, panel[1]))]
     # One unit and one kind of scale for all panels.
     shown = extent((_values(drawn, pick) for _, pick in panels), log_from=_LOG_FROM)
@@ -86,7 +87,7 @@ def _draw(
     cells: Sequence[CellSummary],
     pick: Pick,
     shown: Extent,
-    markers: dict[str, str],
+    markers: dict[str, Marker],
 ) -> None:
     lines: dict[tuple[str, str], dict[int, list[float]]] = {}
     for summary in cells:
@@ -113,7 +114,7 @@ def _draw(
         )
 
 
-def _legend(cells: Sequence[CellSummary], markers: dict[str, str]) -> list[Line2D]:
+def _legend(cells: Sequence[CellSummary], markers: dict[str, Marker]) -> list[Line2D]:
     """Models in the first column, kinds of networks in the second."""
     left = []
     for model in sorted({m.cell.model for m in cells}):

@@ -8,7 +8,6 @@ hosts stand around its two ends. Coordinates have no unit; y grows upwards.
 from __future__ import annotations
 
 import dataclasses
-import itertools
 import math
 from collections.abc import Callable, Mapping
 from typing import Final, NewType
@@ -19,6 +18,10 @@ from pubsub_perf.results import cell_fields
 from pubsub_perf.results.cell_fields import Meta
 
 _RADIAL_FROM: Final = 33
+# So many hosts around something stand in several rings, or their marks would overlap.
+_RINGS_FROM: Final = 81
+_RINGS: Final = 3
+_RING: Final = 0.11
 # From a switch in a line to its host.
 _UP: Final = 0.75
 
@@ -57,7 +60,11 @@ def layout(network: Network) -> Layout:
     """A place for each node."""
     places = PLACES[network.kind](network)
     hosts = [places[host] for host in network.hosts]
-    spacing = min(math.dist(a, b) for a, b in itertools.pairwise(hosts))
+    spacing = min(
+        math.dist(a, b)
+        for apart in range(1, _RINGS + 1)
+        for a, b in zip(hosts, hosts[apart:], strict=False)
+    )
     if network.kind == "linear":
         spacing = min(spacing, _UP)
     return Layout(network, places, spacing)
@@ -74,7 +81,16 @@ def _polar(radius: float, turn: float) -> Point:
 
 
 def _ring(hosts: tuple[str, ...]) -> dict[str, Point]:
-    return {host: _polar(1.0, i / len(hosts)) for i, host in enumerate(hosts)}
+    count = len(hosts)
+    return {h: _polar(_radius(i, count), i / count) for i, h in enumerate(hosts)}
+
+
+def _radius(number: int, count: int) -> float:
+    """How far from the middle this one of ``count`` hosts stands."""
+    if count < _RINGS_FROM:
+        return 1.0
+    # The first stands between the second and the last: it has a ring of its own.
+    return 1.0 + _RING * (number % _RINGS if number else -1)
 
 
 def _tree(network: Network) -> dict[str, Point]:
@@ -91,7 +107,9 @@ def _tree(network: Network) -> dict[str, Point]:
         below = [place(child, level + 1) for child in children.get(node, ())]
         middle = (below[0] + below[-1]) / 2 if below else float(number[node])
         if radial:
-            places[node] = _polar(level / depth, middle / len(network.hosts))
+            host = number.get(node)
+            far = level / depth if host is None else _radius(host, len(number))
+            places[node] = _polar(far, middle / len(network.hosts))
         else:
             wide = max(1, len(network.hosts) - 1)
             places[node] = _at(2.4 * middle / wide, -level / depth)

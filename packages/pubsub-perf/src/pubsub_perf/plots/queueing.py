@@ -14,6 +14,7 @@ from pubsub_perf.plots import style
 from pubsub_perf.plots.axes import Extent, extent, latency_axis
 from pubsub_perf.plots.figure_frame import FrameTexts, PanelRow, figure_frame
 from pubsub_perf.plots.hosts_axis import hosts_axis
+from pubsub_perf.plots.kind_markers import Marker, markers_of
 from pubsub_perf.plots.output import Drawing
 from pubsub_perf.plots.queueing_captions import alert, caption, description, rates
 from pubsub_perf.plots.text_layout import shortened
@@ -58,7 +59,7 @@ def queueing_figure(
         return None
     hosts = sorted({point.hosts or 0 for point in points})
     used = [p for p in points if p.cpu_utilisation or p.link_utilisation]
-    markers = style.markers_of(point.kind for point in points)
+    markers = markers_of(point.kind for point in points)
     shown = _extent(view, points)
     texts = FrameTexts(
         "Centralized broker as a queue: measured and predicted latency",
@@ -100,7 +101,7 @@ def _latencies(
     ax: Axes,
     view: QueueingView,
     points: Sequence[QueuePoint],
-    markers: dict[str, str],
+    markers: dict[str, Marker],
     shown: Extent,
     overloaded: Collection[str],
 ) -> None:
@@ -171,7 +172,7 @@ def _full(axes: Sequence[Axes], view: QueueingView) -> None:
 def _legend(
     points: Sequence[QueuePoint],
     used: Sequence[QueuePoint],
-    markers: dict[str, str],
+    markers: dict[str, Marker],
     overloaded: Collection[str],
 ) -> list[Line2D]:
     left = [

@@ -16,6 +16,7 @@ from typing import Any, Final, Literal
 import matplotlib
 
 from pubsub_perf import units
+from pubsub_perf.plots.kind_markers import Marker
 from pubsub_perf.results.cell_summary import CellSummary
 
 Line = Literal["-", "--", "-."]
@@ -83,15 +84,6 @@ _OTHER_MODEL: Final = ModelStyle(
     "#4d4d4d", "#808080", "#e4e4e4", "-.", "xxx", "D", True
 )
 
-_KIND_MARKERS: Final = {
-    "single-switch": "o",
-    "tree": "^",
-    "linear": "s",
-    "dumbbell": "D",
-}
-_OTHER_MARKERS: Final = "vP<X>p*h"
-
-
 # Around the mark of a cell whose machine could not keep up.
 RING: Final[dict[str, Any]] = {
     "marker": "o",
@@ -108,20 +100,7 @@ def of_model(model: str) -> ModelStyle:
     return _MODELS.get(model, _OTHER_MODEL)
 
 
-def markers_of(kinds: Iterable[str]) -> dict[str, str]:
-    """A mark for each kind of network."""
-    markers = {}
-    others = 0
-    for kind in sorted(set(kinds)):
-        if kind in _KIND_MARKERS:
-            markers[kind] = _KIND_MARKERS[kind]
-        else:
-            markers[kind] = _OTHER_MARKERS[others % len(_OTHER_MARKERS)]
-            others += 1
-    return markers
-
-
-def mark(look: ModelStyle, marker: str) -> dict[str, Any]:
+def mark(look: ModelStyle, marker: Marker) -> dict[str, Any]:
     """Arguments of a line for marks of this model."""
     return {
         "marker": marker,

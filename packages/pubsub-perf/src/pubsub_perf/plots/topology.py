@@ -33,6 +33,9 @@ _MIN_MARK_PT: Final = 3.2
 _NAMED_FROM_PT: Final = 15.0
 _PANEL_IN: Final = 3.4
 _PAD: Final = 0.13
+# Where there is no room for names anyway, it is the marks'.
+_TIGHT_PAD: Final = 0.04
+_TIGHT_FROM: Final = 64
 _NAME_PT: Final = 7.0
 
 
@@ -105,7 +108,8 @@ def _height(plan: Layout) -> float:
 def _frame(ax: Axes, plan: Layout) -> None:
     """Show everything, with one scale in both directions, in the room there is."""
     x0, x1, y0, y1 = _box(plan)
-    pad = _PAD * max(x1 - x0, y1 - y0)
+    many = len(plan.network.hosts) >= _TIGHT_FROM
+    pad = (_TIGHT_PAD if many else _PAD) * max(x1 - x0, y1 - y0)
     room = ax.get_window_extent()
     each = max((x1 - x0 + 2 * pad) / room.width, (y1 - y0 + 2 * pad) / room.height)
     wide, high = each * room.width / 2, each * room.height / 2

@@ -10,6 +10,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from pubsub_perf.analysis.values.results import QueuePoint
 from pubsub_perf.plots import style
+from pubsub_perf.plots.kind_markers import Marker
 
 _COLOUR: Final = style.of_model("centralized").colour
 PROCESSOR: Final[dict[str, Any]] = {
@@ -27,7 +28,7 @@ Pick = Callable[[QueuePoint], float | None]
 
 
 def utilisation_panel(
-    ax: Axes, points: Sequence[QueuePoint], markers: dict[str, str]
+    ax: Axes, points: Sequence[QueuePoint], markers: dict[str, Marker]
 ) -> None:
     """How busy the broker's processor and its link were."""
     series: tuple[tuple[Pick, dict[str, Any]], ...] = (
