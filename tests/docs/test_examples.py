@@ -8,9 +8,7 @@ import re
 from pathlib import Path
 
 import pytest
-from support.paths import DOCS
-
-EXAMPLES = sorted(path.parent for path in DOCS.glob("examples/*/analysis.json"))
+from support.examples import EXAMPLES, decided_anew
 
 
 def test_there_is_one_of_each_sweep() -> None:
@@ -30,6 +28,13 @@ def test_the_verdicts_are_those_of_the_analysis(folder: Path) -> None:
     ]
     for (*_, effect), pattern in zip(rows[:4], patterns[:4], strict=True):
         assert f"{pattern['estimate']['value']:.3g}" in effect
+
+
+@pytest.mark.parametrize("folder", EXAMPLES, ids=lambda path: path.name)
+def test_the_verdicts_are_those_of_todays_rules(folder: Path) -> None:
+    found = json.loads((folder / "analysis.json").read_text(encoding="utf-8"))
+    told = [(p["verdict"], p["sentence"]) for p in found["patterns"]]
+    assert told == [(p.verdict, p.sentence) for p in decided_anew(folder).patterns]
 
 
 @pytest.mark.parametrize("folder", EXAMPLES, ids=lambda path: path.name)

@@ -60,7 +60,7 @@ def analyse(
         patterns=decide(evidence, growth),
         growth=tuple(growth),
         queueing=queueing,
-        methods=_methods(resampling, margin),
+        methods=methods(resampling, margin),
         problems=(*dataset.problems, *_problems(facts)),
         groups=groups,
     )
@@ -72,7 +72,8 @@ def _problems(facts: Sequence[CellFacts]) -> Iterator[str]:
             yield f"{fact.result.name}: {note}"
 
 
-def _methods(resampling: Resampling, margin: float) -> tuple[str, ...]:
+def methods(resampling: Resampling, margin: float) -> tuple[str, ...]:
+    """How everything was decided, for people."""
     return (
         f"Patterns 1 to 4 are inferred over networks: {100 * DECIDING:g} % intervals by "
         f"Student's t from the scatter of networks about the line of least squares, or from "

@@ -50,7 +50,7 @@ def residual_figure(analysis: Analysis) -> Drawing | None:
         "measured / fitted, of the median of each run, on a log scale",
         [
             "Marks: runs against the shape that is ahead. Lines: mean at each size, of "
-            "that shape and of the others. A good shape scatters about 0 with no trend; "
+            "that shape and of the others. A good shape scatters about 1 with no trend; "
             "a bad one may leave the axes. Above: the next best shape, and how much its "
             "AICc is larger."
         ],

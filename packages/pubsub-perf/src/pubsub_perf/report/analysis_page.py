@@ -57,12 +57,12 @@ def write_analyses(
 def _write_all(dataset: Dataset, out: Path, seed: int) -> Iterator[WrittenAnalysis]:
     parts = scenarios(dataset)
     if len(parts) == 1:
-        yield _write(analyse(dataset, seed=seed), out)
+        yield write(analyse(dataset, seed=seed), out)
         return
     pages = []
     for part, stem in zip(parts, scenario_pages.stems(parts), strict=True):
         folder = scenario_pages.folder_of(out, stem)
-        written = _write(analyse(part, seed=seed), folder)
+        written = write(analyse(part, seed=seed), folder)
         name = printable(part.scenario or NO_SCENARIO)
         pages.append(
             scenario_pages.ScenarioPage(name, stem, len(part.cells), written.findings)
@@ -73,7 +73,8 @@ def _write_all(dataset: Dataset, out: Path, seed: int) -> Iterator[WrittenAnalys
         yield written
 
 
-def _write(analysis: Analysis, out: Path) -> WrittenAnalysis:
+def write(analysis: Analysis, out: Path) -> WrittenAnalysis:
+    """Write the files of one analysis into ``out``."""
     findings = findings_of(analysis)
     variables = {
         "title": analysis.title,
