@@ -97,7 +97,7 @@ NETWORK_FIGURES: Final = (
     ),
     NetworkFigure(
         "ecdf",
-        "the latencies of both models as cumulative distributions",
+        "the latencies of both models as cumulative distributions, and their tails",
         lambda data: ecdf_figure(data.cells),
     ),
     NetworkFigure(
