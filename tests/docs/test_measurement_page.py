@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 from support import documents
+from support.lab_machines import LabMachines, needs_lab
 from support.paths import DOCS
 
 from pubsub_perf.plan.experiment_text import parse_experiment
@@ -14,6 +15,7 @@ from pubsub_perf.plan.experiment_text import parse_experiment
 BLOCKS = documents.blocks("sh", DOCS / "measurement.md")
 (RUN,) = (block for block in BLOCKS if "payloads.toml" in block)
 (PARTS,) = (block for block in BLOCKS if "--part" in block and "--merge" in block)
+(LAB,) = (block for block in BLOCKS if "--on" in block)
 PAYLOADS, CASES = documents.blocks("toml", DOCS / "measurement.md")
 
 
@@ -62,6 +64,19 @@ def test_an_experiment_of_a_file_is_run_and_plotted(tmp_path: Path) -> None:
     found = {record["scenario"] for record in records(out).values()}
     assert found == {case.scenario for case in asked.cases}
     assert (out / "report.html").is_file()
+
+
+def test_machines_of_a_lab_run_an_experiment(tmp_path: Path) -> None:
+    needs_lab(tmp_path)
+    options = "--hosts local --preset smoke --events 5 --topology single-switch"
+    words = LAB.replace("run patterns", f"sweep {options}").split()
+    with LabMachines(tmp_path, ("lab1", "lab2", "lab3")) as lab:
+        assert words[0] == "pubsub-perf"
+        done = documents.run(lab.perf(*words[1:], "--ssh", lab.ssh), tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = records(tmp_path / "sweeps" / "lab")
+    assert len(found) == 2
+    assert all(record["outcome"] == "ok" for record in found.values())
 
 
 def test_explicit_cases_are_cells_of_their_own() -> None:

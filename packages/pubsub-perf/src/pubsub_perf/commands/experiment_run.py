@@ -5,12 +5,11 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from pubsub_common.cli import console_script
 from pubsub_common.cli.parser import clear_environment
 from pubsub_common.errors import ConfigError, PubSubError
-from pubsub_common.net.open_files import check_open_files
 from pubsub_perf import units
 from pubsub_perf.commands.registry import PROGRAM
 from pubsub_perf.experiment import one_sweep
@@ -18,20 +17,18 @@ from pubsub_perf.plan import blocks
 from pubsub_perf.plan.experiment import Experiment
 
 if TYPE_CHECKING:
+    from pubsub_perf.commands.machine_options import Machines
     from pubsub_perf.experiment.progress import SweepProgress
     from pubsub_perf.experiment.sweep import Result
     from pubsub_perf.hosts import factory
-
-# What a broker opens, and for the clients of each host.
-_FILES: Final = 52
-_HOST_FILES: Final = 4
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Way:
     """How an experiment is run: into the folder ``out``, on ``hosts`` of a kind, one ``part``
     like ``3/8`` of it if that is given; with ``force`` also the cells that are finished.
-    ``slurm``: on a cluster, with the further options ``sbatch`` of that command."""
+    ``slurm``: on a cluster, with the further options ``sbatch`` of that command.
+    ``machines``: on these."""
 
     out: Path
     hosts: str
@@ -40,6 +37,7 @@ class Way:
     verbose: bool = False
     slurm: bool = False
     sbatch: str | None = None
+    machines: Machines | None = None
 
 
 def print_text(text: str) -> None:
@@ -68,6 +66,9 @@ def run(experiment: Experiment, way: Way, words: Sequence[str]) -> int:
     """
     if way.part is not None:
         experiment = _part_of(experiment, blocks.Part.parse(way.part))
+    if way.machines is not None:
+        console_script.set_up_logging(PROGRAM, verbose=way.verbose)
+        return _run_on_machines(experiment, way, way.machines)
     if way.slurm or way.sbatch is not None:
         return _run_on_slurm(experiment, way)
     with one_sweep.alone():
@@ -89,14 +90,12 @@ def _part_of(experiment: Experiment, part: blocks.Part) -> Experiment:
 
 def _run_alone(experiment: Experiment, way: Way, words: Sequence[str]) -> int:
     from pubsub_perf.experiment import interrupts
-    from pubsub_perf.hosts import etcd_program, factory, namespaces
+    from pubsub_perf.experiment.machine_check import check_networks, check_programs
+    from pubsub_perf.hosts import factory, namespaces
 
     cases = experiment.cases
-    several = any(case.load.brokers > 1 for case in cases)
-    if several and (missing := etcd_program.unavailable()):
-        raise ConfigError(missing)
-    hosts = max(len(case.network.nodes) for case in cases)
-    check_open_files(f"a sweep of {hosts} hosts", _FILES + _HOST_FILES * hosts)
+    loads = [case.load for case in cases]
+    check_programs(loads, max(len(case.network.nodes) for case in cases))
     kind, why = factory.choose(way.hosts)
     if why is not None:
         console_script.print_message(
@@ -104,17 +103,11 @@ def _run_alone(experiment: Experiment, way: Way, words: Sequence[str]) -> int:
         )
     if kind == "mininet":
         namespaces.enter(["-m", "pubsub_perf", *words])
-    elif experiment.optional:
-        left_out = ", ".join(experiment.optional)
-        console_script.print_message(
-            PROGRAM, f"local hosts have no links: measured without {left_out}"
-        )
-        experiment = experiment.without_links()
-        cases = experiment.cases
+    else:
+        experiment = _without_links(experiment)
+        loads = [case.load for case in experiment.cases]
     interrupts.install()
-    for load in dict.fromkeys(case.load for case in cases):
-        factory.check_network(kind, load)
-    for missing in factory.missing_features(kind):
+    for missing in check_networks(kind, loads):
         console_script.print_message(PROGRAM, missing)
     return _run_on(kind, experiment, way)
 
@@ -150,10 +143,47 @@ def _run_on_slurm(experiment: Experiment, way: Way) -> int:
     return _show_and_judge(
         experiment,
         way.out,
-        lambda progress: run_array(
-            wish, progress, lambda text: console_script.print_message(PROGRAM, text)
-        ),
+        lambda progress: run_array(wish, progress, _say),
     )
+
+
+def _run_on_machines(experiment: Experiment, way: Way, machines: Machines) -> int:
+    """Run an experiment on other machines; nothing is measured on this one."""
+    from pubsub_perf.experiment import interrupts
+    from pubsub_perf.experiment.experiment_copy import keep_copy
+    from pubsub_perf.lab.driver import LabSweep
+    from pubsub_perf.lab.machines import LabMachines
+
+    if way.slurm or way.sbatch is not None:
+        raise ConfigError("--on and --slurm are two ways to other machines: give one")
+    interrupts.install()
+    with LabMachines(machines.commands(), _say) as lab:
+        kind = lab.connect(way.hosts)
+        if kind == "local":
+            experiment = _without_links(experiment)
+        cases = experiment.cases
+        lab.prepare(kind, cases)
+        keep_copy(experiment, way.out)
+        return _show_and_judge(
+            experiment,
+            way.out,
+            lambda progress: LabSweep(lab, way.out, progress, _say).run(
+                cases, kind, force=way.force
+            ),
+        )
+
+
+def _without_links(experiment: Experiment) -> Experiment:
+    """For local hosts: without what an experiment can do without there, with a word."""
+    if not experiment.optional:
+        return experiment
+    left_out = ", ".join(experiment.optional)
+    _say(f"local hosts have no links: measured without {left_out}")
+    return experiment.without_links()
+
+
+def _say(text: str) -> None:
+    console_script.print_message(PROGRAM, text)
 
 
 def _show_and_judge(

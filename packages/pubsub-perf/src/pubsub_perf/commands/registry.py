@@ -37,6 +37,7 @@ SUBCOMMANDS: Final = (
         files=0,  # it asks again, when it knows its hosts
     ),
     Subcommand("run", "run an experiment that a file describes", files=0),
+    Subcommand("worker", "run cells for a sweep that another machine drives", files=0),
     Subcommand("plot", "draw the latencies in a folder, and write a report"),
     Subcommand(
         "analyze", "decide what the latencies in a folder say of the two models"

@@ -8,7 +8,7 @@ from typing import Final
 
 from pubsub_common.cli import console_script
 from pubsub_perf import __version__
-from pubsub_perf.commands import experiment_run
+from pubsub_perf.commands import experiment_run, machine_options
 from pubsub_perf.commands.registry import PROGRAM
 from pubsub_perf.experiment import experiment_files
 
@@ -22,21 +22,22 @@ EXPERIMENT is a file of TOML, or the name of a preset:
   {", ".join(experiment_files.preset_names())}.
 
 Options:
-  --out DIR      where the results go; without it sweeps/NAME, after the file's name
-  --hosts KIND   mininet, local (loopback addresses), or auto: mininet where it can run;
-                 without it as the file says, else auto
-  --part I/N     run part I of N, each on a machine of its own; both models of a network
-                 and run are in one part ({PROGRAM} sweep --merge joins them)
-  --slurm        run on a cluster, as a job array of Slurm: a task for each network and run,
-                 a node for each task; the results are collected here
-  --sbatch WORDS
-                 the same, with further options of sbatch, like "--partition=lab --time=30"
-  --dry-run      show the cells and how long they will take, and run nothing
-  --print        show the file, as one to begin with
-  --force        run finished cells again
-  -v, --verbose  say more about what happens
-  -h, --help     show this text
-  --version      show the version
+  --out DIR               where the results go; without it sweeps/NAME, after the file's name
+  --hosts KIND            mininet, local (loopback addresses), or auto: mininet where it can run;
+                          without it as the file says, else auto
+  --part I/N              run part I of N, each on a machine of its own; both models of a network
+                          and run are in one part ({PROGRAM} sweep --merge joins them)
+  --slurm                 run on a cluster, as a job array of Slurm: a task for each network
+                          and run, a node for each task; the results are collected here
+  --sbatch WORDS          the same, with further options of sbatch, like
+                          "--partition=lab --time=30"
+{machine_options.USAGE}
+  --dry-run               show the cells and how long they will take, and run nothing
+  --print                 show the file, as one to begin with
+  --force                 run finished cells again
+  -v, --verbose           say more about what happens
+  -h, --help              show this text
+  --version               show the version
 
 Exit codes: 0 done, and all thresholds are kept; 1 a cell failed or breaks a threshold;
 2 the experiment makes no sense, or cannot run here.
@@ -71,6 +72,7 @@ def run(words: Sequence[str]) -> int:
             verbose=options["--verbose"],
             slurm=options["--slurm"],
             sbatch=options["--sbatch"],
+            machines=machine_options.Machines.of(options),
         ),
         words,
     )

@@ -12,7 +12,7 @@ from pubsub_common.cli.console_script import source_of
 from pubsub_common.errors import PubSubError
 from pubsub_common.printable import printable
 from pubsub_perf import __version__
-from pubsub_perf.commands import experiment_run
+from pubsub_perf.commands import experiment_run, machine_options
 from pubsub_perf.commands.registry import PROGRAM
 from pubsub_perf.experiment import experiment_files
 from pubsub_perf.plan.cases import OVERFLOWS, WARMUP_EVENTS
@@ -78,6 +78,7 @@ Options:
                           collected here
   --sbatch WORDS          the same, with further options of sbatch, like
                           "--partition=lab --time=30"
+{machine_options.USAGE}
   --out DIR               where the results go [default: sweeps/default]
   --merge                 run nothing: copy the cells of these folders, of a sweep's
                           parts, into one
@@ -120,6 +121,7 @@ def run(words: Sequence[str]) -> int:
         verbose=options["--verbose"],
         slurm=options["--slurm"],
         sbatch=options["--sbatch"],
+        machines=machine_options.Machines.of(options),
     )
     return experiment_run.run(experiment, way, words)
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from pubsub_perf.experiment.git_commit import commit_of
+from pubsub_perf.experiment.machine_id import machine_id
 
 _PACKAGES: Final = (
     "pubsub-common",
@@ -42,6 +43,7 @@ def describe() -> dict[str, Any]:
         "kernel": f"{platform.system()} {platform.release()} {platform.machine()}",
         "machine": {
             "host": platform.node(),
+            "id": machine_id(),
             "cpus": os.cpu_count(),
             "cores": cores(),
             "cpu_model": cpu_model(),

@@ -66,7 +66,10 @@ class SweepProgress:
         self.step("")
 
     def step(self, what: str) -> None:
-        text = f"{self._name}: {what}" if what else self._name
+        self.show(f"{self._name}: {what}" if what else self._name)
+
+    def show(self, text: str) -> None:
+        """What happens now."""
         self._bar.update(self._task, description=printable(text))
 
     def end(self, result: Result) -> None:

@@ -1,0 +1,40 @@
+"""``pubsub-perf worker``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from pubsub_common.cli import console_script
+from pubsub_common.cli.parser import clear_environment
+from pubsub_perf import __version__
+from pubsub_perf.commands.registry import PROGRAM
+
+USAGE: Final = f"""Run cells for a sweep that another machine drives, which starts this through ssh
+({PROGRAM} sweep --on, {PROGRAM} run --on). What to run comes through standard input, what was
+measured goes to standard output; with the end of its input it ends, and all that it started.
+
+Usage:
+  {PROGRAM} worker [options]
+
+Options:
+  -v, --verbose  say more about what happens
+  -h, --help     show this text
+  --version      show the version
+"""
+
+
+def run(words: Sequence[str]) -> int:
+    """Serve one driver; the exit code.
+
+    Raises:
+        PubSubError: this machine cannot do what was asked.
+        ConfigError: another sweep is running on this machine.
+    """
+    options = console_script.parse(USAGE, words, PROGRAM, __version__)
+    clear_environment()
+    console_script.set_up_logging(PROGRAM, verbose=options["--verbose"])
+    from pubsub_perf.lab.worker import work
+
+    work(words)
+    return console_script.EXIT_OK

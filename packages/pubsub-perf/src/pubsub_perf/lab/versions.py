@@ -1,0 +1,50 @@
+"""Whether two machines run the same programs."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import importlib.util
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+_PACKAGES: Final = (
+    "pubsub_common",
+    "pubsub_broker",
+    "pubsub_publisher",
+    "pubsub_subscriber",
+    "pubsub_perf",
+)
+
+
+@functools.cache
+def code_digest() -> str:
+    """A digest of our programs: machines with the same one do the same. Version numbers alone
+    do not tell, as long as one changes the code."""
+    digest = hashlib.sha256()
+    for name in _PACKAGES:
+        for path, relative in _sources(name):
+            digest.update(f"{name}/{relative}\n".encode())
+            digest.update(hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()[:16]
+
+
+def differences(here: Mapping[str, str], there: Mapping[str, str]) -> str:
+    """``python 3.11.2 and 3.12.1, …``: what differs; empty: nothing."""
+    return ", ".join(
+        f"{name} {here.get(name, 'none')} and {there.get(name, 'none')}"
+        for name in sorted({*here, *there})
+        if here.get(name) != there.get(name)
+    )
+
+
+def _sources(name: str) -> list[tuple[Path, str]]:
+    found = importlib.util.find_spec(name)
+    if found is None or found.origin is None:
+        return []
+    folder = Path(found.origin).parent
+    return [
+        (path, path.relative_to(folder).as_posix())
+        for path in sorted(folder.rglob("*.py"))
+    ]
