@@ -7,7 +7,12 @@ from collections.abc import Iterator, Sequence
 
 from pubsub_perf.analysis.cell_samples import CellFacts, cell_facts
 from pubsub_perf.analysis.groups import NO_QUEUE, group_results
-from pubsub_perf.analysis.growth.ranking import LEAD, NETWORKS_DIFFER, TOLERANCE
+from pubsub_perf.analysis.growth.ranking import (
+    LEAD,
+    LEAD_OF_CELLS,
+    NETWORKS_DIFFER,
+    TOLERANCE,
+)
 from pubsub_perf.analysis.growth.series import growth_results
 from pubsub_perf.analysis.growth.shapes import MAX_POLE, MIN_RISE, MIN_SIZES
 from pubsub_perf.analysis.patterns.decide import decide
@@ -91,11 +96,11 @@ def methods(resampling: Resampling, margin: float) -> tuple[str, ...]:
         "Intervals and p-values of single networks are corrected for there being "
         "several (Bonferroni; Holm). The five patterns are not corrected for being five.",
         f"A shape of growth needs {MIN_SIZES} sizes and an AICc that is smaller than all "
-        f"others' by more than {LEAD:g}; a shape that grows does so by "
-        f"{100 * MIN_RISE:.3g} % or more, and saturation's pole is within "
+        f"others' by more than {LEAD:g} ({LEAD_OF_CELLS:g} where networks differ); a shape "
+        f"that grows does so by {100 * MIN_RISE:.3g} % or more, and saturation's pole is within "
         f"{MAX_POLE:g} times the largest size.",
         f"A shape is decided only when it leaves no more than the scatter of runs and "
-        f"{100 * TOLERANCE:g} % (F test at 1 %) and the exponent agrees. No shape fits when "
+        f"{100 * TOLERANCE:g} % (F test at 5 %) and the exponent agrees. No shape fits when "
         f"the best one leaves more than networks that differ by {100 * NETWORKS_DIFFER:g} % would.",
         "Cells and runs that failed, and those on a strained or saturated machine, are "
         "listed and not counted; those without a fidelity record are counted, and named.",

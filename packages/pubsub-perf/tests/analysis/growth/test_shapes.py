@@ -8,6 +8,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 from scipy import optimize
+from support.rings import full_size
 
 from pubsub_perf.analysis.growth import shapes
 from pubsub_perf.analysis.growth.log_fit import fit_logs
@@ -246,3 +247,25 @@ def test_fits_agree_with_a_search_for_the_least_squares(seed: int) -> None:
     assert found.rss[0] <= best * (1 + 1e-4) + 1e-9
     again = found.a[0] + found.b[0] * hosts**1.7
     assert float(((logs - np.log(again)) ** 2).sum()) == pytest.approx(found.rss[0])
+
+
+DRAWS = 100 if full_size() else 6
+
+
+@pytest.mark.parametrize("differ", [0.0, 0.03, 0.05, 0.1, 0.2])
+@pytest.mark.parametrize("name", LAWS)
+def test_networks_that_differ_do_not_decide_a_wrong_shape(
+    name: str, differ: float
+) -> None:
+    """At most 5 of 100 draws, whatever the scatter of networks about the law."""
+    wrong = 0
+    for seed in range(DRAWS):
+        source = np.random.default_rng([seed, 7])
+        drawn = []
+        for n in SIZES:
+            middle = LAWS[name](n) * source.lognormal(0, differ)
+            runs = middle * source.lognormal(0, 0.02 if differ < 0.05 else 0.05, 5)
+            drawn.append(sample(n, runs.tolist()))
+        found = result(drawn)
+        wrong += found.no_shape or found.decided not in (None, name)
+    assert wrong <= max(1, 0.05 * DRAWS)

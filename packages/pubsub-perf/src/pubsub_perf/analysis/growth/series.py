@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from pubsub_perf import units
 from pubsub_perf.analysis.growth import ranking, shapes, slopes
-from pubsub_perf.analysis.growth.ranking import LEAD, Ranked, Scatter
+from pubsub_perf.analysis.growth.ranking import LEAD, LEAD_OF_CELLS, Ranked, Scatter
 from pubsub_perf.analysis.growth.shapes import MIN_SIZES, NOT_CURVED, QUADRATIC
 from pubsub_perf.analysis.values import wording
 from pubsub_perf.analysis.values.results import (
@@ -91,7 +91,9 @@ def _result(
         decided=decided,
         no_shape=no_shape,
         nonlinear="undecided" if indicative else _nonlinear(ranked),
-        quadratic=_is_quadratic(decided, no_shape),
+        quadratic="undecided"
+        if indicative
+        else _is_quadratic(ranked, decided, rate.exponent, hosts),
         rate=rate,
         held_out=_held_out(ranked[0], hosts, centres),
         note=note,
@@ -125,10 +127,11 @@ def _decided(
             f"no shape is decided: the best, {best.name}, leaves {left}, and runs explain "
             f"{runs}; networks that differ, or another shape"
         )
-    near = [other.name for other in ranked if other.aicc - best.aicc <= LEAD]
+    lead = _lead(best)
+    near = [other.name for other in ranked if other.aicc - best.aicc <= lead]
     if len(near) > 1:
         return None, (
-            f"no shape is ahead by more than {LEAD:g} (AICc): {wording.listing(near)}"
+            f"no shape is ahead by more than {lead:g} (AICc): {wording.listing(near)}"
         )
     if not _agrees(best.name, rate.exponent, hosts):
         return None, (
@@ -136,6 +139,11 @@ def _decided(
             f"{wording.exponent(rate.exponent)} is not its own"
         )
     return best.name, ""
+
+
+def _lead(best: Ranked) -> float:
+    grows = best.name != shapes.CONSTANT.name
+    return LEAD_OF_CELLS if best.misfit and grows else LEAD
 
 
 def _agrees(name: str, exponent: Estimate, hosts: Floats) -> bool:
@@ -166,12 +174,22 @@ def _nonlinear(ranked: Sequence[Ranked]) -> Verdict:
     return "contradicted" if fits and curved - straight > LEAD else "undecided"
 
 
-def _is_quadratic(decided: str | None, no_shape: bool) -> Verdict:
-    if no_shape:
+def _is_quadratic(
+    ranked: Sequence[Ranked], decided: str | None, exponent: Estimate, hosts: Floats
+) -> Verdict:
+    """Contradicted also where several other shapes are about as good: where the best of
+    them fits, is ahead of the parabola, and the exponent is not 2."""
+    best = ranked[0]
+    if decided == QUADRATIC.name:
+        return "supported"
+    if decided is not None or best.test == "does not fit":
         return "contradicted"
-    if decided is None:
-        return "undecided"
-    return "supported" if decided == QUADRATIC.name else "contradicted"
+    (square,) = (found.aicc for found in ranked if found.name == QUADRATIC.name)
+    behind = best.test == "fits" and square - best.aicc > _lead(best)
+    flat = best.name == shapes.CONSTANT.name
+    if behind and (flat or not _agrees(QUADRATIC.name, exponent, hosts)):
+        return "contradicted"
+    return "undecided"
 
 
 def _shape_fits(
