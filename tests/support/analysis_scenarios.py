@@ -164,8 +164,8 @@ def _noisy_scenarios() -> Iterator[Scenario]:
             yield Scenario(pattern, f"{truth_name}, {name}", "supported", truth)
     drifting = GroundTruth(*_same(line, 1.1), round_drift=0.2)
     yield Scenario(1, "10 % slower, rounds drift", "supported", drifting)
-    one = GroundTruth(*_same(line, 1.2), runs=1)
-    yield Scenario(1, "20 % slower, 1 run of 7 networks", "supported", one)
+    one = GroundTruth(*_same(line, 1.2), runs=1, sizes=tuple(range(5, 66, 5)))
+    yield Scenario(1, "20 % slower, 1 run of 13 networks", "supported", one)
     one = GroundTruth(*_same(line), runs=1, network_noise=0.1)
     yield Scenario(1, "no difference, 1 run of 7 networks", "undecided", one)
     for pattern, name, law in ((3, "both grow", _same(line)), (4, "faster", faster)):
@@ -173,6 +173,14 @@ def _noisy_scenarios() -> Iterator[Scenario]:
         yield Scenario(pattern, f"{name}, 1 run of 7 networks", "supported", one)
     one = GroundTruth(*_same(line, 1.5), runs=1, network_noise=0.1)
     yield Scenario(4, "the same factor, 1 run of 7 networks", "undecided", one)
+
+
+# By what latency jumps at the two largest sizes; from tenfold on no shape fits.
+_JUMPS: Final[tuple[tuple[float, Verdict], ...]] = (
+    (1.5, "undecided"),
+    (2, "undecided"),
+    (10, "contradicted"),
+)
 
 
 def _knees() -> Iterator[Scenario]:
@@ -188,6 +196,11 @@ def _knees() -> Iterator[Scenario]:
     yield Scenario(4, "the same factor, both jump", "undecided", jumps)
     saturate = GroundTruth(*_same(queue, 1.5), network_noise=0.1)
     yield Scenario(4, "the same factor, both saturate", "undecided", saturate)
+    for factor, expected in _JUMPS:
+        jump = GroundTruth(*_same(lambda n, by=factor: 1e-3 * (by if n > 40 else 1)))  # type: ignore[misc]
+        yield Scenario(5, f"jump by {factor:g}", expected, jump)
+    differ = GroundTruth(*_same(_power(300, 1, 2)), network_noise=0.2)
+    yield Scenario(5, "quadratic, networks differ by 20 %", "undecided", differ)
     pole = GroundTruth(LatencyModel(queue), LatencyModel(_power(300, 10)))
     yield Scenario(4, "saturation against a line", "supported", pole)
 
