@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import threading
@@ -16,6 +17,7 @@ from pubsub_common.files import (
     check_writable,
     last_lines,
     read_file,
+    reason_of,
     write_atomically,
 )
 
@@ -390,3 +392,28 @@ def test_the_end_of_a_log(tmp_path: Path) -> None:
     assert len("".join(last_lines(log, 99))) < 70_000
     log.write_bytes(b"")
     assert last_lines(log, 3) == []
+
+
+@pytest.mark.parametrize("named", [None, "part", "other"])
+def test_a_full_disk_names_the_file_that_was_asked_for(
+    tmp_path: Path, named: str | None
+) -> None:
+    path = tmp_path / "latency.csv"
+    names = {"other": "/elsewhere"}
+
+    def fill() -> None:
+        with atomic_replace(path) as part:
+            name = str(part) if named == "part" else names.get(named or "")
+            raise OSError(errno.ENOSPC, "No space left on device", name)
+
+    with pytest.raises(OSError, match="No space left") as error:
+        fill()
+    found = "/elsewhere" if named == "other" else str(path)
+    assert error.value.filename == found
+    assert reason_of(error.value) == f"{found}: No space left on device"
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_reason_without_a_file() -> None:
+    assert reason_of(OSError(errno.EIO, "Input/output error")) == "Input/output error"
+    assert reason_of(OSError("odd")) == "odd"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import selectors
+import shutil
 import subprocess
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -20,6 +21,8 @@ _TERMINATE_S: Final = 10.0
 # After Ctrl-C somebody waits at the terminal.
 _INTERRUPTED_S: Final = 2.0
 _TAIL_LINES: Final = 3
+# A role that ends without a word where so little is left could not write it.
+_FULL_BYTES: Final = 1024 * 1024
 
 
 class Role:
@@ -42,8 +45,12 @@ class Role:
 
     def last_words(self) -> str:
         """The end of its log, on one line."""
-        lines = last_lines(self._path, _TAIL_LINES)
-        return " / ".join(lines) or "(its log is empty)"
+        if lines := last_lines(self._path, _TAIL_LINES):
+            return " / ".join(lines)
+        left_bytes = shutil.disk_usage(self._path.parent).free
+        if left_bytes < _FULL_BYTES:
+            return f"(its log {self._path} is empty: {left_bytes:,} bytes left on its disk)"
+        return "(its log is empty)"
 
     def close(self) -> None:
         for stream in (self.process.stdin, self.process.stdout):

@@ -1,0 +1,52 @@
+"""A disk that is full: the cell fails, is recorded, and names the file."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+# A file system of so many bytes has place for the records, and not for the events.
+SWEEP = """
+mount -t tmpfs -o size={size}k none {disk} || exit 77
+{python} -m pubsub_perf sweep --hosts local --topology single-switch --switch-hosts 4 \
+    --model centralized --events 200 --interval 0.005 --out {disk}/sweep
+echo "exit code $?"
+cat {disk}/sweep/data/centralized/single-switch-4hosts/cell.json
+"""
+
+
+def sweep(disk: Path, size: int) -> tuple[str, str]:
+    script = SWEEP.format(size=size, disk=disk, python=sys.executable)
+    done = subprocess.run(
+        ["unshare", "-rm", "sh", "-c", script],
+        capture_output=True,
+        check=False,
+        timeout=120,
+        text=True,
+    )
+    if done.returncode == 77 or "unshare failed" in done.stderr:
+        pytest.skip(f"no file system of one's own here: {done.stderr.strip()}")
+    return done.stdout, done.stderr
+
+
+def test_a_disk_that_fills_up_fails_the_cell_which_is_recorded(tmp_path: Path) -> None:
+    said, _ = sweep(tmp_path, 24)
+    before, _, record = said.partition("exit code 1\n")
+    found = json.loads(record)
+    assert found["outcome"] == "failed"
+    words = ("No space left on device", "bytes left on its disk")
+    assert any(each in found["reason"] for each in words)
+    assert str(tmp_path / "sweep") in found["reason"]
+    assert "single-switch-4hosts: failed" in before
+
+
+def test_a_disk_that_is_full_is_one_line(tmp_path: Path) -> None:
+    said, errors = sweep(tmp_path, 4)
+    assert "exit code 2" in said
+    [line] = [line for line in errors.splitlines() if line.startswith("pubsub-perf")]
+    assert line.endswith("No space left on device")
+    assert str(tmp_path / "sweep") in line
