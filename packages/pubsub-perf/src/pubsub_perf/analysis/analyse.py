@@ -15,6 +15,7 @@ from pubsub_perf.analysis.growth.ranking import (
 )
 from pubsub_perf.analysis.growth.series import growth_results
 from pubsub_perf.analysis.growth.shapes import MAX_POLE, MIN_RISE, MIN_SIZES
+from pubsub_perf.analysis.machines import machine_factors, split_pairs
 from pubsub_perf.analysis.patterns.decide import decide
 from pubsub_perf.analysis.patterns.evidence import Evidence
 from pubsub_perf.analysis.patterns.over_networks import MIN_RANKED
@@ -52,6 +53,7 @@ def analyse(
     }
     growth = growth_results(samples, unsteady)
     groups = tuple(group_results(dataset.cells))
+    machines = machine_factors(dataset.cells, facts)
     queueing = prediction.queueing_view(loads, resampling)
     if groups and not loads:
         queueing = dataclasses.replace(queueing, missing=(NO_QUEUE,))
@@ -65,8 +67,15 @@ def analyse(
         patterns=decide(evidence, growth),
         growth=tuple(growth),
         queueing=queueing,
-        methods=methods(resampling, margin),
-        problems=(*dataset.problems, *_problems(facts)),
+        methods=(
+            *methods(resampling, margin),
+            *([machines] if machines is not None else []),
+        ),
+        problems=(
+            *dataset.problems,
+            *split_pairs(dataset.cells),
+            *_problems(facts),
+        ),
         groups=groups,
     )
 

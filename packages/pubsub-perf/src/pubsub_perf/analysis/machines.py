@@ -1,0 +1,85 @@
+"""Machines as a factor: how they differ in cells that several have measured, and whether a
+comparison of models is one of machines, too."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Iterator, Sequence
+
+from pubsub_common.printable import printable
+from pubsub_perf.analysis.cell_samples import CellFacts
+from pubsub_perf.results import cell_fields
+from pubsub_perf.results.cells import Cell, Run
+
+# A machine's random id and its name.
+Machine = tuple[str, str]
+
+
+def machine_factors(cells: Sequence[Cell], facts: Sequence[CellFacts]) -> str | None:
+    """One sentence: each machine's latency over that of all machines, in the cells that several
+    have measured, as a geometric mean. None with one machine."""
+    ratios: dict[Machine, list[float]] = {}
+    for cell, fact in zip(cells, facts, strict=True):
+        by_machine = _logarithms(cell, fact)
+        for machine in by_machine:
+            ratios.setdefault(machine, [])
+        if len(by_machine) < 2:
+            continue
+        means = {m: statistics.fmean(values) for m, values in by_machine.items()}
+        middle = statistics.fmean(means.values())
+        for machine, mean in means.items():
+            ratios[machine].append(mean - middle)
+    if len(ratios) < 2:
+        return None
+    told = [_told(machine, ratios[machine]) for machine in sorted(ratios, key=_by_name)]
+    return (
+        f"{len(ratios)} machines measured these cells. Latency of each over that of all, in "
+        f"cells that several measured: {', '.join(told)}."
+    )
+
+
+def split_pairs(cells: Sequence[Cell]) -> Iterator[str]:
+    """The runs whose two models two machines have measured, a sentence each."""
+    first: dict[tuple[str, int], Machine] = {}
+    for cell in cells:
+        for run in cell.runs:
+            machine = _machine(run)
+            if machine is None:
+                continue
+            other = first.setdefault((cell.network, run.number), machine)
+            if other[0] != machine[0]:
+                yield printable(
+                    f"{cell.network}, run {run.number}: one model was measured at "
+                    f"{other[1]} and the other at {machine[1]}, so their comparison is one "
+                    "of machines, too"
+                )
+
+
+def _logarithms(cell: Cell, fact: CellFacts) -> dict[Machine, list[float]]:
+    """The logarithms of the medians of a cell's runs that count, by machine."""
+    found: dict[Machine, list[float]] = {}
+    for run, result in zip(cell.runs, fact.result.runs, strict=True):
+        machine = _machine(run)
+        if machine is None or result.why_not is not None or not result.p50_s:
+            continue
+        found.setdefault(machine, []).append(math.log(result.p50_s))
+    return found
+
+
+def _machine(run: Run) -> Machine | None:
+    name = cell_fields.text(run.meta, "machine", "id")
+    if name is None:
+        return None
+    return name, cell_fields.text(run.meta, "machine", "host") or name
+
+
+def _by_name(machine: Machine) -> tuple[str, str]:
+    return machine[1], machine[0]
+
+
+def _told(machine: Machine, ratios: Sequence[float]) -> str:
+    name = printable(f"{machine[1]} ({machine[0][:6]})")
+    if not ratios:
+        return f"{name} none"
+    return f"{name} {math.exp(statistics.fmean(ratios)):.3g} ({len(ratios)} cells)"

@@ -1,0 +1,51 @@
+"""Machines are a factor of an analysis."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from support.perf_sweeps import write_sweep
+
+from pubsub_perf.analysis import Analysis, analyse
+from pubsub_perf.plan import topologies
+from pubsub_perf.results.dataset import read_dataset
+
+
+def _analysed(folder: Path, machine_of: Callable[[str, int], str | None]) -> Analysis:
+    """A sweep whose runs are of these machines, by model and run."""
+    write_sweep(folder, [topologies.single_switch(4)], runs=4)
+    for path in folder.rglob("cell.json"):
+        record = json.loads(path.read_text())
+        name = machine_of(record["model"], record["run"])
+        if name is not None:
+            record["machine"] = {"id": f"id-of-{name}", "host": name}
+        path.write_text(json.dumps(record))
+    return analyse(read_dataset(folder), resamples=100)
+
+
+def test_two_machines_are_told_as_a_factor(tmp_path: Path) -> None:
+    found = _analysed(tmp_path, lambda _, run: f"lab{1 + run % 2}")
+    (line,) = (line for line in found.methods if "machines measured" in line)
+    assert line.startswith("2 machines measured these cells.")
+    assert "lab1 (id-of-) " in line
+    assert "(2 cells)" in line
+    assert not any("one of machines" in problem for problem in found.problems)
+
+
+def test_a_pair_of_two_machines_is_named(tmp_path: Path) -> None:
+    found = _analysed(tmp_path, lambda model, _: f"at-{model}")
+    told = [problem for problem in found.problems if "one of machines" in problem]
+    assert len(told) == 4
+    assert "run 1: one model was measured at at-centralized" in told[0]
+
+
+@pytest.mark.parametrize("name", ["lab1", None])
+def test_one_machine_or_unknown_ones_are_no_factor(
+    tmp_path: Path, name: str | None
+) -> None:
+    found = _analysed(tmp_path, lambda *_: name)
+    assert not any("machines measured" in line for line in found.methods)
+    assert not any("one of machines" in problem for problem in found.problems)
