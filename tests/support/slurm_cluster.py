@@ -88,7 +88,9 @@ _PROBE: Final = """
 mount -t tmpfs tmpfs "$0"
 ip link add br0 type bridge
 """
+# The first line: all ends with this process, whatever ends it.
 _NAMESPACES: Final = (
+    *("setpriv", "--pdeathsig", "KILL"),
     *("unshare", "--net", "--mount", "--pid", "--fork", "--kill-child"),
     "--mount-proc",
 )
