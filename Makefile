@@ -34,7 +34,7 @@ pytest = PYTHONDONTWRITEBYTECODE= PYTHONPYCACHEPREFIX="$(CURDIR)/.cache/python" 
 # A worker that dies ends the run: one that replaces it may wait for ever.
 parallel = -n $(JOBS) --dist loadscope --max-worker-restart 0
 
-.PHONY: help install build test test-common test-broker test-publisher test-subscriber test-perf test-system test-long attacks chaos chaos-short soak fuzz lint contracts format types docs tables check perf bench bench-check bench-peers mininet browser javascript etcd ssh cluster lock clean
+.PHONY: help install build test test-common test-broker test-publisher test-subscriber test-perf test-system test-long attacks chaos chaos-short soak fuzz lint contracts format types docs tables check perf bench bench-check bench-peers mininet browser javascript etcd ssh slurm cluster lock clean
 
 help: ## show the targets
 	@grep -hE '^[a-z-]+[a-z -]*:.*## ' $(MAKEFILE_LIST) | sed -E 's/ test-.*-perf:/, .../; s/:.*## /\t/' | expand -t 18
@@ -44,7 +44,7 @@ install: .venv/.installed ## set up .venv with all packages, editable, and the t
 test: install etcd ## run the tests of every change, in parallel; PYTEST_ARGS="-k name" for some
 	$(pytest) $(parallel) -m "core or socket" $(WHOLE_SYSTEMS:%=--ignore %) $(PYTEST_ARGS)
 
-test-system: install etcd ssh ## run whole systems: Mininet, browser, packaging, documents
+test-system: install etcd ssh slurm ## run whole systems: Mininet, browser, packaging, documents
 	$(pytest) $(parallel) -m system $(PYTEST_ARGS)
 
 attacks: install ## attack the roles at full size, and write the table in SECURITY.md; T=name for some
