@@ -55,7 +55,9 @@ def test_several_processes_write_the_same_bytes_as_one(tmp_path: Path) -> None:
         folder = tmp_path / "sweep" / "data" / model / "star-4hosts"
         folder.mkdir(parents=True)
         rows = "".join(f"10.0.0.2:5556,A,{i / 1e5}\n" for i in range(1, 300))
-        (folder / "subscriber-0.csv").write_text(f"publisher,topic,seconds\n{rows}")
+        (folder / "subscriber-0.csv").write_text(
+            f"publisher,topic,latency_seconds\n{rows}"
+        )
     one, two = tmp_path / "one", tmp_path / "two"
     counted: list[int] = []
     drawn: list[int] = []
