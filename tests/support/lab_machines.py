@@ -17,6 +17,8 @@ from typing import Final, Self
 
 import pytest
 
+from pubsub_perf.hosts.namespaces import die_with_parent
+
 _PROGRAMS: Final = Path(sys.executable).parent
 _PATH: Final = f"{_PROGRAMS}:/usr/local/sbin:/usr/sbin:/sbin:/usr/bin:/bin"
 _NEEDED: Final = ("ssh", "sshd", "ssh-keygen", "ip", "nsenter", "unshare")
@@ -126,6 +128,7 @@ class LabMachines:
                 *("--mount-proc", "sh", "-c", _NETWORK, str(self.folder), *self.names),
             ],
             env=os.environ | {"PATH": _PATH},
+            preexec_fn=die_with_parent,
         )
         try:
             wait_until((self.folder / "made").exists, "the machines")
