@@ -150,7 +150,8 @@ def test_packs_are_compared(
     made = pack(sweep, tmp_path / "p.zip")
     said = []
     for first, second in ((sweep, sweep), (made.path, sweep), (made.path, made.path)):
-        assert main(["compare", str(first), str(second)]) == 0
+        words = [str(first), str(second), "--out", str(tmp_path / "out")]
+        assert main(["compare", *words]) == 0
         said.append(capsys.readouterr())
     assert said[0] == said[1] == said[2]
 
