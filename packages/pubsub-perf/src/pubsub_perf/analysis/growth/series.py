@@ -185,8 +185,9 @@ def _is_quadratic(
     if decided is not None or best.test == "does not fit":
         return "contradicted"
     (square,) = (found.aicc for found in ranked if found.name == QUADRATIC.name)
-    behind = best.test == "fits" and square - best.aicc > _lead(best)
     flat = best.name == shapes.CONSTANT.name
+    lead = LEAD if flat else LEAD_OF_CELLS
+    behind = best.test == "fits" and square - best.aicc > lead
     if behind and (flat or not _agrees(QUADRATIC.name, exponent, hosts)):
         return "contradicted"
     return "undecided"
