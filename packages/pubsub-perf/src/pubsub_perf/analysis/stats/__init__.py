@@ -1,4 +1,4 @@
-"""Bootstrap, effect sizes, verdicts.
+"""Student's t, bootstrap, effect sizes, verdicts.
 
 Core.
 """
