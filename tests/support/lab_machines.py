@@ -63,7 +63,7 @@ StrictModes no
 UsePAM no
 PermitRootLogin prohibit-password
 PasswordAuthentication no
-SetEnv PATH={path} XDG_STATE_HOME={folder}/{machine}/state TMPDIR={folder}/{machine}/tmp \
+SetEnv {environment} XDG_STATE_HOME={folder}/{machine}/state TMPDIR={folder}/{machine}/tmp \
 XDG_CACHE_HOME={folder}/{machine}/cache
 """
 
@@ -107,8 +107,15 @@ def wait_until(condition: Callable[[], object], what: str) -> None:
 class LabMachines:
     """Machines with these names, at 10.0.0.1 and on, and a driver's place at 10.0.0.254."""
 
-    def __init__(self, folder: Path, names: Sequence[str] = ("lab1", "lab2")) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        names: Sequence[str] = ("lab1", "lab2"),
+        environment: str = f"PATH={_PATH}",
+    ) -> None:
+        """``environment``: of what ssh runs at them."""
         self.names = tuple(names)
+        self._environment = environment
         self.folder = folder
         self._sshds: dict[str, subprocess.Popen[bytes]] = {}
         self._driver = 0
@@ -164,7 +171,11 @@ class LabMachines:
         for place in ("state", "tmp", "cache"):
             (self.folder / name / place).mkdir(parents=True, exist_ok=True)
         config = self.folder / name / "sshd_config"
-        config.write_text(_SSHD.format(folder=self.folder, machine=name, path=_PATH))
+        config.write_text(
+            _SSHD.format(
+                folder=self.folder, machine=name, environment=self._environment
+            )
+        )
         sshd = shutil.which("sshd", path=_PATH)
         assert sshd is not None
         log = str(self.folder / name / "sshd.log")

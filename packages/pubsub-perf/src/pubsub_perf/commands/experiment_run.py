@@ -151,12 +151,15 @@ def _run_on_machines(experiment: Experiment, way: Way, machines: Machines) -> in
     """Run an experiment on other machines; nothing is measured on this one."""
     from pubsub_perf.experiment import interrupts
     from pubsub_perf.experiment.experiment_copy import keep_copy
+    from pubsub_perf.lab.deploy import deploy
     from pubsub_perf.lab.driver import LabSweep
     from pubsub_perf.lab.machines import LabMachines
 
     if way.slurm or way.sbatch is not None:
         raise ConfigError("--on and --slurm are two ways to other machines: give one")
     interrupts.install()
+    if machines.deploy:
+        deploy(machines.installers(), machines.wheels, _say)
     with LabMachines(machines.commands(), _say) as lab:
         kind = lab.connect(way.hosts)
         if kind == "local":

@@ -17,6 +17,12 @@ _NAME: Final = "pubsub-perf-sweep"
 LOCK_VARIABLE: Final = "PUBSUB_PERF_LOCK"
 
 
+def lock_name() -> str:
+    """The name of the lock that a sweep holds."""
+    group = os.environ.get(LOCK_VARIABLE)
+    return f"{_NAME}-{group}" if group else _NAME
+
+
 @contextlib.contextmanager
 def alone() -> Iterator[None]:
     """Be the machine's only sweep in this block, until the process ends at the latest.
@@ -27,9 +33,8 @@ def alone() -> Iterator[None]:
     if namespaces.inside():  # the process outside holds it
         yield
         return
-    group = os.environ.get(LOCK_VARIABLE)
     try:
-        with held(f"{_NAME}-{group}" if group else _NAME):
+        with held(lock_name()):
             yield
     except AlreadyHeld as error:
         process = f" (process {error.pid})" if error.pid else ""

@@ -1,9 +1,10 @@
-"""The command that reaches a worker."""
+"""The commands that reach a machine, and what runs there."""
 
 from __future__ import annotations
 
 import re
 import shlex
+import sys
 from collections.abc import Sequence
 from typing import Final
 
@@ -11,6 +12,22 @@ from pubsub_common.errors import ConfigError
 
 SSH: Final = "ssh"
 WORKER: Final = "pubsub-perf worker"
+# Of `pubsub_perf.lab.deploy`, wherever the other end has its home.
+_DEPLOYED: Final = "${XDG_CACHE_HOME:-$HOME/.cache}/pubsub-perf/venv/bin/pubsub-perf"
+DEPLOYED_WORKER: Final = f"exec sh -c 'exec \"{_DEPLOYED}\" worker'"
+# What it runs comes through standard input; a Python like ours, if there is one. In one line and
+# without "!", as shells differ.
+_READ: Final = (
+    'import sys; sys.version_info >= (3, 11) or sys.exit("Python 3.11 or newer is needed"); '
+    "given = sys.stdin.buffer; exec(given.read(int(given.readline())))"
+)
+_OURS: Final = f"python{sys.version_info.major}.{sys.version_info.minor}"
+INSTALLER: Final = "exec sh -c " + shlex.quote(
+    f"for python in {_OURS} python3; do "
+    'if "$python" -c "" 2> /dev/null; '
+    f'then exec "$python" -c {shlex.quote(_READ)}; fi; done; '
+    "echo there is no python3 >&2; exit 1"
+)
 # What OpenSSH itself takes for a host, with a user, or as a name in ~/.ssh/config; never an option.
 _HOST: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:%@+-]*")
 # No question can be answered; a dead machine is noticed after 15 s; no second log-in is shared,

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-_PACKAGES: Final = (
+PACKAGES: Final = (
     "pubsub_common",
     "pubsub_broker",
     "pubsub_publisher",
@@ -23,7 +23,7 @@ def code_digest() -> str:
     """A digest of our programs: machines with the same one do the same. Version numbers alone
     do not tell, as long as one changes the code."""
     digest = hashlib.sha256()
-    for name in _PACKAGES:
+    for name in PACKAGES:
         for path, relative in _sources(name):
             digest.update(f"{name}/{relative}\n".encode())
             digest.update(hashlib.sha256(path.read_bytes()).digest())
