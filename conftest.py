@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -22,6 +23,12 @@ from support.perf_browser import Browser, find_browser
 from pubsub_common.net.contexts import terminate_context
 from pubsub_perf.experiment import one_sweep
 from pubsub_perf.hosts import namespaces
+
+# `nohup` and shells without job control have what they start ignore these signals, and that is
+# inherited: but tests send them to roles, which would not end.
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Never fail for being slow on a busy machine, and always try the same examples: a change is
 # not refused for what another run does not find. `make test-long` tries others, and more.

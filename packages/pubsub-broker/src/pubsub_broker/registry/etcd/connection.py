@@ -130,6 +130,9 @@ def connect(
             return plain
         plain.settimeout(remaining(deadline))
         wrapped = tls.wrap_socket(plain, server_hostname=endpoint.host)
+    except ConnectionResetError as error:
+        plain.close()  # as where it ends in the handshake: which of them, is a matter of time
+        raise failure_of(ssl.SSLEOFError()) from error
     except OSError as error:
         plain.close()
         raise failure_of(error) from error
