@@ -71,12 +71,19 @@ def test_an_experiment_leaves_its_scenarios_and_a_copy(tmp_path: Path) -> None:
     assert f"pubsub-perf: {name}: p50_us < 0.001: it is " in lines[-2]
     assert last == "pubsub-perf: 2 thresholds are broken"
     # Cells that differ in something else would lie beside these, and be taken for more.
+    asked_for = file.read_text()
     file.write_text(EXPERIMENT.replace("[64, 1024]", "64"))
     other = run(file.name, "--hosts=local", folder=tmp_path)
     assert other.returncode == 2
     assert (
         "payload-size=1024 is of another experiment: its cells differ" in other.stderr
     )
+    # What is refused leaves the copy of the file as it is.
+    file.write_text(EXPERIMENT.replace("rate = 50", "rate = 60"))
+    slower = run(file.name, "--hosts=local", folder=tmp_path)
+    assert slower.returncode == 2
+    assert "is a finished cell of another sweep (interval_s 0.02" in slower.stderr
+    assert (out / "experiment.toml").read_text() == asked_for
 
 
 def test_a_dry_run_shows_cells_and_time_and_writes_nothing(tmp_path: Path) -> None:
@@ -110,7 +117,7 @@ def test_what_cannot_be_is_said_before_anything_runs(
 ) -> None:
     write(tmp_path, text)
     done = run("payloads.toml", "--hosts=local", folder=tmp_path)
-    assert done.returncode in (1, 2)
+    assert done.returncode == 2
     assert said in done.stderr
     assert len(done.stderr.splitlines()) == 1
     assert not (tmp_path / "sweeps").exists()

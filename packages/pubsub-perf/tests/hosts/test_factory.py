@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pubsub_common.errors import ConfigError
-from pubsub_perf.hosts import HostError, factory, kernel_features
+from pubsub_perf.hosts import factory, kernel_features
 from pubsub_perf.plan.cases import Load
 
 NO_NETEM = "this kernel has no netem queueing discipline (Error)"
@@ -36,7 +36,7 @@ def test_an_unknown_switch_is_an_error_that_names_the_known_ones() -> None:
     ],
 )
 def test_mininet_hosts_refuse_what_the_kernel_lacks(load: Load, said: str) -> None:
-    with pytest.raises(HostError, match=said):
+    with pytest.raises(ConfigError, match=said):
         factory.check_network("mininet", load)
 
 
@@ -44,7 +44,7 @@ def test_open_vswitch_is_refused_even_where_the_kernel_has_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(kernel_features, "openvswitch_unavailable", lambda: None)
-    with pytest.raises(HostError, match="private namespaces"):
+    with pytest.raises(ConfigError, match="private namespaces"):
         factory.check_network("mininet", Load(switch="openvswitch"))
 
 
@@ -57,7 +57,7 @@ def test_open_vswitch_is_refused_even_where_the_kernel_has_it(
     ],
 )
 def test_local_hosts_have_no_network_to_shape(load: Load, said: str) -> None:
-    with pytest.raises(HostError, match=said):
+    with pytest.raises(ConfigError, match=said):
         factory.check_network("local", load)
 
 

@@ -107,7 +107,7 @@ def test_a_delay_is_in_force_or_refused(tmp_path: Path) -> None:
         rows = (data / "subscriber-0.csv").read_text().splitlines()[1:]
         assert min(float(row.split(",")[2]) for row in rows) >= 0.040
     else:
-        assert done.returncode == 1
+        assert done.returncode == 2
         assert "a delay of 20 ms cannot be set" in done.stderr
         assert "netem" in done.stderr
         assert len(done.stderr.splitlines()) == 1

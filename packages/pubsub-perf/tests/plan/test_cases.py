@@ -74,6 +74,8 @@ def test_the_wait_factor_gives_the_deadline_as_in_the_seed() -> None:
         ({"events": 0}, "events"),
         ({"interval_s": 0}, "interval"),
         ({"interval_s": float("nan")}, "interval"),
+        ({"interval_s": 1e300}, "interval must be at most 86400 s"),
+        ({"payload_bytes": 10**12}, "payload_bytes must be at most 67108864"),
         ({"topics": 0}, "topics"),
         ({"brokers": 0}, "brokers"),
         ({"brokers": 257}, "brokers can be at most 256"),

@@ -116,7 +116,7 @@ def _run_on(kind: factory.HostKind, experiment: Experiment, way: Way) -> int:
     from pubsub_perf.experiment.experiment_copy import keep_copy
     from pubsub_perf.experiment.sweep import run_sweep
 
-    keep_copy(experiment, way.out)
+    keep_copy(experiment, way.out, kind, force=way.force)
     return _show_and_judge(
         experiment,
         way.out,
@@ -139,7 +139,7 @@ def _run_on_slurm(experiment: Experiment, way: Way) -> int:
     wish = wish_of(
         experiment, way.hosts, way.out, words=way.sbatch or "", force=way.force
     )
-    keep_copy(experiment, way.out)
+    keep_copy(experiment, way.out, None, force=way.force)
     return _show_and_judge(
         experiment,
         way.out,
@@ -166,7 +166,7 @@ def _run_on_machines(experiment: Experiment, way: Way, machines: Machines) -> in
             experiment = _without_links(experiment)
         cases = experiment.cases
         lab.prepare(kind, cases)
-        keep_copy(experiment, way.out)
+        keep_copy(experiment, way.out, kind, force=way.force)
         return _show_and_judge(
             experiment,
             way.out,

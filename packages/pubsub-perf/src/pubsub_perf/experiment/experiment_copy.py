@@ -8,8 +8,9 @@ from typing import Final
 
 from pubsub_common.errors import ConfigError
 from pubsub_common.files import write_atomically
-from pubsub_perf.experiment.sweep import DATA
+from pubsub_perf.experiment.sweep import DATA, check_parameters
 from pubsub_perf.folder_files import make_folder
+from pubsub_perf.hosts.factory import HostKind
 from pubsub_perf.plan.cases import MODELS
 from pubsub_perf.plan.experiment import Experiment
 
@@ -17,11 +18,15 @@ NAME: Final = "experiment.toml"
 _Axes = tuple[str, ...]
 
 
-def keep_copy(experiment: Experiment, out: Path) -> None:
-    """Write the experiment into ``out``, before anything runs.
+def keep_copy(
+    experiment: Experiment, out: Path, kind: HostKind | None, *, force: bool
+) -> None:
+    """Write the experiment into ``out``, before anything runs. ``kind`` is None as long as it
+    is not known. With ``force`` finished cells may be of other parameters.
 
     Raises:
-        ConfigError: ``out`` has cells that differ in other parameters, or cannot be written.
+        ConfigError: ``out`` has cells that differ in other parameters, or finished ones of
+            other parameters, or cannot be written.
     """
     asked = {_axes(case.scenario) for case in experiment.cases}
     for name, axes in _there(out):
@@ -32,6 +37,8 @@ def keep_copy(experiment: Experiment, out: Path) -> None:
                 f"{', '.join(axes) or 'nothing'}, those asked for in {ours}; choose another "
                 "--out"
             )
+    if not force:
+        check_parameters(experiment.cases, out, kind)
     try:
         make_folder(out)
         write_atomically(out / NAME, experiment.text.encode(), follow_link=False)

@@ -32,7 +32,7 @@ def check_networks(kind: factory.HostKind, loads: Iterable[Load]) -> list[str]:
     namespaces in which they will be.
 
     Raises:
-        HostError: a load asks for what they lack.
+        ConfigError: a load asks for what they lack.
     """
     for load in dict.fromkeys(loads):
         factory.check_network(kind, load)

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Final
 
+from pubsub_common.defaults import MIN_COUNT_P99, MIN_COUNT_P999
 from pubsub_common.errors import ConfigError
+from pubsub_perf import units
 from pubsub_perf.experiment.sweep import cell_folder
 from pubsub_perf.plan.cases import Case
 from pubsub_perf.plan.experiment import Experiment
-from pubsub_perf.plan.thresholds import LATENCIES, UNITS
+from pubsub_perf.plan.thresholds import COUNTS, LATENCIES, UNITS
 from pubsub_perf.results import cell_fields
 from pubsub_perf.results.cells import Cell
 from pubsub_perf.results.dataset import read_dataset
 from pubsub_perf.results.summarise_cell import summary_of
+
+_NEEDED: Final[Mapping[str, int]] = {"p99": MIN_COUNT_P99, "p999": MIN_COUNT_P999}
 
 
 def broken_thresholds(experiment: Experiment, out: Path) -> list[str]:
@@ -67,9 +72,23 @@ def _broken(experiment: Experiment, case: Case, cell: Cell | None) -> Iterator[s
     if not thresholds:
         return
     figures = {} if cell is None or cell.failed else figures_of(cell)
-    strained = ""
-    if cell is not None and cell.degraded:
-        strained = f" (the machine was {cell.fidelity}: {cell.fidelity_reason})"
     for threshold in thresholds:
         if why := threshold.broken_by(figures):
-            yield why + strained
+            reason = _reason(cell, threshold.name, figures.get(threshold.name))
+            yield f"{why} ({reason})" if reason else why
+
+
+def _reason(cell: Cell | None, name: str, value: float | None) -> str:
+    """Why a figure is not known, or what may have made it what it is; empty where nothing
+    is known."""
+    if cell is None or cell.failed:
+        return "the cell has no run that did not fail"
+    if value is not None:
+        if cell.degraded:
+            return f"the machine was {cell.fidelity}: {cell.fidelity_reason}"
+        return ""
+    count = summary_of(cell).statistics.count
+    needed = _NEEDED.get(name.partition("_")[0], 1)
+    if name not in COUNTS and count < needed:
+        return f"the cell has {units.counted(count, 'event', 'events')}; it needs {needed:,}"
+    return ""

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pubsub_common.errors import ConfigError
 from pubsub_perf.hosts import kernel_features, namespaces
-from pubsub_perf.hosts.interface import HostError, Hosts
+from pubsub_perf.hosts.interface import Hosts
 from pubsub_perf.hosts.local import LocalHosts
 from pubsub_perf.plan.cases import SWITCHES, Load
 from pubsub_perf.plan.topologies import Network
@@ -19,8 +19,7 @@ def choose(asked: str) -> tuple[HostKind, str | None]:
     back.
 
     Raises:
-        ConfigError: there is no such kind.
-        HostError: Mininet was asked for and cannot run here.
+        ConfigError: there is no such kind, or Mininet was asked for and cannot run here.
     """
     if asked == "local":
         return "local", None
@@ -31,23 +30,23 @@ def choose(asked: str) -> tuple[HostKind, str | None]:
         return "mininet", None
     if asked == "auto":
         return "local", reason
-    raise HostError(f"Mininet cannot run here: {reason}")
+    raise ConfigError(f"Mininet cannot run here: {reason}")
 
 
 def check_network(kind: HostKind, load: Load) -> None:
     """Refuse links and switches that these hosts cannot have, before anything runs.
 
     Raises:
-        HostError: the load asks for them.
+        ConfigError: the load asks for them.
     """
     if kind == "local":
         if load.bandwidth_mbit is not None or load.needs_netem:
-            raise HostError(
+            raise ConfigError(
                 "local hosts have no links, so no bandwidth, delay, jitter or loss can be "
                 "set; this needs --hosts mininet"
             )
         if load.switch != SWITCHES[0]:
-            raise HostError(
+            raise ConfigError(
                 f"local hosts have no switches, so no {load.switch} either; "
                 "this needs --hosts mininet"
             )
@@ -57,11 +56,11 @@ def check_network(kind: HostKind, load: Load) -> None:
             "its daemons would have to run in the sweep's private namespaces, which "
             "this version does not do"
         )
-        raise HostError(
+        raise ConfigError(
             f"Open vSwitch cannot be used: {reason}; choose --switch linux-bridge"
         )
     if load.needs_netem and (missing := kernel_features.netem_unavailable()):
-        raise HostError(
+        raise ConfigError(
             f"{kernel_features.asked_of_netem(load)} cannot be set: {missing}"
         )
 

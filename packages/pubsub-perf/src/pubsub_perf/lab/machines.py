@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Self
 
-from pubsub_common.errors import ConfigError, PubSubError
+from pubsub_common.errors import ConfigError
 from pubsub_perf.experiment import environment
 from pubsub_perf.hosts.factory import HostKind
 from pubsub_perf.lab import messages
@@ -74,8 +74,8 @@ class LabMachines:
         Those that cannot be reached are left out, with a word.
 
         Raises:
-            ConfigError: a machine refuses, runs other programs, or cannot have such hosts.
-            PubSubError: no machine can be reached.
+            ConfigError: no machine can be reached, or one refuses, runs other programs, or
+                cannot have such hosts.
         """
         for name in self._commands:
             self.reach(name)
@@ -86,7 +86,7 @@ class LabMachines:
             elif isinstance(news.what, Lost):
                 self._not_reached(news.machine, news.what)
         if not self._hellos:
-            raise PubSubError("no machine can be reached")
+            raise ConfigError("no machine can be reached")
         self._tell_differences()
         return self._choose(asked)
 
@@ -94,7 +94,7 @@ class LabMachines:
         """Have all machines check that they can run these, before the first cell.
 
         Raises:
-            ConfigError: one cannot.
+            ConfigError: one cannot, or none can be reached any more.
         """
         self._check = messages.Check(
             list(dict.fromkeys(case.load for case in cases)),
@@ -119,7 +119,7 @@ class LabMachines:
         for note, names in notes.items():
             self._say(f"{', '.join(sorted(names))}: {note}")
         if not self._hellos:
-            raise PubSubError("no machine can be reached")
+            raise ConfigError("no machine can be reached")
 
     def reach(self, name: str, patience_s: float = 0.0) -> None:
         """Connect to a machine, and try again for ``patience_s``; news will tell."""

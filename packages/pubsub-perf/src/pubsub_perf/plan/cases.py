@@ -25,6 +25,8 @@ SWITCHES: Final = ("linux-bridge", "openvswitch")
 MAX_MBIT: Final = 1000
 # A path has four links there and back: with more loss TCP no longer connects in time.
 MAX_LOSS_PERCENT: Final = 20.0
+# A day between two events: more than anybody waits for, and a number that clocks can have.
+MAX_INTERVAL_S: Final = 86_400.0
 # Of each publisher and topic: connections are fresh, caches cold, code not yet run.
 WARMUP_EVENTS: Final = 5
 
@@ -68,6 +70,15 @@ class Load:
         ):
             if value is not None:
                 validation.at_least(name, value, minimum)
+        if self.interval_s > MAX_INTERVAL_S:
+            raise ConfigError(
+                f"interval must be at most {MAX_INTERVAL_S:.0f} s: {self.interval_s:g}"
+            )
+        if self.payload_bytes > defaults.PAYLOAD_LIMIT_BYTES:
+            raise ConfigError(
+                f"payload_bytes must be at most {defaults.PAYLOAD_LIMIT_BYTES}: "
+                f"{self.payload_bytes}"
+            )
         if self.topics > self.events:
             raise ConfigError(
                 f"{self.topics} topics take turns, so {self.events} events cannot reach all"

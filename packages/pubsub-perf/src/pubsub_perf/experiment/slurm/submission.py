@@ -25,7 +25,6 @@ from pubsub_common.errors import ConfigError
 from pubsub_common.files import write_atomically
 from pubsub_perf.experiment.slurm import commands
 from pubsub_perf.experiment.slurm.script import Job, script
-from pubsub_perf.experiment.sweep import check_parameters
 from pubsub_perf.folder_files import make_folder
 from pubsub_perf.plan.blocks import blocks_of
 from pubsub_perf.plan.cases import Case
@@ -59,15 +58,12 @@ def wish_of(
     """What is to be run, by the program that runs here.
 
     Raises:
-        ConfigError: ``words`` are no words of a shell, or ``out`` has finished cells of
-            other parameters.
+        ConfigError: ``words`` are no words of a shell.
     """
     try:
         further = shlex.split(words)
     except ValueError as error:
         raise ConfigError(f"--sbatch: {error}: {words}") from None
-    if not force:
-        check_parameters(experiment.cases, out, None)
     return Wish(
         experiment=experiment.text,
         cases=experiment.cases,
