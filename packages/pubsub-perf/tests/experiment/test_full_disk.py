@@ -8,6 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from support.synthetic_sweeps import GroundTruth, LatencyModel, write_sweep
+
+LAW = LatencyModel(lambda _: 1e-3)
 
 # A file system of so many bytes has place for the records, and not for the events.
 SWEEP = """
@@ -20,7 +23,11 @@ cat {disk}/sweep/data/centralized/single-switch-4hosts/cell.json
 
 
 def sweep(disk: Path, size: int) -> tuple[str, str]:
-    script = SWEEP.format(size=size, disk=disk, python=sys.executable)
+    return alone(SWEEP.format(size=size, disk=disk, python=sys.executable))
+
+
+def alone(script: str) -> tuple[str, str]:
+    """What a script says that mounts a file system of its own."""
     done = subprocess.run(
         ["unshare", "-rm", "sh", "-c", script],
         capture_output=True,
@@ -50,3 +57,32 @@ def test_a_disk_that_is_full_is_one_line(tmp_path: Path) -> None:
     [line] = [line for line in errors.splitlines() if line.startswith("pubsub-perf")]
     assert line.endswith("No space left on device")
     assert str(tmp_path / "sweep") in line
+
+
+DISK = """
+mount -t tmpfs -o size=8k none {disk} || exit 77
+{python} -m pubsub_perf {command}
+echo "exit code $?"
+"""
+
+
+@pytest.mark.parametrize(
+    ("command", "file"),
+    [
+        ("export --csv {data} --out {disk}/out", "out/events.csv"),
+        ("compare {data} {data} --out {disk}/out", "out/comparison.png"),
+    ],
+)
+def test_what_is_written_elsewhere_names_its_file(
+    tmp_path: Path, command: str, file: str
+) -> None:
+    data, disk = tmp_path / "data", tmp_path / "disk"
+    write_sweep(data, GroundTruth(LAW, LAW, sizes=(5,), runs=3), 1)
+    disk.mkdir()
+    script = DISK.format(
+        disk=disk, python=sys.executable, command=command.format(data=data, disk=disk)
+    )
+    said, errors = alone(script)
+    assert "exit code 2" in said
+    [line] = errors.splitlines()
+    assert line.endswith(f"{disk / file}: No space left on device")

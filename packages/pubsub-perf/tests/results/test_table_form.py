@@ -376,3 +376,15 @@ def test_a_folder_of_other_tables_is_one_line(tmp_path: Path) -> None:
         tmp_path, source=TableSource(column="received", unit="s")
     ).cells
     assert cell.latencies.tolist() == [3.0]
+
+
+@pytest.mark.parametrize("value", ["0.512 ms", '"1,024.5"'])
+def test_a_table_without_one_number_says_so(tmp_path: Path, value: str) -> None:
+    rows = f"A,{value}\n" * 3
+    (tmp_path / "measured.csv").write_text(f"topic,latency_us\n{rows}")
+    with pytest.raises(ConfigError) as refused:
+        read_dataset(tmp_path)
+    assert str(refused.value).endswith(
+        "measured.csv: is left out: no row has a number where the latency belongs: "
+        "3 broken rows (first in line 2)"
+    )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from pubsub_common.ascii_numbers import real_number
 from pubsub_common.cli import console_script
 from pubsub_common.errors import ConfigError
+from pubsub_common.files import reason_of
 from pubsub_perf import __version__
 from pubsub_perf.commands.registry import PROGRAM
 from pubsub_perf.commands.table_options import TABLE_OPTIONS, table_source
@@ -95,7 +96,7 @@ def _draw(found: Comparison, out: Path) -> tuple[Path, ...]:
         out.mkdir(parents=True, exist_ok=True)
         return save(comparison_figure(found), out / NAME)
     except OSError as error:
-        why = error.strerror or error
+        why = reason_of(error)
         raise ConfigError(f"cannot draw the comparison in {out}: {why}") from error
 
 

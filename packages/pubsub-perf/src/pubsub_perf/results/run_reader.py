@@ -135,11 +135,18 @@ def _files(
             continue
         foreign = data.index is None and not len(data.latencies)
         if foreign and (data.rows or not path.suffix) and not data.unreadable:
-            problems.append(f"{name}: {_NO_DATA}")
+            problems.append(f"{name}: {_why_no_data(path, data)}")
             continue
         problems += [f"{name}: {text}" for text in data.problems()]
         found.append(data)
     yield from sorted(found, key=lambda d: (d.index is None, d.index or 0, d.name))
+
+
+def _why_no_data(path: Path, data: SubscriberData) -> str:
+    if not path.suffix:
+        return _NO_DATA
+    rows = ", ".join(map(str, data.faults))
+    return f"is left out: no row has a number where the latency belongs: {rows}"
 
 
 def _run(folder: Path, meta: Meta | None, files: tuple[SubscriberData, ...]) -> Run:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import numpy as np
 
 from pubsub_common.errors import ConfigError
-from pubsub_common.files import atomic_replace
+from pubsub_common.files import atomic_replace, reason_of
 from pubsub_perf.folder_files import make_folder
 from pubsub_perf.results.loading import Results
 from pubsub_perf.results.table import Column, Table
@@ -51,7 +51,7 @@ def export(results: Results, out: Path, form: Form) -> tuple[Path, ...]:
                 write(part, parts)
             paths.append(path)
     except OSError as error:
-        raise ConfigError(f"cannot write {out}: {error.strerror or error}") from error
+        raise ConfigError(f"cannot export to {out}: {reason_of(error)}") from error
     return tuple(paths)
 
 
