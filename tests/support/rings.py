@@ -41,6 +41,7 @@ _LONG: Final = (
     "tests/system/cluster/test_meeting.py",
     "tests/system/cluster/test_owner_failover.py",
     "tests/system/cluster/test_partition.py",
+    "tests/system/lab/test_deploy.py",
     "tests/system/lab/test_lab_faults.py",
     "tests/system/life/test_interrupts.py",
     "tests/system/test_conformance_faults.py",

@@ -9,11 +9,14 @@ from pathlib import Path
 import pytest
 from support.lab_machines import LabMachines, needs_lab
 from support.lab_sweeps import LabSweep
+from support.rings import full_size
 
 
 @pytest.fixture
 def bare(tmp_path: Path) -> LabMachines:
     """A machine that has what our programs need, and not them."""
+    if not full_size():
+        pytest.skip("pip takes half a minute to install it all: make test-long")
     needs_lab(tmp_path)
     needs = tmp_path / "needs"
     needs.mkdir()

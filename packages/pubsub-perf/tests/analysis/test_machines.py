@@ -13,6 +13,8 @@ from pubsub_perf.analysis import Analysis, analyse
 from pubsub_perf.plan import topologies
 from pubsub_perf.results.dataset import read_dataset
 
+CHANGED = ("centralized", 3)
+
 
 def _analysed(folder: Path, machine_of: Callable[[str, int], str | None]) -> Analysis:
     """A sweep whose runs are of these machines, by model and run."""
@@ -35,11 +37,28 @@ def test_two_machines_are_told_as_a_factor(tmp_path: Path) -> None:
     assert not any("one of machines" in problem for problem in found.problems)
 
 
-def test_a_pair_of_two_machines_is_named(tmp_path: Path) -> None:
+def test_a_pair_of_two_machines_is_named_and_left_out(tmp_path: Path) -> None:
     found = _analysed(tmp_path, lambda model, _: f"at-{model}")
     told = [problem for problem in found.problems if "one of machines" in problem]
     assert len(told) == 4
     assert "run 1: one model was measured at at-centralized" in told[0]
+    assert not found.pairs
+    assert {pattern.verdict for pattern in found.patterns} == {"undecided"}
+    whys = {cell.why_not for cell in found.cells}
+    assert whys == {"the other model was measured at another machine"}
+
+
+def test_the_other_runs_of_such_a_cell_are_counted(tmp_path: Path) -> None:
+    found = _analysed(
+        tmp_path, lambda model, run: "lab2" if (model, run) == CHANGED else "lab1"
+    )
+    assert len(found.pairs) == 1
+    for cell in found.cells:
+        assert cell.why_not is None
+        reasons = [run.why_not for run in cell.runs]
+        assert reasons[:2] == [None, None]
+        assert reasons[2] == "the other model was measured at another machine"
+        assert reasons[3:] == [None]
 
 
 @pytest.mark.parametrize("name", ["lab1", None])

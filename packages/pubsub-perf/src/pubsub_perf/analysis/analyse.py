@@ -38,7 +38,13 @@ def analyse(
     """Decide the seed's patterns and compute everything that is shown beside. The same
     dataset and seed give the same analysis."""
     resampling = Resampling(seed, resamples)
-    facts = [cell_facts(cell, resampling) for cell in dataset.cells]
+    split = split_pairs(dataset.cells)
+    facts = [
+        cell_facts(
+            cell, resampling, [n for network, n in split if network == cell.network]
+        )
+        for cell in dataset.cells
+    ]
     samples = select(
         (fact.sample for fact in facts if fact.sample is not None),
         (fact.left_out for fact in facts if fact.left_out is not None),
@@ -73,7 +79,7 @@ def analyse(
         ),
         problems=(
             *dataset.problems,
-            *split_pairs(dataset.cells),
+            *split.values(),
             *_problems(facts),
         ),
         groups=groups,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 
@@ -68,9 +68,12 @@ class _RunSamples:
     why_not: str | None
 
 
-def cell_facts(cell: Cell, resampling: Resampling) -> CellFacts:
-    """Everything about one cell that an analysis needs."""
-    runs = [_samples_of(run) for run in cell.runs]
+def cell_facts(
+    cell: Cell, resampling: Resampling, split: Collection[int] = ()
+) -> CellFacts:
+    """Everything about one cell that an analysis needs. ``split``: the numbers of the runs
+    whose other model was measured at another machine; these do not count."""
+    runs = [_samples_of(run, split) for run in cell.runs]
     counted = [m for m in runs if m.why_not is None and m.figures is not None]
     why_not = _why_not(cell, runs, counted)
     load = load_of(cell)
@@ -117,10 +120,13 @@ def but_for_the_system(load: str) -> str:
     return ", ".join(part for part in parts if not part.endswith(f" {_BROKERS}"))
 
 
-def _samples_of(run: Run) -> _RunSamples:
+def _samples_of(run: Run, split: Collection[int]) -> _RunSamples:
     kept = steady(run)
     found = figures(kept.latencies)
-    return _RunSamples(run, kept, trend_of(run, kept), found, _run_why_not(run, found))
+    why_not = _run_why_not(run, found)
+    if why_not is None and run.number in split:
+        why_not = "the other model was measured at another machine"
+    return _RunSamples(run, kept, trend_of(run, kept), found, why_not)
 
 
 def _run_why_not(run: Run, found: RunFigures | None) -> str | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 
 from pubsub_common.printable import printable
 from pubsub_perf.analysis.cell_samples import CellFacts
@@ -14,6 +14,8 @@ from pubsub_perf.results.cells import Cell, Run
 
 # A machine's random id and its name.
 Machine = tuple[str, str]
+# A network and the number of a run.
+RunOfNetwork = tuple[str, int]
 
 
 def machine_factors(cells: Sequence[Cell], facts: Sequence[CellFacts]) -> str | None:
@@ -39,21 +41,25 @@ def machine_factors(cells: Sequence[Cell], facts: Sequence[CellFacts]) -> str | 
     )
 
 
-def split_pairs(cells: Sequence[Cell]) -> Iterator[str]:
-    """The runs whose two models two machines have measured, a sentence each."""
-    first: dict[tuple[str, int], Machine] = {}
+def split_pairs(cells: Sequence[Cell]) -> Mapping[RunOfNetwork, str]:
+    """The runs whose two models two machines have measured, a sentence each: no verdict counts
+    them."""
+    first: dict[RunOfNetwork, Machine] = {}
+    split: dict[RunOfNetwork, str] = {}
     for cell in cells:
         for run in cell.runs:
             machine = _machine(run)
             if machine is None:
                 continue
-            other = first.setdefault((cell.network, run.number), machine)
+            place = cell.network, run.number
+            other = first.setdefault(place, machine)
             if other[0] != machine[0]:
-                yield printable(
+                split[place] = printable(
                     f"{cell.network}, run {run.number}: one model was measured at "
-                    f"{other[1]} and the other at {machine[1]}, so their comparison is one "
-                    "of machines, too"
+                    f"{other[1]} and the other at {machine[1]}, so their comparison would be "
+                    "one of machines, too"
                 )
+    return split
 
 
 def _logarithms(cell: Cell, fact: CellFacts) -> dict[Machine, list[float]]:
