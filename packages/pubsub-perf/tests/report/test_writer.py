@@ -380,6 +380,22 @@ def test_a_broken_cell_json_is_reported(sweep: Path) -> None:
 
 
 @pytest.mark.usefixtures("blank_figures")
+def test_where_all_cells_failed_their_samples_are_said_to_be_such(
+    tmp_path: Path,
+) -> None:
+    for number in (1, 2):
+        run = tmp_path / "data/centralized/linear-4hosts" / ("", "run-2")[number - 1]
+        write_file(run, samples(1e-3, 200))
+        write_cell(run, outcome="failed", reason="no broker", expected=200)
+    check(tmp_path)
+    text = (tmp_path / "report.html").read_text()
+    assert "400 latency samples." in text
+    assert "loss not counted" not in text
+    assert "Of a cell that failed, what its runs received." in text
+    assert "without those that failed" not in text
+
+
+@pytest.mark.usefixtures("blank_figures")
 def test_without_cell_json_loss_is_not_counted(tmp_path: Path) -> None:
     write_file(tmp_path / "plain", samples(1e-3, 200))
     report = check(tmp_path / "plain")

@@ -126,8 +126,9 @@ def _summary(cells: Sequence[CellSummary]) -> Iterator[str]:
     counted = [c for c in finished if c.lost is not None and c.expected is not None]
     lost = sum(c.lost or 0 for c in counted)
     expected = sum(c.expected or 0 for c in counted)
-    text = f"{units.counted(samples, 'latency sample', 'latency samples')}; "
-    text += units.loss(lost, expected) if counted else "loss not counted"
+    text = units.counted(samples, "latency sample", "latency samples")
+    if finished:  # Of cells that failed, nothing is said to be lost.
+        text += f"; {units.loss(lost, expected)}" if counted else "; loss not counted"
     if counted and len(finished) < len(plain):
         text += " in the cells that did not fail"
     if counted and len(counted) < len(finished):

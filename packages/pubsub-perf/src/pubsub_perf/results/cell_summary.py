@@ -60,8 +60,11 @@ class CellSummary:
 
 def sample_footnotes(cells: Sequence[CellSummary]) -> Iterator[str]:
     """What the samples of these cells are."""
-    if any(len(summary.cell.pooled) > 1 for summary in cells):
+    plain = [summary.cell for summary in cells]
+    if any(len(cell.pooled) > 1 and not cell.failed for cell in plain):
         yield "All runs of a cell together, without those that failed."
+    if any(cell.failed and len(cell.latencies) for cell in plain):
+        yield "Of a cell that failed, what its runs received."
     left_out = sum(summary.warmup for summary in cells)
     if left_out:
         rules = dict.fromkeys(m.warmup_rule for m in cells if m.warmup)
