@@ -34,7 +34,7 @@ def run(words: Sequence[str]) -> int:
     options = console_script.parse(USAGE, words, PROGRAM, __version__)
     clear_environment()
     console_script.set_up_logging(PROGRAM, verbose=options["--verbose"])
-    from pubsub_perf.lab.worker import work
+    from pubsub_perf.lab.worker_start import work
 
     work(words)
     return console_script.EXIT_OK

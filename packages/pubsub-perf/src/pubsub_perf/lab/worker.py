@@ -17,14 +17,14 @@ from pathlib import Path
 from typing import Final, NoReturn
 
 from pubsub_common.errors import PubSubError
-from pubsub_perf.experiment import environment, interrupts, one_sweep
+from pubsub_perf.experiment import environment, interrupts
 from pubsub_perf.experiment.machine_check import check_networks, check_programs
 from pubsub_perf.experiment.sweep import Result, cell_folder, run_sweep
 from pubsub_perf.hosts import namespaces
 from pubsub_perf.hosts.factory import HostKind
 from pubsub_perf.lab import messages
 from pubsub_perf.lab.cell_archive import pack
-from pubsub_perf.lab.channel import Channel, ChannelEnded
+from pubsub_perf.lab.channel import Channel
 from pubsub_perf.lab.versions import code_digest
 from pubsub_perf.lab.work_folder import work_folder
 from pubsub_perf.plan.cases import Case
@@ -33,30 +33,13 @@ from pubsub_perf.plan.cases import Case
 _GRACE_S: Final = 3.0
 
 
-def work(words: Sequence[str]) -> None:
-    """Serve one driver on standard input and output, until it ends. ``words`` are those of the
-    command, which is run again within namespaces where the driver chooses Mininet.
+def introduce(channel: Channel, words: Sequence[str]) -> None:
+    """Say what this machine is, and serve the driver as it chooses; in namespaces of its own
+    ``words`` are run again there.
 
     Raises:
-        PubSubError: this machine cannot do what was asked; the driver has been told.
+        PubSubError: this machine cannot do what was asked.
     """
-    # What comes after the first message is for the process within the namespaces.
-    channel = Channel(sys.stdin.fileno(), sys.stdout.fileno(), read_ahead=False)
-    try:
-        if namespaces.inside():
-            namespaces.enter([])
-            _serve("mininet")
-        else:
-            with one_sweep.alone():
-                _introduce(channel, words)
-    except ChannelEnded:
-        return
-    except (PubSubError, OSError) as error:
-        channel.send(messages.Refused(str(error)))
-        raise
-
-
-def _introduce(channel: Channel, words: Sequence[str]) -> None:
     about = environment.describe()
     channel.send(
         messages.Hello(
@@ -71,10 +54,15 @@ def _introduce(channel: Channel, words: Sequence[str]) -> None:
         raise messages.NotUnderstood(f"unexpected {type(choice).__name__}")
     if choice.hosts == "mininet":
         namespaces.enter(["-m", "pubsub_perf", *words])
-    _serve(choice.hosts)
+    serve(choice.hosts)
 
 
-def _serve(kind: HostKind) -> None:
+def serve(kind: HostKind) -> None:
+    """Run what the driver asks, on hosts of this kind, until it ends.
+
+    Raises:
+        PubSubError: this machine cannot do what was asked.
+    """
     # What programs print that we start is no message.
     writing = os.dup(sys.stdout.fileno())
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
