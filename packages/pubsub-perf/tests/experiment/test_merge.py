@@ -118,6 +118,20 @@ def test_cells_are_replaced_when_asked_for(tmp_path: Path) -> None:
     assert files(tmp_path / "out") == files(tmp_path / "first")
 
 
+@pytest.mark.parametrize("other", ["", "payload-size=64,delay=5/"])
+def test_cells_that_differ_in_other_parameters_are_refused(
+    tmp_path: Path, other: str
+) -> None:
+    cell(tmp_path / "first", f"payload-size=64/{STAR}")
+    cell(tmp_path / "second", f"payload-size=1024/{STAR}")
+    cell(tmp_path / "third", f"{other}{TREE}")
+    out = tmp_path / "out"
+    assert merge([tmp_path / "first", tmp_path / "second"], out).cells == 2
+    with pytest.raises(ConfigError, match="differ in payload-size there, in "):
+        merge([tmp_path / "third"], out)
+    assert not list(out.rglob(TREE))
+
+
 def test_cells_of_other_parameters_are_refused(tmp_path: Path) -> None:
     cell(tmp_path / "first", STAR)
     cell(tmp_path / "second", TREE, parameters=PARAMETERS | {"events": 7})

@@ -92,6 +92,11 @@ def test_a_dry_run_shows_cells_and_time_and_writes_nothing(tmp_path: Path) -> No
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("single-switch-4hosts") == 2
     assert "2 cells, 6 runs, 0 done before; about 0:" in done.stdout
+    part = run("payloads.toml", "--dry-run", "--part=1/3", folder=tmp_path)
+    assert "2 cells, 2 runs, 0 done before; about 0:" in part.stdout
+    assert (
+        run("payloads.toml", "--dry-run", "--part=9/9", folder=tmp_path).returncode == 2
+    )
     assert [path.name for path in tmp_path.iterdir()] == ["payloads.toml"]
 
 

@@ -58,6 +58,12 @@ def test_short_latencies_want_slower_links(kind: str, option: str) -> None:
     assert overload_advice([quick])[-1].endswith(option)
 
 
+def test_links_that_are_slow_are_to_be_slower() -> None:
+    quick = run(4, "strained", pressure=3.0, used=5.0)
+    quick |= {"parameters": {"bandwidth_mbit": 5}}
+    assert overload_advice([quick])[-1].endswith(": --bandwidth 2.5.")
+
+
 @pytest.mark.parametrize("odd", ["strained", {"verdict": "strained"}])
 def test_a_record_without_figures_gets_general_advice(odd: object) -> None:
     count, cause, remedies = overload_advice([{"fidelity": odd}])

@@ -46,12 +46,19 @@ def print_text(text: str) -> None:
         console_script.print_line(line)
 
 
-def show(experiment: Experiment, out: Path) -> int:
-    """Print the cells and how long those will take that are not in ``out``; the exit code."""
+def show(experiment: Experiment, out: Path, part: str | None = None) -> int:
+    """Print the cells, of one ``part`` if that is given, and how long those will take that are
+    not in ``out``; the exit code.
+
+    Raises:
+        ConfigError: there is no such part.
+    """
     from rich.console import Console
 
     from pubsub_perf.experiment.plan_table import print_plan
 
+    if part is not None:
+        experiment = _part_of(experiment, blocks.Part.parse(part))
     print_plan(Console(), experiment, out)
     return console_script.EXIT_OK
 

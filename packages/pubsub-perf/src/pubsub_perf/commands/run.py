@@ -61,7 +61,7 @@ def run(words: Sequence[str]) -> int:
     out = Path(options["--out"] or f"sweeps/{Path(name).stem}")
     hosts = options["--hosts"] or experiment.hosts
     if options["--dry-run"]:
-        return experiment_run.show(experiment, out)
+        return experiment_run.show(experiment, out, options["--part"])
     return experiment_run.run(
         experiment,
         experiment_run.Way(

@@ -112,7 +112,7 @@ def run(words: Sequence[str]) -> int:
         experiment_run.print_text(text)
         return console_script.EXIT_OK
     if options["--dry-run"]:
-        return experiment_run.show(experiment, out)
+        return experiment_run.show(experiment, out, options["--part"])
     way = experiment_run.Way(
         out,
         experiment.hosts,

@@ -28,7 +28,7 @@ def keep_copy(
         ConfigError: ``out`` has cells that differ in other parameters, or finished ones of
             other parameters, or cannot be written.
     """
-    asked = {_axes(case.scenario) for case in experiment.cases}
+    asked = {axes_of(case.scenario) for case in experiment.cases}
     for name, axes in _there(out):
         if axes not in asked:
             ours = " or ".join(sorted(", ".join(each) or "nothing" for each in asked))
@@ -55,9 +55,9 @@ def _there(out: Path) -> Iterable[tuple[str, _Axes]]:
         return
     for folder in sorted(data.iterdir()):
         if folder.is_dir() and not folder.name.startswith("."):
-            yield folder.name, () if folder.name in MODELS else _axes(folder.name)
+            yield folder.name, () if folder.name in MODELS else axes_of(folder.name)
 
 
-def _axes(scenario: str) -> _Axes:
+def axes_of(scenario: str) -> _Axes:
     """The names of the parameters in the name of a scenario."""
     return tuple(part.partition("=")[0] for part in scenario.split(",") if part)

@@ -134,7 +134,17 @@ def _better(place: PurePath, there: _Cell | None, cell: _Cell) -> _Cell:
 
 
 def _check_alike(cells: Mapping[PurePath, _Cell]) -> None:
-    """Cells of one sweep are compared with each other, so they must be alike."""
+    """Cells of one sweep are compared with each other, so they must be alike; and those of
+    different experiments would be taken for scenarios of one."""
+    named: dict[tuple[str, ...], Path] = {}
+    for place, cell in cells.items():
+        named.setdefault(_axes(place), cell.root / place)
+    if len(named) > 1:
+        (axes, where), (others, other) = list(named.items())[:2]
+        raise ConfigError(
+            f"{where} and {other} are cells of different experiments: cells differ in "
+            f"{', '.join(axes) or 'nothing'} there, in {', '.join(others) or 'nothing'} here"
+        )
     first: dict[PurePath, tuple[Path, dict[str, object]]] = {}
     for place, cell in cells.items():
         if not cell.ok:
@@ -165,6 +175,12 @@ def _scenario(place: PurePath) -> PurePath:
     """The folder of those cells that differ in model, network and run alone."""
     above = [parent for parent in place.parents if parent.name in MODELS]
     return above[0].parent if above else PurePath(DATA)
+
+
+def _axes(place: PurePath) -> tuple[str, ...]:
+    """The parameters in the name of a cell's scenario."""
+    folder = _scenario(place)
+    return () if folder.name == DATA else experiment_copy.axes_of(folder.name)
 
 
 def _copy(cell: _Cell, place: PurePath, out: Path) -> None:

@@ -14,6 +14,8 @@ from pubsub_perf.results.cells import DEGRADED
 _LITTLE_USED_PERCENT: Final = 50.0
 # A pressure under which nobody had to wait long.
 _LITTLE_PRESSURE_PERCENT: Final = 20.0
+# Links on which an event takes longer than the wait for a processor.
+_SLOW_MBIT: Final = 5.0
 
 
 def overload_advice(runs: Sequence[Meta | None]) -> tuple[str, ...]:
@@ -72,7 +74,9 @@ def _remedies(
 
 def _slower(degraded: Sequence[Meta | None]) -> str:
     local = cell_fields.text(degraded[0], "hosts", "kind") == "local"
-    return "--hosts mininet --bandwidth 5" if local else "--bandwidth 5"
+    now_mbit = cell_fields.number(degraded[0], "parameters", "bandwidth_mbit")
+    mbit = _SLOW_MBIT if not now_mbit else min(_SLOW_MBIT, now_mbit / 2)
+    return f"{'--hosts mininet ' if local else ''}--bandwidth {mbit:g}"
 
 
 def _most_hosts(
