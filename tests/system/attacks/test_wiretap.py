@@ -68,7 +68,11 @@ class Tap:
 
     def _accept(self, listener: socket.socket, to: tuple[str, int]) -> None:
         client, _ = listener.accept()
-        server = socket.create_connection(to, WAIT_S)
+        try:
+            server = socket.create_connection(to, WAIT_S)
+        except ConnectionRefusedError:  # it has ended, and the client has yet to
+            client.close()
+            return
         for side in (client, server):
             self._stream_of[side] = bytearray()
             self.streams.append(self._stream_of[side])

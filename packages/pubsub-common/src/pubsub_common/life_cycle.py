@@ -51,8 +51,9 @@ class LifeCycle:
         self._begin_ticket = Ticket()
         self._close_ticket = Ticket()
         self._configured = False
-        key = id(self)
-        _lives[key] = weakref.ref(self, lambda _: _lives.pop(key, None))
+        # The callback is none of Python's functions: in one the exception of a signal handler
+        # would be lost.
+        _lives.add(weakref.ref(self, _lives.discard))
 
     @property
     def state(self) -> State:
@@ -150,8 +151,8 @@ class _Ending:
         )
 
 
-# By id, as the methods of a dict with such keys are atomic; those of a WeakSet are not.
-_lives: Final[dict[int, weakref.ref[LifeCycle]]] = {}
+# The methods of a set with such keys are atomic; those of a WeakSet are not.
+_lives: Final[set[weakref.ref[LifeCycle]]] = set()
 _endings: Final[dict[int, _Ending]] = {}
 
 
@@ -166,7 +167,7 @@ def _close_all() -> None:
 
 
 def _after_fork_in_child() -> None:
-    lives = [life for life in (ref() for ref in list(_lives.values())) if life]
+    lives = [life for life in (ref() for ref in list(_lives)) if life]
     for life in lives:
         life.forked = True
     _endings.clear()
