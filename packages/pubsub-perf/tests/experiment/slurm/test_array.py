@@ -12,6 +12,7 @@ import msgspec
 import pytest
 
 from pubsub_common.errors import ConfigError, PubSubError
+from pubsub_perf.experiment.experiment_copy import keep_copy
 from pubsub_perf.experiment.slurm import array, commands
 from pubsub_perf.experiment.slurm.commands import NoAnswer
 from pubsub_perf.experiment.slurm.queue import Task
@@ -301,14 +302,14 @@ def test_two_runs_do_not_collect_into_one_folder(
     assert not [result for result in run() if result.failed]
 
 
-def test_finished_cells_of_other_parameters_are_refused_before_anything_is_submitted(
+def test_what_comes_from_a_cluster_is_not_mixed_with_other_parameters(
     cluster: Cluster, run: Run
 ) -> None:
     run()
     other = parse_experiment(TEXT + "events = 7\n")
     with pytest.raises(ConfigError, match="events 50 there, 7 asked"):
-        wish_of(other, "local", cluster.out, words="", force=False)
-    wish_of(other, "local", cluster.out, words="", force=True)
+        keep_copy(other, cluster.out, None, force=False)
+    keep_copy(other, cluster.out, None, force=True)
 
 
 def test_forced_cells_replace_those_of_before(cluster: Cluster, wish: Wish) -> None:
