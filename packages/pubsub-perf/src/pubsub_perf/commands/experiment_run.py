@@ -11,13 +11,13 @@ from pubsub_common.cli import console_script
 from pubsub_common.cli.parser import clear_environment
 from pubsub_common.errors import ConfigError, PubSubError
 from pubsub_perf import units
+from pubsub_perf.commands.machine_options import Machines
 from pubsub_perf.commands.registry import PROGRAM
 from pubsub_perf.experiment import one_sweep
 from pubsub_perf.plan import blocks
 from pubsub_perf.plan.experiment import Experiment
 
 if TYPE_CHECKING:
-    from pubsub_perf.commands.machine_options import Machines
     from pubsub_perf.experiment.progress import SweepProgress
     from pubsub_perf.experiment.sweep import Result
     from pubsub_perf.hosts import factory
@@ -46,7 +46,36 @@ def print_text(text: str) -> None:
         console_script.print_line(line)
 
 
-def show(experiment: Experiment, out: Path, part: str | None = None) -> int:
+def run_as_asked(
+    experiment: Experiment,
+    out: Path,
+    hosts: str,
+    options: console_script.Options,
+    words: Sequence[str],
+) -> int:
+    """Run an experiment, or show what would be run, as the options say that all commands have
+    that run experiments; the exit code. ``words`` are those of the command.
+
+    Raises:
+        PubSubError: a cell failed or breaks a threshold, or the experiment cannot run here.
+        ConfigError: the options make no sense, or another sweep is running on this machine.
+    """
+    if options["--dry-run"]:
+        return _show(experiment, out, options["--part"])
+    way = Way(
+        out,
+        hosts,
+        part=options["--part"],
+        force=options["--force"],
+        verbose=options["--verbose"],
+        slurm=options["--slurm"],
+        sbatch=options["--sbatch"],
+        machines=Machines.of(options),
+    )
+    return _run(experiment, way, words)
+
+
+def _show(experiment: Experiment, out: Path, part: str | None = None) -> int:
     """Print the cells, of one ``part`` if that is given, and how long those will take that are
     not in ``out``; the exit code.
 
@@ -63,7 +92,7 @@ def show(experiment: Experiment, out: Path, part: str | None = None) -> int:
     return console_script.EXIT_OK
 
 
-def run(experiment: Experiment, way: Way, words: Sequence[str]) -> int:
+def _run(experiment: Experiment, way: Way, words: Sequence[str]) -> int:
     """Run an experiment; the exit code. ``words`` are those of the command, which may have to
     be run again within namespaces of its own.
 

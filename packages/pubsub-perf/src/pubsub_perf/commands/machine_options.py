@@ -1,4 +1,4 @@
-"""The options for other machines, of the commands that run experiments."""
+"""The options that say where an experiment is run, of the commands that run some."""
 
 from __future__ import annotations
 
@@ -12,6 +12,11 @@ from pubsub_common.errors import ConfigError
 from pubsub_perf.lab import command
 
 USAGE: Final = f"""\
+  --slurm                 run on a cluster, as a job array of Slurm: a task for each
+                          network and run, a node for each task; the results are
+                          collected here
+  --sbatch WORDS          the same, with further options of sbatch, like
+                          "--partition=lab --time=30"
   --on HOSTS              run on these machines, with commas, by ssh; both models of a
                           network and run are on one of them
   --deploy                first install there what runs here, in a venv of its own

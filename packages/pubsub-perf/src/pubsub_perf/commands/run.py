@@ -27,10 +27,6 @@ Options:
                           without it as the file says, else auto
   --part I/N              run part I of N, each on a machine of its own; both models of a network
                           and run are in one part ({PROGRAM} sweep --merge joins them)
-  --slurm                 run on a cluster, as a job array of Slurm: a task for each network
-                          and run, a node for each task; the results are collected here
-  --sbatch WORDS          the same, with further options of sbatch, like
-                          "--partition=lab --time=30"
 {machine_options.USAGE}
   --dry-run               show the cells and how long they will take, and run nothing
   --print                 show the file, as one to begin with
@@ -60,19 +56,4 @@ def run(words: Sequence[str]) -> int:
     experiment = experiment_files.parsed(text, name)
     out = Path(options["--out"] or f"sweeps/{Path(name).stem}")
     hosts = options["--hosts"] or experiment.hosts
-    if options["--dry-run"]:
-        return experiment_run.show(experiment, out, options["--part"])
-    return experiment_run.run(
-        experiment,
-        experiment_run.Way(
-            out,
-            hosts,
-            part=options["--part"],
-            force=options["--force"],
-            verbose=options["--verbose"],
-            slurm=options["--slurm"],
-            sbatch=options["--sbatch"],
-            machines=machine_options.Machines.of(options),
-        ),
-        words,
-    )
+    return experiment_run.run_as_asked(experiment, out, hosts, options, words)

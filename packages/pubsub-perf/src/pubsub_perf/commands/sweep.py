@@ -73,11 +73,6 @@ Options:
   --seed N                seed of the publishers' phases [default: 1]
   --part I/N              run part I of N, each on a machine of its own; both models of
                           a network and run are in one part
-  --slurm                 run on a cluster, as a job array of Slurm: a task for each
-                          network and run, a node for each task; the results are
-                          collected here
-  --sbatch WORDS          the same, with further options of sbatch, like
-                          "--partition=lab --time=30"
 {machine_options.USAGE}
   --out DIR               where the results go [default: sweeps/default]
   --merge                 run nothing: copy the cells of these folders, of a sweep's
@@ -111,19 +106,9 @@ def run(words: Sequence[str]) -> int:
     if options["--print"]:
         experiment_run.print_text(text)
         return console_script.EXIT_OK
-    if options["--dry-run"]:
-        return experiment_run.show(experiment, out, options["--part"])
-    way = experiment_run.Way(
-        out,
-        experiment.hosts,
-        part=options["--part"],
-        force=options["--force"],
-        verbose=options["--verbose"],
-        slurm=options["--slurm"],
-        sbatch=options["--sbatch"],
-        machines=machine_options.Machines.of(options),
+    return experiment_run.run_as_asked(
+        experiment, out, experiment.hosts, options, words
     )
-    return experiment_run.run(experiment, way, words)
 
 
 def table_of(options: console_script.Options) -> dict[str, object]:

@@ -8,7 +8,7 @@ from typing import Final
 
 from pubsub_common.errors import ConfigError
 from pubsub_common.files import write_atomically
-from pubsub_perf.experiment.sweep import DATA, check_parameters
+from pubsub_perf.experiment.sweep import DATA, finished_cells
 from pubsub_perf.folder_files import make_folder
 from pubsub_perf.hosts.factory import HostKind
 from pubsub_perf.plan.cases import MODELS
@@ -38,7 +38,7 @@ def keep_copy(
                 "--out"
             )
     if not force:
-        check_parameters(experiment.cases, out, kind)
+        finished_cells(experiment.cases, out, kind)  # or an error
     try:
         make_folder(out)
         write_atomically(out / NAME, experiment.text.encode(), follow_link=False)

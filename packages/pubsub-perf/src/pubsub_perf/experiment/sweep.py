@@ -67,9 +67,7 @@ def run_sweep(
         ConfigError: ``out`` holds a finished cell of other parameters, or cannot be
             written.
     """
-    if not force:
-        check_parameters(cases, out, kind)
-    there = {} if force else _finished_of(cases, out)
+    there = {} if force else finished_cells(cases, out, kind)
     results = []
     with keys_for(case for case in cases if case not in there) as keys:
         for case in cases:
@@ -83,12 +81,6 @@ def run_sweep(
             results.append(result)
             progress.end(result)
     return results
-
-
-def _finished_of(cases: Sequence[Case], out: Path) -> dict[Case, dict[str, Any]]:
-    """The records of those that have been run well."""
-    found = ((case, finished(cell_folder(out, case), out)) for case in cases)
-    return {case: record for case, record in found if record is not None}
 
 
 def _run_one(
@@ -118,21 +110,27 @@ def finished(folder: Path, out: Path) -> dict[str, Any] | None:
     return record if record is not None and record.get("outcome") == "ok" else None
 
 
-def check_parameters(cases: Sequence[Case], out: Path, kind: HostKind | None) -> None:
-    """Cells of one sweep are compared with each other, so they must be alike. ``kind`` is
-    None as long as it is not known.
+def finished_cells(
+    cases: Sequence[Case], out: Path, kind: HostKind | None
+) -> dict[Case, dict[str, Any]]:
+    """The records of those of the cases that have been run well. Cells of one sweep are compared
+    with each other, so they must be alike. ``kind`` is None as long as it is not known.
 
     Raises:
         ConfigError: ``out`` holds a finished one of these cells, of other parameters.
     """
+    found = {}
     for case in cases:
-        _check_parameters(out, case, kind)
+        record = finished(cell_folder(out, case), out)
+        if record is not None:
+            _check_parameters(out, case, kind, record)
+            found[case] = record
+    return found
 
 
-def _check_parameters(out: Path, case: Case, kind: HostKind | None) -> None:
-    record = finished(cell_folder(out, case), out)
-    if record is None:
-        return
+def _check_parameters(
+    out: Path, case: Case, kind: HostKind | None, record: dict[str, Any]
+) -> None:
     asked = case.parameters() | ({"hosts": kind} if kind else {})
     there = {
         **cell_fields.section(record, "parameters"),

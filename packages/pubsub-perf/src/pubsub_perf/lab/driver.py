@@ -10,10 +10,10 @@ import dataclasses
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import IO, Any, Final, Protocol
+from typing import IO, Final, Protocol
 
 from pubsub_common.errors import ConfigError
-from pubsub_perf.experiment.sweep import Result, cell_folder, check_parameters, finished
+from pubsub_perf.experiment.sweep import Result, cell_folder, finished_cells
 from pubsub_perf.hosts.factory import HostKind
 from pubsub_perf.lab import messages
 from pubsub_perf.lab.assignments import Assignments, Task
@@ -102,12 +102,7 @@ class LabSweep:
     def _skip_finished(
         self, assignments: Assignments, cases: Sequence[Case], kind: HostKind
     ) -> None:
-        records: dict[Case, dict[str, Any]] = {}
-        check_parameters(cases, self._out, kind)
-        for case in cases:
-            found = finished(cell_folder(self._out, case), self._out)
-            if found is not None:
-                records[case] = found
+        records = finished_cells(cases, self._out, kind)
         measured_at = {
             case: cell_fields.text(record, "machine", "id") or ""
             for case, record in records.items()
