@@ -27,3 +27,24 @@ disable_units() {
         systemctl disable --quiet "$@" || true
     fi
 }
+
+# install_missing WHAT COMMAND:PACKAGE[:UNIT]...: install the packages whose commands are missing,
+# if we may, and say so if not. Only units of what is installed are disabled: others are in use.
+install_missing() {
+    local what=$1 missing=() units=() each command package unit
+    local PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
+    shift
+    for each in "$@"; do
+        IFS=: read -r command package unit <<<"$each"
+        command -v "$command" >/dev/null && continue
+        missing+=("$package")
+        [ -z "$unit" ] || units+=("$unit")
+    done
+    [ "${#missing[@]}" -gt 0 ] || return 0
+    if ! may_install; then
+        echo "missing $what, and not ours to install: ${missing[*]}" >&2
+        return 0
+    fi
+    install_debs "$what" "${missing[@]}"
+    [ "${#units[@]}" -eq 0 ] || disable_units "${units[@]}"
+}
