@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import subprocess
 from pathlib import Path
 
-import pytest
+from support.needed_programs import needs_programs
 
 
 def needs_openssl() -> None:
     """Skip the test where there is no openssl, and say so; fail under CI."""
-    if shutil.which("openssl") is None:
-        reason = "there is no openssl: apt-get install openssl"
-        if os.environ.get("CI"):
-            pytest.fail(reason)
-        pytest.skip(reason)
+    needs_programs(["openssl"], installed_by="apt-get install openssl")
 
 
 class Authority:

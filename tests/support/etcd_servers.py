@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import http.client
-import os
 import shutil
 import signal
 import socket
@@ -13,14 +12,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-import pytest
-
 from pubsub_broker.registry.etcd.client import EtcdClient
 from pubsub_broker.registry.etcd.endpoints import Endpoints
 from pubsub_broker.registry.etcd.members import Members
 from pubsub_broker.registry.etcd.requests import encode
 from pubsub_broker.registry_options import Endpoint
 from pubsub_common.testing import wait_for
+from support.needed_programs import needs_programs
 from support.ports import free_port
 
 HOST: Final = "127.0.0.1"
@@ -33,11 +31,7 @@ _DYING_TOO: Final = (
 
 def needs_etcd() -> None:
     """Skip the test where there is no etcd, and say so; fail under CI."""
-    if shutil.which("etcd") is None:
-        reason = "there is no etcd: apt-get install etcd-server"
-        if os.environ.get("CI"):
-            pytest.fail(reason)
-        pytest.skip(reason)
+    needs_programs(["etcd"], installed_by="apt-get install etcd-server")
 
 
 class EtcdServer:

@@ -5,24 +5,25 @@ that can be cut. The kernel ends all processes in them with the first one.
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import shutil
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
 import pytest
 
+from pubsub_common.testing import wait_for
 from pubsub_perf.hosts.namespaces import die_with_parent
+from support.needed_programs import needs_programs
 
 _PROGRAMS: Final = Path(sys.executable).parent
 _PATH: Final = f"{_PROGRAMS}:/usr/local/sbin:/usr/sbin:/sbin:/usr/bin:/bin"
 _NEEDED: Final = ("ssh", "sshd", "ssh-keygen", "ip", "nsenter", "unshare")
-_DEADLINE_S: Final = 60.0
 
 # "$0" is the lab's folder, "$@" are the machines. Each has a namespace for mounts too, as sshd
 # wants a folder in /run.
@@ -81,12 +82,7 @@ Host *
 def needs_lab(folder: Path) -> None:
     """Skip the test where there can be no such machines, and say why; fail under CI if programs
     are missing."""
-    missing = [name for name in _NEEDED if shutil.which(name, path=_PATH) is None]
-    if missing:
-        reason = f"programs are missing: {', '.join(missing)} (scripts/ssh-debs.sh)"
-        if os.environ.get("CI"):
-            pytest.fail(reason)
-        pytest.skip(reason)
+    needs_programs(_NEEDED, _PATH, "scripts/ssh-debs.sh")
     if os.geteuid() != 0:
         pytest.skip("only root can make machines with users")
     probe = 'mount -t tmpfs tmpfs "$0" && ip link add br0 type bridge'
@@ -96,12 +92,8 @@ def needs_lab(folder: Path) -> None:
         pytest.skip(f"no machines in this container: {done.stderr.strip()}")
 
 
-def wait_until(condition: Callable[[], object], what: str) -> None:
-    """Wait for ``condition``, and fail if it does not come."""
-    until = time.monotonic() + _DEADLINE_S
-    while not condition():
-        assert time.monotonic() < until, f"never: {what}"
-        time.sleep(0.02)
+# Connections by ssh, and cells of several processes, take their time on a busy machine.
+wait_until = functools.partial(wait_for, timeout_s=60.0)
 
 
 class LabMachines:

@@ -9,13 +9,14 @@ by it and not by the nodes. Tasks have their temporary files in ``$TMPDIR``.
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 from typing import Final
 
 import pytest
+
+from support.needed_programs import needs_programs
 
 _PROGRAMS: Final = Path(sys.executable).parent
 _SLURM: Final = ("slurmctld", "slurmd", "sbatch", "munged")
@@ -100,12 +101,7 @@ def needs_slurm(folder: Path) -> None:
     """Skip the test where there can be no such cluster, and say why; fail under CI if programs
     are missing."""
     path = f"{os.environ['PATH']}:/usr/sbin:/sbin"
-    missing = [name for name in _SLURM if shutil.which(name, path=path) is None]
-    if missing:
-        reason = f"programs are missing: {', '.join(missing)} (scripts/slurm-debs.sh)"
-        if os.environ.get("CI"):
-            pytest.fail(reason)
-        pytest.skip(reason)
+    needs_programs(_SLURM, path, "scripts/slurm-debs.sh")
     if os.geteuid() != 0:
         pytest.skip("only root can run Slurm's daemons as nodes of their own")
     done = subprocess.run(

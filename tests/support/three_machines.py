@@ -11,7 +11,6 @@ from __future__ import annotations
 import os
 import re
 import shlex
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -19,6 +18,7 @@ from typing import Final
 
 import pytest
 
+from support.needed_programs import needs_programs
 from support.paths import ROOT
 
 _UNIT: Final = ROOT / "scripts/systemd/pubsub-broker.service"
@@ -162,16 +162,7 @@ def _forbidden(folder: Path) -> str:
 def needs_machines(folder: Path) -> None:
     """Skip the test where there can be no such machines, and say why; fail under CI if
     programs are missing."""
-    missing = [
-        program
-        for program in ("etcd", "etcdctl", "openssl", "ip", "nsenter", "unshare")
-        if shutil.which(program) is None
-    ]
-    if missing:
-        reason = f"programs are missing: {', '.join(missing)}"
-        if os.environ.get("CI"):
-            pytest.fail(reason)
-        pytest.skip(reason)
+    needs_programs(("etcd", "etcdctl", "openssl", "ip", "nsenter", "unshare"))
     if os.geteuid() != 0:
         pytest.skip("only root can make machines with users")
     if reason := _forbidden(folder):

@@ -1,0 +1,26 @@
+"""Tests that need programs of the machine: they are skipped where there are none, and say why.
+Under CI they fail, because there a skipped test would go unnoticed."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterable
+
+import pytest
+
+
+def needs_programs(
+    names: Iterable[str], path: str | None = None, installed_by: str = ""
+) -> None:
+    """Skip the test where one of these is missing on ``path``, by default that of the
+    environment; ``installed_by`` says what installs them."""
+    missing = [name for name in names if shutil.which(name, path=path) is None]
+    if not missing:
+        return
+    reason = f"programs are missing: {', '.join(missing)}"
+    if installed_by:
+        reason += f" ({installed_by})"
+    if os.environ.get("CI"):
+        pytest.fail(reason)
+    pytest.skip(reason)
