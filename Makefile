@@ -71,9 +71,10 @@ soak: install ## 20 publishers and 50 subscribers for 30 minutes; SECONDS=, OUT=
 fuzz: install ## a million changed inputs to all decoders, minutes; RUNS=, SEED=
 	.venv/bin/python tests/fuzz/run_fuzz.py "$(or $(RUNS),1000000)" $(SEED)
 
-lint: install ## check style, and for what is insecure
+lint: install ## check style, words and security
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
+	.venv/bin/python scripts/phrases.py
 	.venv/bin/bandit --quiet --configfile pyproject.toml --recursive $(wildcard packages/*/src) scripts benchmarks
 	.venv/bin/python scripts/audit.py
 

@@ -255,7 +255,7 @@ def test_a_second_signal_ends_it_at_once(run: Run, role: str) -> None:
     if role != "broker":
         program = run(f"pubsub-{role}", *client(port), "-i")
         wait_for(lambda: [c for c in clients(port) if c == role], "its registration")
-        broker.send(signal.SIGSTOP)  # so that taking leave of it takes a while
+        broker.send(signal.SIGSTOP)  # so that disconnecting takes a while
 
     # Both before it can act on either.
     program.send(signal.SIGSTOP)
