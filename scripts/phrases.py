@@ -1,9 +1,10 @@
 """Look for phrases that make a text hard to read, and say what to write instead.
 
-    python scripts/phrases.py [FILE ...]
+    python scripts/phrases.py [PATH ...]
 
-The phrases are in phrases.toml beside this file. Without a FILE, every file that git
-knows is read: of Python the comments, docstrings and strings, of other files all text.
+The phrases are in phrases.toml beside this file. It reads every file that git knows: of
+Python the comments, docstrings and strings, of other files all text. Files and folders
+that are named are checked for all phrases, whether phrases.toml lists them or not.
 Exits with 1 when it finds a phrase.
 """
 
@@ -14,7 +15,7 @@ import subprocess
 import sys
 import tokenize
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
@@ -52,15 +53,16 @@ class Rules:
     plain_paths: list[str]
     left_out: list[str]
 
-    def of(self, path: str) -> list[Phrase]:
-        """The phrases that the file at `path` must not contain."""
+    def of(self, path: str, more: Sequence[str] = ()) -> list[Phrase]:
+        """The phrases that the file at `path` must not contain; `more` are plain paths."""
         if _in(path, self.left_out):
             return []
-        return self.everywhere + (self.plain if _in(path, self.plain_paths) else [])
+        plain = _in(path, [*self.plain_paths, *more])
+        return self.everywhere + (self.plain if plain else [])
 
 
 def _in(path: str, places: list[str]) -> bool:
-    return any(path == place or path.startswith(f"{place}/") for place in places)
+    return any(place in (".", path) or path.startswith(f"{place}/") for place in places)
 
 
 def compiled(phrase: str) -> re.Pattern[str]:
@@ -128,12 +130,13 @@ def known_files() -> list[str]:
 def main(paths: list[str]) -> int:
     """Print the phrases in `paths`, or in all files, and return the exit code."""
     rules = read_rules(LIST.read_text("utf-8"))
-    names = [str(Path(each).resolve().relative_to(ROOT)) for each in paths]
+    named = [str(Path(each).resolve().relative_to(ROOT)) for each in paths]
     lines = [
         line
-        for name in names or known_files()
-        if (phrases := rules.of(name)) and (ROOT / name).is_file()
-        for line in found(name, (ROOT / name).read_text("utf-8"), phrases)
+        for path in known_files()
+        if not named or _in(path, named)
+        if (phrases := rules.of(path, more=named)) and (ROOT / path).is_file()
+        for line in found(path, (ROOT / path).read_text("utf-8"), phrases)
     ]
     print("\n".join(lines), end="\n" if lines else "")
     if lines:
