@@ -161,3 +161,50 @@ def test_wildcards_come_from_ones_own_broker(group: CoreGroup) -> None:
     group.brokers[2].alive = False
     group.pass_time(3.5)
     assert subscriber.follow() == 0
+
+
+def cut_off(group: CoreGroup, broker: CoreOfGroup, subscriber: Told) -> None:
+    """Cut a broker off from the engine."""
+    broker.member.reachable = False
+    group.pass_time(4.0)
+    broker.heartbeat(subscriber.peer, subscriber.session)
+    group.pass_time(1.0)
+
+
+def test_a_broker_that_is_cut_off_forwards_what_only_it_knows(
+    group: CoreGroup,
+) -> None:
+    one = group.brokers[0]
+    subscriber = Told(group, one, *TOPICS)
+    subscriber.follow()
+    before = subscriber.endpoints()
+    cut_off(group, one, subscriber)
+
+    one.registered(b"new", "publisher", TOPICS[:12], address="10.0.0.9:5556")
+    subscriber.follow()
+
+    assert "10.0.0.9:5556" in one.attached
+    expected = before | dict.fromkeys(TOPICS[:12], forwarding(one))
+    assert subscriber.endpoints() == expected != before
+
+    one.member.reachable = True
+    group.pass_time(2.0)
+    one.heartbeat(subscriber.peer, subscriber.session)
+    subscriber.follow()
+    assert subscriber.endpoints() == before
+
+
+def test_a_broker_that_is_cut_off_forwards_topics_that_had_no_subscribers(
+    group: CoreGroup,
+) -> None:
+    one, two, _ = group.brokers
+    two.registered(b"p", "publisher", TOPICS, address="10.0.0.9:5556")
+    subscriber = Told(group, one, TOPICS[0])
+    cut_off(group, one, subscriber)
+    two.heartbeat(b"p", 1)
+
+    new = Told(group, one, *TOPICS[12:])
+
+    new.follow()
+    assert set(new.endpoints().values()) == {forwarding(one)}
+    assert one.attached == ["10.0.0.9:5556"]

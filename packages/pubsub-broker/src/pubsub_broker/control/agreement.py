@@ -148,6 +148,7 @@ class Agreement:
         if not cut_off:
             # Who has moved meanwhile is told of in time.
             self._clients.leases.extend(now)
+            self._release_when_written(now)
             return []
         effects: list[Effect] = []
         for pending in self._pending.pop_all():
@@ -163,6 +164,7 @@ class Agreement:
     def _put_here(self, client: Client, now: float) -> list[Effect]:
         """The engine has written a registration at this broker."""
         if self._provisional.confirm(client):
+            self._release_when_written(now)
             return []
         pending = self._pending.get(client.session)
         if pending is None or pending.client != client:
@@ -183,10 +185,10 @@ class Agreement:
         if self._clients.is_own(client.session):
             effects.append(Moved(client, record.broker))
             effects += self._membership.let_go(client)
-        self._forget(client.session)
+        self._forget(client.session, now)
         displaced = self._own_at(client)
         effects += self._membership.enter(client, record.broker, now)
-        return effects + self._withdraw(displaced)
+        return effects + self._withdraw(displaced, now)
 
     def _deleted(self, change: DeleteClient, now: float) -> list[Effect]:
         session, left = change.record.client.session, change.left
@@ -195,7 +197,7 @@ class Agreement:
             written_again = session in self._provisional or left is None
             if written_again or self._pending.get(session) is not None:
                 return []
-        self._forget(session)
+        self._forget(session, now)
         if left is None and leaving is not None:
             left = leaving.left
         reason = "left" if left is not None else _LEASE_EXPIRED
@@ -213,7 +215,7 @@ class Agreement:
     def _enter(self, pending: Pending, now: float) -> list[Effect]:
         displaced = self._own_at(pending.client)
         effects = self._registration.enter(pending, now)
-        return effects + self._withdraw(displaced)
+        return effects + self._withdraw(displaced, now)
 
     def _enter_provisionally(self, pending: Pending, now: float) -> list[Effect]:
         client = pending.client
@@ -224,6 +226,7 @@ class Agreement:
             broker = self._clients.broker_of(there.session)
             hidden = ClientRecord(broker=broker, write=0, client=there)
         self._provisional.enter(client, hidden)
+        self._membership.keep_topics_here(client, now)
         return self._enter(pending, now)
 
     def _remove(
@@ -265,10 +268,16 @@ class Agreement:
             effects += self._membership.enter(hidden.client, hidden.broker, now)
         return effects
 
-    def _forget(self, session: int) -> None:
+    def _forget(self, session: int, now: float) -> None:
         """The engine has told what has become of a client."""
         self._leaving.pop(session, None)
         self._provisional.forget(session)
+        self._release_when_written(now)
+
+    def _release_when_written(self, now: float) -> None:
+        """The other brokers know all clients of this one when the engine has written them."""
+        if not self.cut_off and self._provisional.empty:
+            self._membership.release_topics(now)
 
     def _own_at(self, client: Client) -> Client | None:
         """A publisher of this broker at the address of another one."""
@@ -277,12 +286,12 @@ class Agreement:
             return None
         return there
 
-    def _withdraw(self, displaced: Client | None) -> list[Effect]:
+    def _withdraw(self, displaced: Client | None, now: float) -> list[Effect]:
         """A publisher of this broker has lost its address. Has it asked for it again, that
         is decided by the order in which the engine writes."""
         if displaced is None or self._pending.get(displaced.session) is not None:
             return []
-        self._forget(displaced.session)
+        self._forget(displaced.session, now)
         return [ProposeDelete(displaced.session)]
 
 

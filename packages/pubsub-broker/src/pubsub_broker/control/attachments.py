@@ -14,7 +14,7 @@ as that is open, publishers are wanted by it as before.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from pubsub_broker.control.effects import Attach, Detach, Effect
 from pubsub_broker.control.served_subscribers import ServedSubscribers
@@ -100,6 +100,14 @@ class Attachments:
         self._silent[peer] = subscriber, now
         self._silent_at[subscriber.session] = peer
         self._silent_topics.add(subscriber)
+
+    def keep_here(self, topics: Iterable[str], now: float) -> None:
+        """This broker forwards these topics to its subscribers itself, until `release`."""
+        self._served.keep_here(topics, now)
+
+    def release(self, now: float) -> None:
+        """It forwards the topics that it is chosen for."""
+        self._served.release(now)
 
     def returns(self, session: int, now: float) -> None:
         """A client is about to be registered under a session. If that was a silent

@@ -164,6 +164,24 @@ class Membership:
         """Those of them that have not returned yet."""
         return self._expected.status(now)
 
+    def keep_topics_here(self, client: Client, now: float) -> None:
+        """A client is about to enter, and other brokers do not know it. They do not receive
+        from a new publisher, and from no publisher of a topic that had no subscribers: this
+        broker forwards such topics to its subscribers itself, until `release_topics`."""
+        if self._places is not None and self._attachments is not None:
+            topics = client.topics
+            if client.role == "subscriber":
+                count = self._clients.all.subscriber_count
+                topics = tuple(topic for topic in topics if not count(topic))
+            self._places.keep_here(topics, now)
+            self._attachments.keep_here(topics, now)
+
+    def release_topics(self, now: float) -> None:
+        """The other brokers know all clients again."""
+        if self._places is not None and self._attachments is not None:
+            self._places.release(now)
+            self._attachments.release(now)
+
     def expected_sessions(self) -> Iterable[int]:
         """The sessions of those."""
         return self._expected.sessions()

@@ -52,6 +52,7 @@ class ServedSubscribers:
         # How many topics subscribers may have here: of those with any.
         self._here: dict[int, int] = {}
         self._changed = ChangedTopics()
+        self._kept_here: set[str] = set()
         self._subscriptions = 1  # as far as they count
 
     @property
@@ -66,6 +67,17 @@ class ServedSubscribers:
             self._home, self._brokers = home, brokers
             self._ranks.clear()
             self._changed.add(self._reaches, now)
+
+    def keep_here(self, topics: Iterable[str], now: float) -> None:
+        """Subscribers of these topics may come here, until `release`."""
+        new = set(topics) - self._kept_here
+        self._kept_here |= new
+        self._changed.add(new & self._reaches.keys(), now)
+
+    def release(self, now: float) -> None:
+        """Only those that this broker is chosen for may come."""
+        kept, self._kept_here = self._kept_here, set()
+        self._changed.add(kept & self._reaches.keys(), now)
 
     def has(self, session: int) -> bool:
         """Whether a subscriber may come here."""
@@ -155,7 +167,7 @@ class ServedSubscribers:
         if rank is None:
             rank = ranking(topic, self._brokers).index(self._home)
             self._ranks[topic] = rank
-        return _Reach(subscribers, rank < number)
+        return _Reach(subscribers, topic in self._kept_here or rank < number)
 
 
 def is_wild(subscriber: Client) -> bool:

@@ -8,6 +8,9 @@ two brokers need agree at any moment.
 A subscriber with wildcards has everything from its own broker: otherwise each topic of each
 publisher would have to be looked at for it.
 
+While a broker is cut off, the other brokers do not know the clients that register at it. It
+forwards the topics of such clients to its subscribers itself (`keep_here`).
+
 What concerns many subscribers is done in turns.
 """
 
@@ -65,6 +68,7 @@ class TopicPlaces:
         # Those that may be elsewhere now.
         self._changed = ChangedTopics(NOTIFY_DELAY_S)
         self._subscriptions = 1  # of the group, as far as they count
+        self._kept_here: set[str] = set()
 
     @property
     def due_at(self) -> float | None:
@@ -110,8 +114,21 @@ class TopicPlaces:
             if not self._own.subscriber_count(topic):
                 del self._told[topic]
                 self._changed.forget(topic)
-            elif self._count_of(topic, len(told)) != len(told):
+            elif topic not in self._kept_here and self._count_of(
+                topic, len(told)
+            ) != len(told):
                 self._changed.add([topic], now)
+
+    def keep_here(self, topics: Iterable[str], now: float) -> None:
+        """This broker's subscribers are to have these topics from it, until `release`."""
+        new = set(topics) - self._kept_here
+        self._kept_here |= new
+        self._changed.add(new & self._told.keys(), now)
+
+    def release(self, now: float) -> None:
+        """All brokers know all clients again."""
+        kept, self._kept_here = self._kept_here, set()
+        self._changed.add(kept & self._told.keys(), now)
 
     def moves(self, cost: int) -> Iterator[Move]:
         """Subscribers that are to have topics from elsewhere, until so many topics and
@@ -131,6 +148,8 @@ class TopicPlaces:
                     yield Move(subscriber.session, topic, self._port(place, topic))
 
     def _places_of(self, topic: str, before: int | None) -> tuple[Place, ...]:
+        if topic in self._kept_here:
+            return (self._places[self._home],)
         count = self._count_of(topic, before)
         chosen = ranking(topic, self._places)[:count]
         return tuple(self._places[each] for each in chosen)
