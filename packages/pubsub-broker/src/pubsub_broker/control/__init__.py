@@ -1,4 +1,4 @@
-"""Decides on requests of clients: which may register, and what the others are told.
+"""Decides on requests of clients: which may register, and what other clients learn.
 
 Core.
 """

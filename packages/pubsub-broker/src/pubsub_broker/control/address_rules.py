@@ -1,7 +1,8 @@
 """Decides which addresses a client may name when it registers.
 
-Others connect to what a publisher names. So nobody may name a host that is somebody else's,
-which would be called by all subscribers, nor the broker's own ports, where events would go round.
+Subscribers connect to the address that a publisher names. So a client may not name
+another machine, which all subscribers would then connect to. It may not name a port of
+the broker either, as events would circulate.
 """
 
 from __future__ import annotations
@@ -18,21 +19,26 @@ from pubsub_common.protocol.messages import Register
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class AddressRules:
-    """``own`` tells the endpoints where the broker itself listens; ``is_local`` whether an IP
-    address is one of the broker's machine, where clients have all of these. With
-    ``allow_foreign`` clients may name other hosts than the one that they come from, also by
-    a name: whose that is, nobody can tell."""
+    """The addresses that are allowed.
+
+    Args:
+        own: Returns the endpoints on which the broker itself listens.
+        is_local: Whether an IP address belongs to the broker's machine. A client on
+            that machine may name any of its addresses.
+        allow_foreign: Clients may name hosts other than their own, also by host name.
+            The broker cannot check the owner of a name.
+    """
 
     own: Callable[[], Collection[str]] = tuple
     is_local: Callable[[str], bool] = lambda _host: False
     allow_foreign: bool = False
 
     def check(self, request: Register, origin: str | None) -> None:
-        """Check the address of a registration that came from the IP address ``origin``, if
-        that is known.
+        """Check the address in a registration that came from the IP address ``origin``,
+        if known.
 
         Raises:
-            Refusal: it is none, the broker's own, or another host's.
+            Refusal: the address is invalid, the broker's own, or another host's.
         """
         try:
             if request.role == "publisher":

@@ -23,11 +23,19 @@ from pubsub_common.protocol.wildcards import (
 
 
 class Admission:
-    """Checks registrations with a broker of one model. No more than ``max_clients`` of its
-    own may be there at a time, those that are ``pending`` included, no more than
-    ``max_from_origin`` of them from one IP address, of these ``max_publishers`` publishers,
-    each with no more than ``max_topics``, and at addresses by ``addresses``. Topics take
-    memory wherever in a group their client is."""
+    """Checks registrations with a broker of one model.
+
+    Args:
+        pending: Registrations that the group has not confirmed yet; they count.
+        max_clients: The limit for clients of this broker.
+        max_from_origin: The limit for clients from one IP address.
+        max_publishers: The limit for publishers from one IP address.
+        max_topics: The limit for topics of one client.
+        addresses: The addresses that clients may name.
+
+    The memory for topics counts for all clients of a group, on whichever broker they
+    are.
+    """
 
     def __init__(
         self,
@@ -53,11 +61,11 @@ class Admission:
     def validated_topics(
         self, request: Register, origin: str | None
     ) -> tuple[str, ...]:
-        """The topics of a registration that makes sense here, and came from the IP address
-        ``origin``, if that is known.
+        """The topics of a registration that came from the IP address ``origin``, if
+        known.
 
         Raises:
-            Refusal: it makes none.
+            Refusal: the registration is not valid at this broker.
         """
         if request.model not in (None, self._model):
             raise Refusal(
@@ -78,11 +86,11 @@ class Admission:
         origin: str | None,
         previous: Client | None,
     ) -> None:
-        """Whether there is room for a client, and among those of its ``origin``, the IP
-        address that it comes from; ``previous`` is what is registered under its session.
+        """Check that the limits leave room for this client. ``origin`` is its IP
+        address; ``previous`` is the client that is registered under its session.
 
         Raises:
-            Refusal: there is none.
+            Refusal: a limit is reached.
         """
         earlier = previous
         if earlier is None and request.role == "publisher":
@@ -98,7 +106,7 @@ class Admission:
     def _check_topic_memory(
         self, topics: tuple[str, ...], origin: str | None, earlier: Client | None
     ) -> None:
-        """The memory that topics take depends on their levels, more than on their number."""
+        """The number of levels in a topic decides how much memory it takes."""
         wanted = topic_memory(topics)
         if wanted > TOPIC_MEMORY_PER_CLIENT:
             raise Refusal(
@@ -114,7 +122,7 @@ class Admission:
             return
         share = round(TOPIC_MEMORY * CLIENTS_PER_ADDRESS_SHARE)
         if earlier is None or earlier.origin != origin:
-            free = 0  # it is another address that gives it back
+            free = 0  # another address gets it back
         taken = self._clients.all.topic_memory(origin)
         if taken + self._pending.topic_memory(origin) - free + wanted > share:
             raise _no_memory(f"all clients from {origin}", share)
@@ -148,7 +156,7 @@ class Admission:
             )
         count = self._clients.own.count() + self._pending.count
         if count < self._max_clients or earlier is not None:
-            return  # or it takes the place of the one that was there
+            return  # or it replaces the earlier client
         raise Refusal(
             messages.TOO_MANY,
             f"{self._max_clients} clients are registered, and this broker takes no more "
@@ -156,11 +164,11 @@ class Admission:
         )
 
 
-def _no_memory(whose: str, most: int) -> Refusal:
+def _no_memory(owners: str, most: int) -> Refusal:
     return Refusal(
         messages.TOO_MANY,
-        f"the topics of {whose} would take more than {most} bytes, and this broker keeps "
-        "no more",
+        f"the topics of {owners} would take more than {most} bytes, which is this "
+        "broker's limit",
     )
 
 
@@ -192,7 +200,7 @@ def _check_strengths(request: Register, topics: tuple[str, ...]) -> None:
 def _check_clock(
     request: Register, topics: tuple[str, ...], registry: Registry
 ) -> None:
-    """Latency is a difference of two stamps: both sides need the same clock."""
+    """Latency is the difference of two timestamps: both sides need the same clock."""
     if request.clock not in CLOCKS:
         raise Refusal(messages.WRONG_CLOCK, f"unknown clock {request.clock!r}")
     other: Role = "subscriber" if request.role == "publisher" else "publisher"

@@ -1,12 +1,15 @@
-"""What a broker decides is proposed to its group's engine, and done when the engine says so.
+"""Proposes the broker's decisions to the engine of its group, and applies what it
+confirms.
 
-The engine puts the proposals of all brokers in one order, and each broker applies them in that
-order: so all know the same, and who is answered has been heard of by all who come later. A
-broker without a group does at once what it decides.
+The engine puts the proposals of all brokers in one order, and each broker applies them
+in that order. So all brokers have the same state, and a client that gets a reply is
+known to all clients that register later. A broker without a group applies its decisions
+immediately.
 
-While the broker is cut off from the engine it does so, too, provisionally: the proposals stand,
-and are written when the engine is back. But no lease ends meanwhile, for its client may have
-moved to another broker, as nobody could tell.
+A broker that is cut off from the engine also applies them immediately, but
+provisionally: the proposals stay, and are written when the engine is back. Meanwhile no
+lease expires, as the client may have moved to another broker without a way to report
+it.
 """
 
 from __future__ import annotations
@@ -36,7 +39,7 @@ _LEASE_EXPIRED = "lease expired"
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Leaving:
-    """A client of this broker is to be gone when the engine says so."""
+    """A client of this broker that leaves when the engine confirms it."""
 
     left: LeftRecord | None
     reason: str
@@ -55,26 +58,26 @@ class Agreement:
         shared: bool,
         now: float,
     ) -> None:
-        """``shared``: there is a group with an engine."""
+        """``shared``: the broker is in a group with an engine."""
         self._clients = clients
         self._pending = pending
         self._registration = registration
         self._membership = membership
         self._shared = shared
-        # Until the engine is there.
+        # Until the engine answers.
         self.cut_off_since: float | None = now if shared else None
         self._leaving: dict[int, _Leaving] = {}
         self._provisional = Provisional()
 
     @property
     def cut_off(self) -> bool:
-        """Whether others may take this broker for gone."""
+        """Whether other brokers may consider this broker dead."""
         return self.cut_off_since is not None
 
-    # What this broker decides
+    # Decisions of this broker
 
     def register(self, pending: Pending, now: float) -> list[Effect]:
-        """A client may register."""
+        """Register a client."""
         if not self._shared:
             return self._registration.enter(pending, now)
         client = pending.client
@@ -87,10 +90,10 @@ class Agreement:
     def leave(
         self, session: int, next_sequences: Mapping[str, int], now: float
     ) -> list[Effect]:
-        """A client disconnects. One that is not known has left already."""
+        """A client disconnects. An unknown client has left already."""
         pending = self._pending.pop(session)
         if pending is not None and not self._clients.is_own(session):
-            # That may have been written.
+            # The registration may have been written.
             left = _left(pending.client, next_sequences)
             return [ProposeDelete(session, left)]
         client = self._clients.own_client(session)
@@ -100,12 +103,12 @@ class Agreement:
         return self._remove(client, next_sequences, "left", now)
 
     def expel(self, client: Client, now: float) -> list[Effect]:
-        """A client is no longer allowed what it does."""
+        """Remove a client that exceeds its permissions."""
         self._pending.pop(client.session)
         return self._remove(client, {}, "no longer authorized", now, revoked=True)
 
     def tick(self, now: float) -> list[Effect]:
-        """What is due at ``now``: leases that ended."""
+        """Handle the leases that have expired at ``now``."""
         if self.cut_off:
             return []
         expired = self._clients.leases.expire(now)
@@ -118,13 +121,14 @@ class Agreement:
         return effects
 
     def next_deadline(self) -> float | None:
-        """When `tick` is due; None while nothing is."""
+        """When `tick` is due; None if nothing is pending."""
         return None if self.cut_off else self._clients.leases.next_expiry()
 
-    # What the engine tells
+    # Messages of the engine
 
     def applied(self, change: Change, now: float) -> list[Effect]:
-        """The engine has written something, or something will never be."""
+        """Apply a change that the engine has written, or drop one that it will never
+        write."""
         match change:
             case PutClient(record=record):
                 if record.broker == self._clients.broker:
@@ -135,18 +139,18 @@ class Agreement:
             case Overtaken(session=session):
                 self._pending.pop(session)
                 if self._clients.is_own(session):
-                    # Until it is told where the client is.
+                    # Until the engine says where the client is.
                     self._clients.leases.end(session)
                     self._leaving.setdefault(session, _Leaving(None, "moved"))
         return []
 
     def set_cut_off(self, cut_off: bool, now: float) -> list[Effect]:
-        """The broker cannot ask the engine any more, or can again."""
+        """The connection to the engine is lost, or back."""
         if cut_off == self.cut_off:
             return []
         self.cut_off_since = now if cut_off else None
         if not cut_off:
-            # Who has moved meanwhile is told of in time.
+            # There is time to learn which clients have moved meanwhile.
             self._clients.leases.extend(now)
             self._release_when_written(now)
             return []
@@ -159,7 +163,7 @@ class Agreement:
                 effects += self._remove_provisionally(session, leaving, now)
         return effects
 
-    # Inside
+    # Private
 
     def _put_here(self, client: Client, now: float) -> list[Effect]:
         """The engine has written a registration at this broker."""
@@ -168,8 +172,9 @@ class Agreement:
             return []
         pending = self._pending.get(client.session)
         if pending is None or pending.client != client:
-            # An earlier one, or one that is written again: nothing is new. But where another
-            # broker had the client meanwhile, it has a lease here now, to say where it is.
+            # An earlier registration, or one that is written again: nothing changes.
+            # But if another broker had the client meanwhile, it has a lease here now,
+            # to say where it is.
             elsewhere = self._clients.all.get(client.session) is not None
             if not elsewhere or self._clients.is_own(client.session):
                 return []
@@ -179,7 +184,7 @@ class Agreement:
         return self._enter(pending, now)
 
     def _put_elsewhere(self, record: ClientRecord, now: float) -> list[Effect]:
-        """It has written one at another broker."""
+        """The engine has written a registration at another broker."""
         client = record.client
         effects: list[Effect] = []
         if self._clients.is_own(client.session):
@@ -269,26 +274,26 @@ class Agreement:
         return effects
 
     def _forget(self, session: int, now: float) -> None:
-        """The engine has told what has become of a client."""
+        """The engine has decided about this client."""
         self._leaving.pop(session, None)
         self._provisional.forget(session)
         self._release_when_written(now)
 
     def _release_when_written(self, now: float) -> None:
-        """The other brokers know all clients of this one when the engine has written them."""
+        """When the engine has written all clients of this broker, the others know them."""
         if not self.cut_off and self._provisional.empty:
             self._membership.release_topics(now)
 
     def _own_at(self, client: Client) -> Client | None:
-        """A publisher of this broker at the address of another one."""
+        """A publisher of this broker at the same address as one of another broker."""
         there = self._clients.rival_of(client) if self._shared else None
         if there is None or not self._clients.is_own(there.session):
             return None
         return there
 
     def _withdraw(self, displaced: Client | None, now: float) -> list[Effect]:
-        """A publisher of this broker has lost its address. Has it asked for it again, that
-        is decided by the order in which the engine writes."""
+        """A publisher of this broker has lost its address. If it has requested the
+        address again, the order in which the engine writes decides."""
         if displaced is None or self._pending.get(displaced.session) is not None:
             return []
         self._forget(displaced.session, now)

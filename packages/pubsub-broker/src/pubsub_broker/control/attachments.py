@@ -1,14 +1,15 @@
-"""Which publishers the forwarders of a broker in a group are attached to.
+"""Decides to which publishers the forwarders of a broker in a group are attached.
 
-Those of which a subscriber wants a topic that may come here for any of its topics, as publishers
-count them all (`pubsub_common.protocol.events.ReadyRequest`). How many subscribers want each
-publisher is counted as clients come and go, by the index of their topics, so nobody is searched
-for. A publisher that nobody wants any more stays attached for a lease: subscribers that come and
-go in turn cost no connections.
+A publisher is wanted by each subscriber to one of its topics that may come here for any
+topic, as publishers count subscribers too
+(`pubsub_common.protocol.events.ReadyRequest`). The number of subscribers that want each
+publisher is updated by the index of topics as clients join and leave, so there is no
+search. A publisher that no subscriber wants any longer stays attached for the time of a
+lease: subscribers that alternate cause no reconnects.
 
-A subscriber whose lease has ended may only have been stopped for a while. What it subscribed
-to still comes by its data connection, which is as open as its control connection. So as long
-as that is open, publishers are wanted by it as before.
+A subscriber with an expired lease may only have been suspended. Its subscriptions still
+arrive over its data connection, which stays open as long as its control connection.
+Until the control connection closes, the subscriber counts as before.
 """
 
 from __future__ import annotations
@@ -24,8 +25,9 @@ from pubsub_common.defaults import NOTIFY_TOPICS
 
 
 class Attachments:
-    """Decides as clients of ``registry`` come and go: each method is called when the registry
-    has the change already, but for `returns`. ``now`` is seconds of one monotonic clock."""
+    """Decides as clients of ``registry`` join and leave. Each method except `returns`
+    is called when the registry has the change already. ``now`` is seconds of one
+    monotonic clock."""
 
     def __init__(
         self,
@@ -35,18 +37,18 @@ class Attachments:
         is_lost: Callable[[bytes], bool],
         served: ServedSubscribers,
     ) -> None:
-        """``is_lost`` tells whether a connection has ended; ``served`` which subscribers of
-        the group may come here."""
+        """``is_lost``: whether a connection has closed. ``served``: the subscribers of
+        the group that may come here."""
         self._served = served
         self._registry = registry
         self._lease_s = lease_s
         self._is_lost = is_lost
-        # How many subscribers want each publisher: of those that any wants.
+        # The number of subscribers that want each publisher, if any does.
         self._wanted: dict[int, int] = {}
-        # Publishers that are still attached, and until when.
+        # Publishers that no subscriber wants, and until when each stays attached.
         self._unwanted: OrderedDict[int, float] = OrderedDict()
-        # Subscribers whose lease has ended, by their connection: so no more than there are
-        # connections. When each was looked at last.
+        # Subscribers with an expired lease, by connection (which bounds their number),
+        # and when each was last checked.
         self._silent: OrderedDict[bytes, tuple[Client, float]] = OrderedDict()
         self._silent_at: dict[int, bytes] = {}
         self._silent_topics = TopicIndex()
@@ -62,7 +64,7 @@ class Attachments:
         return [attach(publisher)]
 
     def publisher_gone(self, publisher: Client, *, at_once: bool) -> list[Effect]:
-        """A publisher has left; ``at_once``: and must not be received any more."""
+        """A publisher has left; ``at_once``: the forwarders must stop receiving it now."""
         wanted = self._wanted.pop(publisher.session, 0)
         waits = self._unwanted.pop(publisher.session, None)
         if not wanted and waits is None:
@@ -88,7 +90,7 @@ class Attachments:
             self._end(subscriber, now)
 
     def subscriber_silent(self, subscriber: Client, peer: bytes, now: float) -> None:
-        """The lease of a subscriber, which spoke on the connection ``peer``, has ended."""
+        """The lease of a subscriber on the connection ``peer`` has expired."""
         if not self._served.gone(subscriber, now):
             return
         if self._is_lost(peer):
@@ -106,12 +108,12 @@ class Attachments:
         self._served.keep_here(topics, now)
 
     def release(self, now: float) -> None:
-        """It forwards the topics that it is chosen for."""
+        """From now on, this broker forwards only the topics chosen for it."""
         self._served.release(now)
 
     def returns(self, session: int, now: float) -> None:
-        """A client is about to be registered under a session. If that was a silent
-        subscriber's, it is none any more."""
+        """A client is about to be registered under a session. It may be a subscriber
+        with an expired lease."""
         peer = self._silent_at.pop(session, None)
         if peer is not None:
             subscriber, _ = self._silent.pop(peer)
@@ -119,8 +121,8 @@ class Attachments:
             self._end(subscriber, now)
 
     def tick(self, now: float) -> list[Effect]:
-        """Publishers that nobody has wanted for a lease, and subscribers that may come now,
-        or no longer."""
+        """Detach publishers that have been unwanted for a lease, and update the
+        subscribers that may come here."""
         while self._silent:
             peer, (subscriber, looked_at) = next(iter(self._silent.items()))
             if looked_at + self._lease_s > now:
@@ -147,7 +149,7 @@ class Attachments:
         return effects
 
     def next_deadline(self) -> float | None:
-        """When `tick` is due; None while nothing is."""
+        """When `tick` is due; None if nothing is pending."""
         times = list(self._unwanted.values())[:1]
         times += [at + self._lease_s for _, at in list(self._silent.values())[:1]]
         if self._served.due_at is not None:
@@ -177,6 +179,6 @@ class Attachments:
 
 
 def attach(publisher: Client) -> Attach:
-    """The forwarders are to be attached to a publisher."""
+    """Attach the forwarders to a publisher."""
     session = None if publisher.key is None else publisher.session
     return Attach(publisher.address, publisher.topics, publisher.key, session)

@@ -1,4 +1,4 @@
-"""The brokers of a group, as far as the engine has told."""
+"""The brokers of a group, as reported by the engine."""
 
 from __future__ import annotations
 
@@ -10,30 +10,29 @@ from pubsub_common.protocol.messages import BrokerStatus
 
 
 class Brokers:
-    """This broker is among them, whatever the engine says. Without a group there is nothing
-    to tell of any."""
+    """Always contains this broker, whatever the engine reports. Without a group there
+    are no entries."""
 
     def __init__(self, own: str, group: str | None) -> None:
         """``own`` is the name of this broker."""
         self.group = group
         self._own = own
         self._alive: dict[str, BrokerRecord] = {}
-        # Those that are no longer alive, and that had clients then.
+        # Brokers that are gone but had clients.
         self._gone: dict[str, BrokerRecord] = {}
-        # Where clients find those that are alive, and by what publishers know them.
+        # Where clients find the live brokers, and how publishers identify them.
         self.addresses: list[str] = []
         self.forwarders: list[str] = []
 
     def came(self, broker: str, record: BrokerRecord) -> bool:
-        """A broker is alive, or says something else of itself; whether clients need to
-        know."""
+        """A broker has appeared or changed; returns whether clients need to know."""
         self._gone.pop(broker, None)
         self._alive[broker] = record
         return self._changed()
 
     def went(self, broker: str, clients: Mapping[str, int]) -> bool:
-        """One is not any more; whether clients need to know. ``clients`` is how many each
-        broker has: of one without any nothing is kept."""
+        """A broker is gone; returns whether clients need to know. ``clients`` is the
+        number of clients per broker: a broker without clients is forgotten."""
         if broker != self._own and broker in self._alive:
             self._gone[broker] = self._alive.pop(broker)
         self._gone = {
@@ -42,28 +41,30 @@ class Brokers:
         return self._changed()
 
     def address_of(self, broker: str) -> str | None:
-        """Where a broker is; its name, if that is not known, and None without a group."""
+        """The address of a broker; its name if the address is unknown; None without a
+        group."""
         if self.group is None:
             return None
         record = self._alive.get(broker) or self._gone.get(broker)
         return broker if record is None else record.address
 
     def record_of(self, broker: str) -> BrokerRecord | None:
-        """What a broker that is alive says of itself."""
+        """The record of a broker that is alive."""
         return self._alive.get(broker)
 
     def names(self) -> list[str]:
-        """The names of the brokers that are alive, in order."""
+        """The names of the brokers that are alive, sorted."""
         return sorted(self._alive)
 
     def own_address(self) -> str:
-        """Where clients find this broker."""
+        """The address of this broker for clients."""
         own = self._alive.get(self._own)
         return "" if own is None else own.address
 
     def forwarding(self) -> dict[str, tuple[int, ...]]:
-        """The ports that the others forward from, by their addresses. Of two at one address
-        one is gone, and its lease has not ended yet: the later one counts."""
+        """The ports from which the other brokers forward, by address. If two brokers
+        have the same address, the lease of the earlier one has not expired yet, so the
+        later one counts."""
         return {
             record.address: record.forwarding
             for broker, record in self._alive.items()
@@ -71,7 +72,7 @@ class Brokers:
         }
 
     def status(self, clients: Mapping[str, int]) -> list[BrokerStatus]:
-        """All of them, for a report; ``clients`` is how many each has."""
+        """All brokers, for a report; ``clients`` is the number of clients per broker."""
         if self.group is None:
             return []
         known = {**self._gone, **self._alive}

@@ -1,4 +1,4 @@
-"""One client's connection, and what waits to be told to it."""
+"""One client's connection, with its queued notifications."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from pubsub_common.protocol.messages import TopicPort, Vouched
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Left:
-    """A publisher that is gone. ``next_sequences`` are of its topics, those it told."""
+    """A publisher that has left. ``next_sequences`` are those of its topics that it
+    reported."""
 
     publisher: Client
     next_sequences: Mapping[str, int]
@@ -19,19 +20,22 @@ class Left:
 
 
 def own_ends(publisher: Client, next_sequences: Mapping[str, int]) -> dict[str, int]:
-    """Those of the topics of a publisher: it chose itself how many there are."""
+    """Limit the sequences to the publisher's topics, as the publisher chose their
+    number."""
     topics = publisher.topics if next_sequences else ()
     return {topic: next_sequences[topic] for topic in topics if topic in next_sequences}
 
 
 @dataclasses.dataclass(slots=True)
 class ClientConnection:
-    """Connection to one client: its peer id, the pushes sent, and what waits.
+    """The connection of one client: its peer id, the pushes sent, and the queued
+    changes.
 
-    ``changed`` are publishers that the client knows already: should one of them leave
-    before it is told of the change, it must still be told that it left. ``vouched`` is
-    for a publisher: the keys that it may accept now. ``brokers``: those of the group are
-    others than it was told. ``ports`` are of topics that it is to have from elsewhere.
+    ``changed`` are publishers that the client knows already: if one of them leaves
+    before the client gets the change, the client still gets the departure. ``vouched``
+    are the keys that a publisher may accept now. ``brokers``: the list of brokers in
+    the group has changed. ``ports`` are for topics that the client gets from another
+    port.
     """
 
     peer: bytes
@@ -45,7 +49,7 @@ class ClientConnection:
 
     @property
     def idle(self) -> bool:
-        """Whether nothing waits."""
+        """Whether nothing is queued."""
         return self.vouched is None and not self.brokers and not self.waits
 
     @property
@@ -60,7 +64,7 @@ class ClientConnection:
         return self.revision
 
     def forget_pending(self) -> None:
-        """What waits is not to be told any more."""
+        """Discard the queued changes."""
         self.vouched = None
         self.brokers = False
         self.joined.clear()

@@ -1,4 +1,4 @@
-"""What clients tell in their heartbeats, kept apart from their registrations."""
+"""The metrics in clients' heartbeats, kept apart from their registrations."""
 
 from __future__ import annotations
 
@@ -22,25 +22,25 @@ from pubsub_common.protocol.messages import (
 )
 
 _DESCRIPTION: Final = ClientDescription.__struct_fields__
-# So many topics with losses are kept of each client, however many all have.
+# Topics with losses that are kept per client, however many all clients have.
 _FEW_LOST: Final = 16
 _described: Final = attrgetter(*_DESCRIPTION)
 
 
 @dataclasses.dataclass(slots=True)
 class ClientMetrics:
-    """What one client has reported. ``last_seen_at`` is when it last registered or sent a
-    heartbeat, ``clock_offset`` what it knows of its clock. ``lost`` and ``latency`` are a
-    subscriber's, ``publish_rates`` a publisher's."""
+    """The metrics that one client has reported. ``last_seen_at`` is the time of its
+    last registration or heartbeat, ``clock_offset`` the known offset of its clock. A
+    subscriber reports ``lost`` and ``latency``, a publisher ``publish_rates``."""
 
     last_seen_at: float
     clock_offset: ClockOffset | None = None
     lost: dict[str, int] = dataclasses.field(default_factory=dict)  # never changed
-    lost_of: tuple[str, ...] = ()  # by which topics these were found to be its own
+    lost_of: tuple[str, ...] = ()  # the topics that these were checked against
     publish_rates: PublishRates | None = None
     latency: Latency | None = None
-    # Of a subscriber: the sessions of the publishers of its topics, and after how many
-    # changes of the set of clients they were looked for.
+    # Of a subscriber: the sessions of the publishers of its topics, and the number of
+    # changes of the set of clients when they were looked up.
     publishers: tuple[int, ...] = ()
     changes: int = -1
 
@@ -54,14 +54,14 @@ class MetricsTable:
         self._lost_topics = 0  # of all clients
 
     def get(self, session: int) -> ClientMetrics | None:
-        """The metrics of this session; None when it is not registered here."""
+        """The metrics of this session; None if it is not registered here."""
         return self._by_session.get(session)
 
     def open(
         self, client: Client, earlier: ClientMetrics | None, now: float, *, new: bool
     ) -> None:
-        """A client registered. ``earlier`` are its metrics from before; ``new``: it has
-        had no session before."""
+        """A client registered. ``earlier`` are its metrics from before; ``new``: its
+        session is new."""
         metrics = ClientMetrics(now)
         if earlier is not None:
             metrics.lost, metrics.latency = earlier.lost, earlier.latency
@@ -79,7 +79,7 @@ class MetricsTable:
     def update(
         self, client: Client, heartbeat: Heartbeat, now: float
     ) -> list[EventsLost]:
-        """A client sent a heartbeat; returns the losses in it that are due to be
+        """Store a client's heartbeat; returns the losses in it that are due to be
         reported."""
         metrics = self._by_session[client.session]
         metrics.last_seen_at = now
@@ -107,8 +107,8 @@ class MetricsTable:
         return self._losses.close(client)
 
     def status_of(self, client: Client, now: float, broker: str | None) -> ClientStatus:
-        """A client's entry in a status report; ``broker`` is where its broker is. Of another
-        broker's client nothing else is known."""
+        """A client's entry in a status report; ``broker`` is the address of its broker.
+        For a client of another broker nothing else is known."""
         description = dict(zip(_DESCRIPTION, _described(client), strict=False))
         description["topics"] = list(client.topics)
         metrics = self._by_session.get(client.session)
@@ -125,9 +125,9 @@ class MetricsTable:
         )
 
     def clock_range(self, publishers: Iterable[int]) -> ClockRange | None:
-        """Where the clocks of the publishers with these sessions are; None when one is not
-        known, or there is none. Of those at other brokers it is not known: their clocks were
-        compared with another one."""
+        """The range of the clocks of the publishers with these sessions; None if one is
+        unknown, or there is none. Clocks of publishers at other brokers are unknown, as
+        they were compared with another broker's clock."""
         low_ns: int | None = None
         high_ns: int | None = None
         for session in publishers:

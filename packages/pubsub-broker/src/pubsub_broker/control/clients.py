@@ -1,4 +1,4 @@
-"""The registered clients: of the whole group, and which of them are this broker's own."""
+"""The registered clients of the whole group, and of this broker."""
 
 from __future__ import annotations
 
@@ -9,21 +9,22 @@ from pubsub_broker.registry.interface import Client, Registry
 
 
 class Clients:
-    """Keeps the registries and the leases in line. ``now`` is seconds of one monotonic clock.
+    """Keeps the registries and the leases consistent. ``now`` is seconds of one
+    monotonic clock.
 
-    ``all`` has the clients of the group, ``own`` those of this broker. Without a group it is
-    one registry.
+    ``all`` has the clients of the group, ``own`` those of this broker. Without a group
+    both are one registry.
     """
 
     def __init__(
         self, every: Registry, own: Registry, leases: OwnLeases, broker: str
     ) -> None:
-        """``broker`` is the name of this one."""
+        """``broker`` is the name of this broker."""
         self.all = every
         self.own = own
         self.leases = leases
         self.broker = broker
-        # Of other brokers' clients.
+        # Clients of other brokers: session to broker.
         self._elsewhere: dict[int, str] = {}
         self._counts: Counter[str] = Counter()
 
@@ -45,18 +46,18 @@ class Clients:
                 self._counts[broker] += 1
 
     def remove(self, session: int) -> Client | None:
-        """A client is gone; returns it. That one is not known is no error."""
+        """Remove a client and return it; None if it is unknown."""
         self._let_go(session)
         self._leave_other(session)
         return self.all.remove(session)
 
     def counts(self) -> dict[str, int]:
-        """How many clients each broker has that has any."""
+        """The number of clients of each broker that has any."""
         own = self.own.count()
         return {**self._counts, self.broker: own} if own else {**self._counts}
 
     def broker_of(self, session: int) -> str:
-        """Where a registered client is registered."""
+        """The broker at which a registered client is."""
         return self._elsewhere.get(session, self.broker)
 
     def is_own(self, session: int) -> bool:
@@ -64,7 +65,7 @@ class Clients:
         return session not in self._elsewhere and self.all.get(session) is not None
 
     def own_client(self, session: int) -> Client | None:
-        """A client that is registered here."""
+        """The client with this session, if it is registered here."""
         return None if session in self._elsewhere else self.all.get(session)
 
     def rival_of(self, client: Client) -> Client | None:

@@ -1,8 +1,8 @@
 """The broker's decisions: control messages in, effects out.
 
-A request is dispatched once, by `BrokerCore.handle`; what it asks for is done by the part of
-the core that it concerns: `registration`, `membership`, `revocation`, …. The differences
-between the two models are in `dissemination`; what a group adds begins in `group_seam`.
+`BrokerCore.handle` dispatches each request once, to the responsible part of the core:
+`registration`, `membership`, `revocation`, …. The differences between the two models
+are in `dissemination`; what a group adds begins in `group_seam`.
 """
 
 from __future__ import annotations
@@ -39,13 +39,13 @@ class BrokerCore(GroupSeam):
 
     @property
     def changes(self) -> int:
-        """Changes of what `snapshot` tells, so far."""
+        """The number of changes so far to the content of `snapshot`."""
         return self._membership.changes
 
     @property
     def queued(self) -> int:
-        """Topics in notifications that were queued, so far: work that is still to be done
-        for those who have asked for something."""
+        """The number of topics queued in notifications so far: the work that requests
+        have caused."""
         return self._notifications.queued
 
     # Input
@@ -53,7 +53,7 @@ class BrokerCore(GroupSeam):
     def receive(
         self, peer: bytes, data: bytes, now: float, key: str | None = None
     ) -> list[Effect]:
-        """Handle whatever came from ``peer``; never raises for what a peer sent."""
+        """Handle a message from ``peer``; never raises for its content."""
         try:
             request = decode_request(data)
         except ProtocolError as error:
@@ -69,8 +69,7 @@ class BrokerCore(GroupSeam):
         *,
         origin: str | None = None,
     ) -> list[Effect]:
-        """Handle a request that has been decoded. It came from the IP address ``origin``,
-        if that is known."""
+        """Handle a decoded request from the IP address ``origin``, if known."""
         match request:
             case Register():
                 return self.register(peer, request, now, key, origin=origin)
@@ -81,7 +80,8 @@ class BrokerCore(GroupSeam):
             case StatusRequest():
                 if not self._authorization.may_ask_status(key):
                     return self.refusals.no_status(peer, request)
-                # First what is due, so that nobody is listed whose lease has ended.
+                # Expire leases first, so that the report lists no client with an
+                # expired one.
                 return [*self.tick(now), Send(peer, self.status(request, now))]
             case ClockRequest():
                 return [Send(peer, self._self_report.time(request))]
@@ -99,7 +99,7 @@ class BrokerCore(GroupSeam):
     ) -> list[Effect]:
         """A publisher or subscriber joins, or registers again."""
         if self._brokers.group is not None and self._is_lost(peer):
-            # It may have moved, where this broker was stopped for a while.
+            # The client may have moved to another broker while this one was suspended.
             return []
         try:
             pending = self._registration.decide(peer, request, key, origin)
@@ -116,7 +116,7 @@ class BrokerCore(GroupSeam):
     def disconnect(
         self, peer: bytes, request: Disconnect, now: float, key: str | None = None
     ) -> list[Effect]:
-        """A client leaves. One that is not known has left already: no error."""
+        """A client leaves. An unknown client has left already, which is not an error."""
         if not self._authorization.owns(request.session, key):
             return [Send(peer, Disconnected(id=request.id))]
         effects = self._agreement.leave(request.session, request.next_sequences, now)
@@ -128,11 +128,11 @@ class BrokerCore(GroupSeam):
         return self._revocation.recheck(keys, now)
 
     def expect(self, snapshot: Snapshot, now: float) -> None:
-        """The clients of an earlier run are likely to come back."""
+        """The clients of an earlier run are expected to return."""
         self._membership.expect(snapshot, now, self._clock_ns())
 
     def tick(self, now: float) -> list[Effect]:
-        """What is due at ``now``: leases that ended, notifications that waited."""
+        """Handle everything due at ``now``: expired leases and queued notifications."""
         effects = [*self._agreement.tick(now), *self._membership.tick(now)]
         flush_at = self._notifications.flush_at
         if flush_at is not None and now >= flush_at:
@@ -140,7 +140,7 @@ class BrokerCore(GroupSeam):
         return effects
 
     def next_deadline(self) -> float | None:
-        """When `tick` is due; None while nothing is."""
+        """When `tick` is due; None if nothing is pending."""
         times = (
             self._notifications.flush_at,
             self._agreement.next_deadline(),
@@ -153,17 +153,17 @@ class BrokerCore(GroupSeam):
     def flush(
         self, topics: Iterable[str] | None = None, session: int | None = None
     ) -> list[Effect]:
-        """Send waiting notifications now: all of them, or only those to the
-        subscribers of ``topics``, or only those to ``session``."""
+        """Send queued notifications now: all, or only those to the subscribers of
+        ``topics``, or only those to ``session``."""
         return [*self._notifications.flush(topics, session)]
 
     def farewell(self) -> list[Effect]:
-        """Send a farewell to every client, after its queued notifications: the broker
-        ends, and publishers go on without it."""
+        """Send a farewell to every client, after its queued notifications. The broker
+        stops, and publishers continue without it."""
         return [*self.flush(), *self._notifications.farewell()]
 
     def status(self, request: StatusRequest, now: float) -> Status:
-        """The broker's view of itself, or a page of it."""
+        """The status of this broker, or one page of it."""
         return self._self_report.status(request, now)
 
     def snapshot(self, now: float) -> Snapshot:

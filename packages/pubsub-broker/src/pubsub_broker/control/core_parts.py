@@ -1,4 +1,4 @@
-"""The parts of a broker's core, made together."""
+"""Builds the parts of the broker's core."""
 
 from __future__ import annotations
 
@@ -69,18 +69,26 @@ class CoreParts:
         owner_idle_s: float | None = None,
         group: str | None = None,
     ) -> None:
-        """``ports`` maps topics to the broker ports that forward them;
-        ``forwarded`` tells how many events have come in, ``clock_ns`` the broker's
-        realtime clock, ``is_lost`` whether a connection is known to have ended. No more than
-        ``max_clients`` may be registered at a time, no more
-        than ``max_from_origin`` of them from one IP address, of these
-        ``max_publishers_from_origin`` publishers, each with no more than ``max_topics``;
-        ``addresses`` tells which address a client may name (by default, any). With ``grants``
-        clients are known by their public keys, ``key`` in what follows, and may do what
-        these say; ``signature`` is of the sessions that they are given. ``forwarder`` is by
-        what publishers know the broker's forwarders. The broker of a ``group`` proposes what it
-        decides, and `applied` does it; it is cut off until `set_cut_off` says that it is
-        not."""
+        """Build the parts.
+
+        Args:
+            ports: Maps topics to the broker ports that forward them.
+            forwarded: Returns how many events have come in.
+            clock_ns: The broker's realtime clock.
+            is_lost: Whether a connection is known to have closed.
+            max_clients: The limit for registered clients.
+            max_from_origin: The limit for clients from one IP address.
+            max_publishers_from_origin: The limit for publishers from one IP address.
+            max_topics: The limit for topics of one client.
+            addresses: The addresses that a client may name; by default any.
+            grants: The permissions of clients, which are then known by their public
+                keys (``key`` in the requests).
+            signature: Signs the sessions that clients get.
+            forwarder: How publishers identify the broker's forwarders.
+            group: The group of brokers. The broker proposes its decisions to it, and
+                `applied` carries them out. It is cut off until `set_cut_off` says
+                otherwise.
+        """
         self.model = model
         self.epoch = epoch
         self._started_at = now

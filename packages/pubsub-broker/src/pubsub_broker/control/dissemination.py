@@ -1,8 +1,8 @@
 """What the broker tells clients about each other, which differs between the two models.
 
-Decentralized, a subscriber is told where the publishers of its topics are, and a publisher,
-where the broker is secure, which keys to accept. Centralized, a subscriber is told the broker's
-ports, and a publisher nothing.
+Decentralized: a subscriber gets the addresses of the publishers of its topics, and a
+publisher of a secure broker gets the keys to accept. Centralized: a subscriber gets the
+broker's ports, and a publisher gets nothing.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
 
 class Dissemination:
-    """Knows the clients of ``registry``. ``ports`` maps topics to the broker's ports that
-    forward them."""
+    """Reads the clients in ``registry``. ``ports`` maps topics to the broker's ports
+    that forward them."""
 
     def __init__(
         self,
@@ -40,8 +40,8 @@ class Dissemination:
         forwarders: Callable[[], list[str]] = list,
         places: TopicPlaces | None = None,
     ) -> None:
-        """``forwarders`` are the names by which publishers know those of all brokers.
-        ``places``: other brokers forward, too."""
+        """``forwarders`` are the names by which publishers identify the forwarders of
+        all brokers. ``places``: other brokers forward, too."""
         self._places = places
         self._forwarders = forwarders
         self._centralized = model == "centralized"
@@ -50,7 +50,8 @@ class Dissemination:
         self._grants = grants
 
     def info(self, publisher: Client, subscriber: Client) -> PublisherInfo:
-        """What a subscriber is to know of a publisher: no more than concerns its topics."""
+        """The part of a publisher's registration that a subscriber needs: only its
+        topics."""
         return self._info(
             publisher, matching_topics(publisher.topics, subscriber.topics)
         )
@@ -69,7 +70,7 @@ class Dissemination:
         )
 
     def publishers_of(self, client: Client) -> list[PublisherInfo]:
-        """The publishers of a subscriber's topics; none for another client."""
+        """The publishers of a subscriber's topics; empty for a publisher."""
         if client.role != "subscriber":
             return []
         found = []
@@ -84,7 +85,7 @@ class Dissemination:
     def ports_of(
         self, client: Client, publishers: Iterable[PublisherInfo]
     ) -> dict[str, TopicPort]:
-        """The ports of a subscriber's topics, and of those of its publishers."""
+        """The ports of a subscriber's topics, and of the topics of its publishers."""
         if client.role != "subscriber" or not self._centralized:
             return {}
         names = [topic for topic in client.topics if not is_filter(topic)]
@@ -94,17 +95,18 @@ class Dissemination:
         return dict(self._ports(dict.fromkeys(names)))
 
     def ports(self, topics: Iterable[str]) -> Mapping[str, TopicPort]:
-        """Where topics are forwarded, if they are."""
+        """The ports that forward these topics, if the model forwards."""
         return self._ports(topics) if self._centralized else {}
 
     def vouched(self, client: Client) -> list[Vouched]:
-        """The keys that a publisher may accept; none for another client."""
+        """The keys that a publisher may accept; empty for a subscriber."""
         if self._grants is None or self._centralized or client.role != "publisher":
             return []
         return self._grants.vouched(client.topics)
 
     def demand(self, client: Client) -> Demand | None:
-        """What a publisher's port must have room for; None for another client."""
+        """The subscribers for which a publisher's port needs room; None for a
+        subscriber."""
         if client.role != "publisher":
             return None
         number, size = self._registry.needed()
@@ -115,10 +117,11 @@ class Dissemination:
         )
 
     def listeners(self, client: Client) -> dict[int, int]:
-        """The subscribers of a publisher's topics, and how many of its topics each is to
-        have before it has all: one, where one topic brings the others. But those with
-        wildcards may have some of them already, since others publish them too, and subscribe
-        to the rest when they learn of this one. None for another client."""
+        """The subscribers of a publisher's topics, with the number of its topics that
+        each must have before it has all. This is one if one topic brings the others.
+        Subscribers with wildcards may have some topics already, as other publishers
+        publish them too, and subscribe to the rest when they learn of this publisher.
+        None for a subscriber."""
         if client.role != "publisher":
             return {}
         return dict(self._registry.subscribed(client.topics))

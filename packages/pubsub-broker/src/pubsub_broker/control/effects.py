@@ -1,4 +1,4 @@
-"""What the broker's core asks its shell to do."""
+"""The effects that the broker's core returns to its shell."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ class Send:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Attach:
-    """Begin to receive the events of a publisher (centralized); of one with a ``key``
-    only those of its ``topics``, in the name of its ``session``."""
+    """Receive the events of a publisher (centralized). If it has a ``key``: only events
+    of its ``topics`` and ``session``."""
 
     address: str
     topics: tuple[str, ...]
@@ -31,8 +31,8 @@ class Attach:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Detach:
-    """Stop receiving the events of a publisher, once what is under way has arrived,
-    or ``at_once`` (centralized)."""
+    """Stop receiving the events of a publisher (centralized): when the events under way
+    have arrived, or immediately (``at_once``)."""
 
     address: str
     at_once: bool = False
@@ -48,7 +48,7 @@ class Joined:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Departed:
-    """A client is gone. For the log."""
+    """A client has left. For the log."""
 
     client: Client
     reason: str
@@ -64,7 +64,7 @@ class Rejected:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class EventsLost:
-    """A subscriber has lost so many more events of each topic. For the log."""
+    """A subscriber has lost this many more events of each topic. For the log."""
 
     client: Client
     events: Mapping[str, int]
@@ -72,7 +72,7 @@ class EventsLost:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class NotReturned:
-    """Clients of an earlier run of this broker did not come back. For the log."""
+    """Clients of an earlier run of this broker did not reconnect. For the log."""
 
     clients: tuple[ClientStatus, ...]
 
@@ -86,8 +86,8 @@ class ProposePut:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class ProposeDelete:
-    """Have it write that a client of this broker is gone; ``left`` says how, if others need
-    to know."""
+    """Have the group's engine write that a client of this broker is gone. ``left`` has
+    the details, if other brokers need them."""
 
     session: int
     left: LeftRecord | None = None
@@ -95,7 +95,8 @@ class ProposeDelete:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Moved:
-    """A client of this broker is registered at another one now, ``broker``. For the log."""
+    """A client of this broker is now registered at another one (``broker``). For the
+    log."""
 
     client: Client
     broker: str

@@ -1,5 +1,4 @@
-"""What the core of a broker in a group is told besides requests: by the group's engine, and by
-the shell that asks it."""
+"""Input to the core from the group's engine, and from the shell that talks to it."""
 
 from __future__ import annotations
 
@@ -14,20 +13,20 @@ from pubsub_broker.registry.changes import (
 
 
 class GroupSeam(CoreParts):
-    """``now`` is seconds of one monotonic clock. None of it is called without a group."""
+    """``now`` is seconds of one monotonic clock. Not used without a group."""
 
     @property
     def cut_off(self) -> bool:
-        """Whether other brokers of the group may take this one for gone."""
+        """Whether other brokers of the group may consider this one dead."""
         return self._agreement.cut_off
 
     def describe(self, record: BrokerRecord) -> None:
-        """What this broker says of itself in its group."""
+        """The record of this broker for its group."""
         self._brokers.came(self._clients.broker, record)
         self._place_topics(self._started_at)
 
     def applied(self, change: Change, now: float) -> list[Effect]:
-        """The engine told of a change: of what this broker has proposed, or another one."""
+        """Apply a change from the engine, proposed by this broker or another."""
         match change:
             case BrokerCame(broker=broker, record=record):
                 changed = self._brokers.came(broker, record)
@@ -41,7 +40,7 @@ class GroupSeam(CoreParts):
         return []
 
     def _place_topics(self, now: float) -> None:
-        """The brokers of the group may be others."""
+        """The brokers of the group may have changed."""
         if self._places is not None:
             home, others = self._brokers.own_address(), self._brokers.forwarding()
             self._places.set_brokers(home, others, now)
@@ -50,6 +49,6 @@ class GroupSeam(CoreParts):
                 self._served.set_brokers(home, forwarding, now)
 
     def set_cut_off(self, cut_off: bool, now: float) -> list[Effect]:
-        """Say whether other brokers may take this one for gone: what is decided is done at
-        once from now on, or by `applied`."""
+        """Set whether other brokers may consider this one dead. If so, decisions apply
+        immediately from now on, otherwise when `applied` confirms them."""
         return self._agreement.set_cut_off(cut_off, now)

@@ -1,4 +1,4 @@
-"""Which losses of subscribers are new, and when to log them."""
+"""Finds new losses of subscribers, and decides when to log them."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ from pubsub_common.logs.throttle import LogThrottle
 from pubsub_common.protocol.matching import matching_topics
 from pubsub_common.protocol.topics import validate_topic
 
-# A subscriber whose lease ended may come back and count on. So many are remembered, with so
-# many topics in all.
+# A subscriber may reconnect after its lease has expired, and continue its counts. This
+# many subscribers are remembered, with this many topics in total.
 _MAX_REMEMBERED: Final = 1000
 _MAX_REMEMBERED_TOPICS: Final = 20_000
 
 
 @dataclasses.dataclass(slots=True)
 class _Report:
-    """The totals that a client told, and those at the last report."""
+    """The totals that a client reported, and those at the last log entry."""
 
     totals: dict[str, int] = dataclasses.field(default_factory=dict)
     reported: Mapping[str, int] = dataclasses.field(default_factory=dict)
 
 
 class LossReports:
-    """Turns the running totals in heartbeats into the losses since the last report, at
-    most one report per `LOG_INTERVAL_S` and client."""
+    """Converts the running totals in heartbeats to the losses since the last log entry:
+    at most one entry per `LOG_INTERVAL_S` and client."""
 
     def __init__(self) -> None:
         self._reports: dict[int, _Report] = {}
@@ -43,7 +43,7 @@ class LossReports:
     def update(
         self, client: Client, totals: dict[str, int], now: float
     ) -> list[EventsLost]:
-        """A heartbeat of ``client`` told these totals."""
+        """Store the totals of a heartbeat of ``client``."""
         report = self._reports.get(client.session)
         if report is None:
             if not totals:
@@ -56,7 +56,7 @@ class LossReports:
         return _take(client, report)
 
     def close(self, client: Client) -> list[EventsLost]:
-        """The client is no longer registered; returns what was not reported yet."""
+        """The client is no longer registered; returns the losses not reported yet."""
         report = self._reports.pop(client.session, None)
         if report is None:
             return []
@@ -71,7 +71,7 @@ class LossReports:
         return new
 
     def _recall(self, session: int) -> _Report | None:
-        """What is remembered of a client, and is not any more."""
+        """Remove and return the remembered totals of a client."""
         report = self._remembered.pop(session, None)
         if report is not None:
             self._remembered_topics -= len(report.totals)
@@ -95,9 +95,9 @@ def _take(client: Client, report: _Report) -> list[EventsLost]:
 def own_losses(
     client: Client, lost: Mapping[str, int], known: Container[str]
 ) -> dict[str, int]:
-    """The losses of topics that are the client's own, by name or by a wildcard, as those
-    that are ``known`` are. Others, and too many, are ignored, since they would have no
-    bound."""
+    """The losses of the client's own topics, matched by name or wildcard, or ``known``
+    before. Losses of other topics, and those beyond the limit, are ignored, as a client
+    could report any number."""
     some = list(islice(lost, MAX_TOPICS_PER_CLIENT))
     new = [topic for topic in some if topic not in known]
     own = {topic for topic in matching_topics(new, client.topics) if _is_topic(topic)}
@@ -105,7 +105,7 @@ def own_losses(
 
 
 def _is_topic(name: str) -> bool:
-    """Wildcards stand for all kinds of names, and this one goes into the log."""
+    """A wildcard matches any name, and this name goes into the log."""
     try:
         validate_topic(name)
     except ConfigError:
@@ -114,7 +114,7 @@ def _is_topic(name: str) -> bool:
 
 
 def largest(lost: dict[str, int], most: int) -> dict[str, int]:
-    """The largest losses, of so many topics."""
+    """The largest losses, for this many topics."""
     if len(lost) <= most:
         return lost
     topics = sorted(lost, key=lambda topic: -lost[topic])[:most]

@@ -23,15 +23,15 @@ from pubsub_broker.registry.snapshot import Expected, Snapshot
 from pubsub_common.defaults import NOTIFY_TOPICS
 from pubsub_common.protocol.messages import ClientStatus
 
-# Publishers that left, and that subscribers may still listen to: so many, and as many as have
-# topics that take so much memory.
+# Publishers that have left, to which subscribers may still listen: the limits for their
+# number, and for the memory of their topics.
 _MAX_DEPARTED: Final = 4096
 _DEPARTED_MEMORY: Final = 16 * 1024 * 1024
 
 
 class Membership:
-    """Keeps registry, notifications and the list of those expected in line, and says what
-    is to be done about a change. ``now`` is seconds of one monotonic clock."""
+    """Keeps registry, notifications and expected clients consistent, and returns the
+    effects of each change. ``now`` is seconds of one monotonic clock."""
 
     def __init__(
         self,
@@ -45,10 +45,10 @@ class Membership:
         lease_s: float,
         now: float,
     ) -> None:
-        """``forwards``: whether events are forwarded. A broker that is alone is attached to
-        all publishers, as it has subscribers, too, that are not registered: ``attachments``
-        and ``places`` are None where no other broker forwards events."""
-        self.changes = 0  # of the set of clients, those still expected included
+        """``forwards``: whether this model forwards events. A broker without other
+        forwarding brokers is attached to all publishers, as it also has subscribers
+        that are not registered; ``attachments`` and ``places`` are then None."""
+        self.changes = 0  # of the set of clients, with those still expected
         self._forwards = forwards
         self._attachments = attachments
         self._places = places
@@ -56,14 +56,14 @@ class Membership:
         self._notifications = notifications
         self._lease_s = lease_s
         self._metrics = metrics
-        # Where the broker is secure: should they be revoked, subscribers must know.
+        # In secure mode: if one is revoked later, its subscribers must be notified.
         self._departed: OrderedDict[int, Client] = OrderedDict()
         self._departed_memory = 0
         self._expected = Expected(None, now=now, clock_ns=0, lease_s=lease_s)
 
     def enter(self, client: Client, broker: str, now: float) -> list[Effect]:
-        """A client is registered at this ``broker``, in the place of what was registered
-        under its session."""
+        """A client is registered at this ``broker``, and replaces the earlier client of
+        its session."""
         effects = self._displace(client, now)
         previous = self._clients.all.get(client.session)
         unchanged = (
@@ -109,8 +109,8 @@ class Membership:
         revoked: bool = False,
         silent: bool = False,
     ) -> list[Effect]:
-        """A client is gone: tell those it concerns. That one is not known is no error.
-        ``silent``: it has said nothing for a lease."""
+        """Remove a client and notify its peers. An unknown client is not an error.
+        ``silent``: its lease has expired."""
         own = self._clients.is_own(session)
         client = self._clients.remove(session)
         if client is None:
@@ -123,8 +123,8 @@ class Membership:
         return [*lost, Departed(client, reason), *effects]
 
     def expire(self, sessions: Iterable[int], now: float) -> list[Effect]:
-        """The leases of these clients have ended. They are gone together: none is told of
-        another."""
+        """The leases of these clients have expired. They leave together, without
+        notifications to each other."""
         expired = [self._clients.remove(session) for session in sessions]
         effects: list[Effect] = []
         for client in filter(None, expired):
@@ -135,39 +135,41 @@ class Membership:
         return effects
 
     def let_go(self, client: Client) -> list[EventsLost]:
-        """A client is not this broker's any more. Returns the losses not reported yet."""
+        """A client has moved to another broker. Returns the losses not reported yet."""
         self._notifications.close(client.session)
         return self._metrics.close(client)
 
     def not_returning(self, session: int) -> None:
-        """A client that is not here says that it leaves: it is not expected any more."""
+        """A client that is not registered here disconnects: it is not expected any
+        more."""
         if self._expected.returned(session):
             self.changes += 1
 
     def revoke_departed(
         self, no_longer_allowed: Callable[[Client], bool], now: float
     ) -> None:
-        """Tell subscribers to listen no more to publishers that left and that are
-        no_longer_allowed now."""
+        """Tell subscribers to disconnect from publishers that left before and are
+        ``no_longer_allowed`` now."""
         for session, client in list(self._departed.items()):
             if no_longer_allowed(client):
                 self._forget_departed(session)
                 self._notifications.left(client, {}, now, revoked=True)
 
     def expect(self, snapshot: Snapshot, now: float, clock_ns: int) -> None:
-        """The clients of an earlier run are likely to come back."""
+        """The clients of an earlier run are expected to return."""
         self._expected = Expected(
             snapshot, now=now, clock_ns=clock_ns, lease_s=self._lease_s
         )
 
     def expected(self, now: float) -> list[ClientStatus]:
-        """Those of them that have not returned yet."""
+        """The expected clients that have not returned yet."""
         return self._expected.status(now)
 
     def keep_topics_here(self, client: Client, now: float) -> None:
-        """A client is about to enter, and other brokers do not know it. They do not receive
-        from a new publisher, and from no publisher of a topic that had no subscribers: this
-        broker forwards such topics to its subscribers itself, until `release_topics`."""
+        """Other brokers do not know the client that is about to enter. They do not
+        receive from a new publisher, nor for a topic without earlier subscribers. So
+        this broker forwards such topics to its subscribers itself, until
+        `release_topics`."""
         if self._places is not None and self._attachments is not None:
             topics = client.topics
             if client.role == "subscriber":
@@ -183,16 +185,16 @@ class Membership:
             self._attachments.release(now)
 
     def expected_sessions(self) -> Iterable[int]:
-        """The sessions of those."""
+        """The sessions of these clients."""
         return self._expected.sessions()
 
     def expected_client(self, session: int, now: float) -> ClientStatus | None:
-        """One of them; None: it is not among them."""
+        """The expected client with this session, or None."""
         return self._expected.status_of(session, now)
 
     def tick(self, now: float) -> list[Effect]:
-        """Publishers that nobody wants, topics that come from elsewhere, and clients that are
-        no longer expected."""
+        """Handle unwanted publishers, relocated topics, and clients that are no longer
+        expected."""
         effects: list[Effect] = []
         due_at = None if self._places is None else self._places.due_at
         if self._places is not None and due_at is not None and now >= due_at:
@@ -207,7 +209,7 @@ class Membership:
         return effects
 
     def next_deadline(self) -> float | None:
-        """When `tick` is due; None while nothing is."""
+        """When `tick` is due; None if nothing is pending."""
         times = [self._expected.next_deadline()]
         if self._attachments is not None:
             times.append(self._attachments.next_deadline())
@@ -222,8 +224,8 @@ class Membership:
         return [attach(publisher)] if self._forwards else []
 
     def _subscriber_gone(self, client: Client, now: float, *, silent: bool) -> None:
-        """``silent``: it has said nothing for a lease, and if its connection is open, it may
-        only have been stopped."""
+        """``silent``: its lease has expired. If its connection is open, it may only
+        have been suspended."""
         if client.role != "subscriber":
             return
         self._count(client, now)
@@ -240,8 +242,8 @@ class Membership:
             self._places.count(subscriber.topics, now)
 
     def _displace(self, client: Client, now: float) -> list[Effect]:
-        """Two publishers cannot hold one port, so an earlier one at this address is
-        gone, even if its lease has not ended yet."""
+        """Two publishers cannot use one port, so an earlier one at this address is
+        gone, even if its lease has not expired yet."""
         earlier = self._clients.rival_of(client)
         if earlier is None:
             return []
@@ -256,7 +258,7 @@ class Membership:
         *,
         revoked: bool = False,
     ) -> list[Effect]:
-        """A client is out of the registry: tell those it concerns."""
+        """A client is out of the registry: notify its peers."""
         self.changes += 1
         effects: list[Effect] = []
         if client.role == "publisher":

@@ -1,9 +1,10 @@
-"""The connections of clients, and the notifications that wait for them.
+"""The connections of clients, with their queued notifications.
 
-Notifications (publishers that joined, left or changed) are collected for a short time, so
-that many publishers that start together cost each subscriber a few messages. Until they are
-sent, only the publishers are noted: what a subscriber has in common with each is found then, so
-much in one turn, however many subscribers a publisher of thousands of topics has.
+Notifications (publishers that joined, left or changed) are collected for a short time,
+so that many publishers that start together cost each subscriber a few messages. The
+queue only holds the publishers. Their topics are matched with each subscriber's when
+the messages are made, with limited work per turn, even for a publisher with thousands
+of topics and many subscribers.
 """
 
 from __future__ import annotations
@@ -32,10 +33,14 @@ Ports = Callable[[Iterable[str]], Mapping[str, TopicPort]]
 
 
 class Notifications:
-    """The connections of all clients that are registered here, in ``registry``. ``info``
-    tells what a subscriber (its second argument) is to know of a publisher (its first),
-    ``ports`` where topics are forwarded, if they are, ``brokers`` where those of the group
-    are."""
+    """The connections of all clients that are registered here.
+
+    Args:
+        registry: The clients of this broker.
+        info: What a subscriber (second argument) needs to know of a publisher (first).
+        ports: The ports that forward these topics, if the model forwards.
+        brokers: The addresses of the group's brokers.
+    """
 
     def __init__(
         self,
@@ -49,18 +54,16 @@ class Notifications:
         self._info = info
         self._ports = ports
         self._connections: dict[int, ClientConnection] = {}
-        self._session_by_peer: dict[
-            bytes, int
-        ] = {}  # by the connection they last spoke on
-        # The sessions for which something waits, in turn.
+        self._session_by_peer: dict[bytes, int] = {}  # by their last connection
+        # The sessions with queued notifications, in turn.
         self._pending: OrderedDict[int, None] = OrderedDict()
         self.flush_at: float | None = None  # when `flush` is due
-        # How many topics, of how many publishers and for how many subscribers, so far.
+        # The number of topics queued so far, summed over publishers and subscribers.
         self.queued = 0
 
     def update_peer(self, session: int, peer: bytes) -> ClientConnection:
-        """A client speaks on this connection now; returns its connection, a new one if it
-        had none."""
+        """A client now uses this connection; returns its record, a new one if it had
+        none."""
         connection = self._connections.setdefault(session, ClientConnection(peer))
         if (
             connection.peer != peer
@@ -76,7 +79,7 @@ class Notifications:
         return self._connections.get(session)
 
     def session_at(self, peer: bytes) -> int | None:
-        """The session of the client that last spoke on this connection."""
+        """The session of the client that last used this connection."""
         return self._session_by_peer.get(peer)
 
     def close(self, session: int) -> None:
@@ -98,7 +101,7 @@ class Notifications:
             self._schedule(session, now)
 
     def changed(self, publisher: Client, now: float) -> None:
-        """Queue for them what a publisher has changed."""
+        """Queue the change of a publisher for its subscribers."""
         for session, connection in self._subscribers(publisher):
             unseen = publisher.session in connection.joined
             queue = connection.joined if unseen else connection.changed
@@ -108,15 +111,15 @@ class Notifications:
     def set_vouched(
         self, publisher: Client, vouched: list[Vouched], now: float
     ) -> None:
-        """Queue for a publisher which keys it may accept."""
+        """Queue for a publisher the keys that it may accept."""
         connection = self._connections.get(publisher.session)
         if connection is not None:
             connection.vouched = vouched
             self._schedule(publisher.session, now)
 
     def relocated(self, session: int, topic: str, port: TopicPort, now: float) -> None:
-        """Queue for a subscriber that it is to have a topic from elsewhere. That has waited
-        for others already."""
+        """Queue for a subscriber that a topic has moved. This is due immediately, as
+        the move has been delayed already."""
         connection = self._connections.get(session)
         if connection is not None:
             connection.ports[topic] = port
@@ -124,7 +127,7 @@ class Notifications:
             self.flush_at = now
 
     def brokers_changed(self, now: float) -> None:
-        """Queue for all that the brokers of the group are others."""
+        """Queue the new list of the group's brokers for all clients."""
         for session, connection in self._connections.items():
             connection.brokers = True
             self._schedule(session, now)
@@ -137,13 +140,13 @@ class Notifications:
         *,
         revoked: bool = False,
     ) -> None:
-        """Queue for them that a publisher is gone; ``revoked``: and that they must not
-        listen to it any more."""
+        """Queue the departure of a publisher; ``revoked``: subscribers must disconnect
+        from it."""
         left = Left(publisher, own_ends(publisher, next_sequences), revoked)
         for session, connection in self._subscribers(publisher):
             connection.changed.pop(publisher.session, None)
-            # A publisher that came and went since the last push is not told of, unless the
-            # subscriber knows it from before.
+            # A publisher that came and went since the last push is left out, unless the
+            # subscriber knew it before.
             unseen = connection.joined.pop(publisher.session, None) is not None
             if not unseen or publisher.session in connection.left:
                 connection.left[publisher.session] = left
@@ -152,8 +155,8 @@ class Notifications:
     def flush(
         self, topics: Iterable[str] | None = None, session: int | None = None
     ) -> list[Send]:
-        """The queued notifications: all, or only those for the subscribers of ``topics``,
-        or only those for ``session``."""
+        """Send queued notifications: all, or only those for the subscribers of
+        ``topics``, or only those for ``session``."""
         chosen = set(self._pending)
         if topics is not None:
             matching = self._registry.matching("subscriber", topics)
@@ -166,8 +169,8 @@ class Notifications:
         return pushes
 
     def flush_some(self) -> list[Send]:
-        """As many of the queued notifications as one turn may take; each subscriber has its
-        turn. `flush_at` says when the others are due."""
+        """Send as many queued notifications as one turn allows, one subscriber after
+        another. `flush_at` says when the rest is due."""
         pushes: list[Send] = []
         cost = 0
         while self._pending and cost < NOTIFY_TOPICS:
@@ -189,11 +192,12 @@ class Notifications:
             for connection in self._connections.values()
         ]
 
-    # Inside
+    # Private
 
     def _pushes(self, session: int) -> Iterator[tuple[Send, int]]:
-        """What waits for a client, in messages of some topics each, and what making each of
-        them cost. The client waits no longer when the last one is made."""
+        """The queued changes of a client, in messages of a few topics each, with the
+        cost of making each message. The client is off the queue when the last message
+        is made."""
         connection = self._connections[session]
         for push in _small_pushes(connection, self._brokers):
             self._settle(session)
@@ -206,13 +210,14 @@ class Notifications:
         self._settle(session)
 
     def _push(self, client: Client, connection: ClientConnection) -> tuple[Send, int]:
-        """Some of what waits for a subscriber."""
+        """Some of the queued changes of a subscriber."""
         joined: list[PublisherInfo] = []
         left: list[Departure] = []
         moved, connection.ports = connection.ports, {}
         cost = len(client.topics) + len(moved)
         while connection.waits and cost < NOTIFY_TOPICS:
-            # Those that left come first: one that is back is among those that joined, too.
+            # Departures come first: a publisher that has returned is among the joined
+            # ones, too.
             if connection.left:
                 each = connection.left.pop(next(iter(connection.left)))
                 left.append(_departure(each, client))
@@ -233,13 +238,13 @@ class Notifications:
         return Send(connection.peer, push), cost
 
     def _settle(self, session: int) -> None:
-        """Forget a client for which nothing waits any more."""
+        """Forget a client without queued notifications."""
         connection = self._connections.get(session)
         if connection is None or connection.idle:
             self._pending.pop(session, None)
 
     def _ports_for(self, client: Client) -> Ports:
-        """Where topics are forwarded, for a subscriber that was not told of them when it
+        """The ports of topics, for a subscriber that did not get them when it
         registered."""
         if not any(map(is_filter, client.topics)):
             return lambda _topics: {}
@@ -248,7 +253,8 @@ class Notifications:
     def _subscribers(self, publisher: Client) -> Iterable[tuple[int, ClientConnection]]:
         for session, topics in self._registry.subscribed(publisher.topics).items():
             self.queued += 1 + topics
-            # One that came back by what the engine wrote has not said yet where it is.
+            # A client that the engine has restored may not have reported its connection
+            # yet.
             connection = self._connections.get(session)
             if connection is not None:
                 yield session, connection

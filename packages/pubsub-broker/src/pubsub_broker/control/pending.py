@@ -1,4 +1,4 @@
-"""Registrations that were decided on, and that the group's engine has not written yet."""
+"""Accepted registrations that the group's engine has not written yet."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pubsub_common.protocol.messages import Register
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Pending:
-    """A ``client`` may register: ``request`` came from ``peer``, and is answered in this
+    """An accepted ``client``. Its ``request`` came from ``peer``; the reply uses this
     ``version`` of the protocol."""
 
     peer: bytes
@@ -21,15 +21,15 @@ class Pending:
 
 
 class PendingTable:
-    """One registration a session: a later one takes the place of an earlier one."""
+    """One registration per session: a later one replaces an earlier one."""
 
     def __init__(self) -> None:
-        self.occupancy = Occupancy()  # of those that are to come in addition
+        self.occupancy = Occupancy()  # of the additional clients
         self._by_session: dict[int, tuple[Pending, bool]] = {}
         self._session_by_peer: dict[bytes, int] = {}
 
     def add(self, pending: Pending, *, additional: bool) -> None:
-        """``additional``: there is no client of its session here yet."""
+        """``additional``: no client of this session is registered here yet."""
         session = pending.client.session
         self.pop(session)
         self._by_session[session] = pending, additional
@@ -43,11 +43,11 @@ class PendingTable:
         return None if found is None else found[0]
 
     def session_at(self, peer: bytes) -> int | None:
-        """The session of the client that asked on this connection."""
+        """The session of the client that sent its request on this connection."""
         return self._session_by_peer.get(peer)
 
     def pop(self, session: int) -> Pending | None:
-        """Forget a registration; returns it. That there is none is no error."""
+        """Remove and return a registration; None if there is none."""
         found = self._by_session.pop(session, None)
         if found is None:
             return None
@@ -59,6 +59,6 @@ class PendingTable:
         return pending
 
     def pop_all(self) -> list[Pending]:
-        """Forget all, in the order of their coming; returns them."""
+        """Remove and return all, oldest first."""
         found = (self.pop(session) for session in list(self._by_session))
         return [pending for pending in found if pending is not None]

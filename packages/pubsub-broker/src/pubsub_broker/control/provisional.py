@@ -1,4 +1,4 @@
-"""What a broker that is cut off has entered, and its engine has not written yet."""
+"""Clients that a cut-off broker has entered before its engine could write them."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from pubsub_broker.registry.interface import Client
 
 
 class Provisional:
-    """By session. Such a client may be a publisher that took the address of one of another
-    broker's: should it leave before it was written, that one is there as before."""
+    """By session. A provisional publisher may hide a publisher of another broker at the
+    same address. If it leaves before it is written, the hidden one is restored."""
 
     def __init__(self) -> None:
         self._entered: dict[int, Client] = {}
@@ -18,25 +18,26 @@ class Provisional:
         return session in self._entered
 
     def enter(self, client: Client, hidden: ClientRecord | None) -> None:
-        """A client was entered, in the place of ``hidden``, if that was another broker's."""
+        """A client was entered; it replaces ``hidden``, a client of another broker."""
         self._entered[client.session] = client
         if hidden is not None:
             self._hidden[client.session] = hidden
 
     def confirm(self, client: Client) -> bool:
-        """The engine has written a client; whether that was entered before."""
+        """The engine has written a client; returns whether it was provisional."""
         if self._entered.get(client.session) != client:
             return False
         self.pop(client.session)
         return True
 
     def pop(self, session: int) -> ClientRecord | None:
-        """Forget a client; returns the one in whose place it was."""
+        """Remove a client; returns the client that it replaced."""
         self._entered.pop(session, None)
         return self._hidden.pop(session, None)
 
     def forget(self, session: int) -> None:
-        """The engine has told of a client itself: entered or hidden, it is as that says."""
+        """The engine has reported this client itself, so the provisional entry is
+        obsolete."""
         self.pop(session)
         for entered, hidden in list(self._hidden.items()):
             if hidden.client.session == session:
@@ -44,5 +45,5 @@ class Provisional:
 
     @property
     def empty(self) -> bool:
-        """Whether all was written."""
+        """Whether all entries have been written."""
         return not self._entered and not self._hidden

@@ -1,4 +1,4 @@
-"""How fast a publisher publishes, from the counts in its heartbeats."""
+"""The rates of a publisher, from the counts in its heartbeats."""
 
 from __future__ import annotations
 
@@ -8,25 +8,25 @@ from typing import Final
 
 from pubsub_common.protocol import numbers
 
-# Rates are of the time between so many heartbeats: with one, an event every few seconds
-# would be one that comes and goes.
+# A rate is measured over this many heartbeats. With one, the rate of an event every few
+# seconds would alternate between two values.
 _SPANS: Final = 3
 
 
 class PublishRates:
-    """The counts of one publisher, and how they grew lately."""
+    """The counts of one publisher, and their recent growth."""
 
     __slots__ = ("_all_known", "_at", "_counts", "_spans")
 
     def __init__(self, since: float | None) -> None:
         """``since`` is when it began to publish; None: before it registered here."""
         self._at = since
-        self._all_known = True  # a topic that was told nothing of has had no event
+        self._all_known = True  # a topic that it does not report has had no event
         self._counts: dict[str, int] = {}
         self._spans: deque[tuple[float, dict[str, int]]] = deque(maxlen=_SPANS)
 
     def registered_again(self, topics: Iterable[str]) -> None:
-        """The publisher registered again, with these topics: its next heartbeat tells the
+        """The publisher registered again, with these topics: its next heartbeat has the
         counts of all of them."""
         self._counts = _of(topics, self._counts)
         self._all_known = False
@@ -34,8 +34,8 @@ class PublishRates:
     def update(
         self, counts: Mapping[str, int], topics: Iterable[str], now: float
     ) -> None:
-        """A heartbeat told the counts of those of its ``topics`` where they are new.
-        Those of others are ignored: nobody could bound them."""
+        """A heartbeat has new counts of some of the publisher's ``topics``. Counts of
+        other topics are ignored, as they would be unlimited."""
         counts = _of(topics, counts)
         known = self._counts
         if self._at is not None and now > self._at:
@@ -50,7 +50,7 @@ class PublishRates:
         self._all_known = True
 
     def rates(self) -> dict[str, float] | None:
-        """Events a second of the topics that have any; None while it is not known."""
+        """Events per second of the topics that have any; None while unknown."""
         if not self._spans:
             return None
         seconds = sum(span for span, _ in self._spans)
@@ -58,7 +58,7 @@ class PublishRates:
         for _, grown in self._spans:
             for topic, count in grown.items():
                 total[topic] = total.get(topic, 0) + count
-        most = float(numbers.LIMIT)  # heartbeats may come in no time
+        most = float(numbers.LIMIT)  # the interval between heartbeats may be zero
         return {
             topic: min(round(count / seconds, 3), most)
             for topic, count in total.items()

@@ -1,4 +1,4 @@
-"""Answers to messages that the broker does not serve, and their count."""
+"""Replies to messages that the broker rejects, and their count."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _MAX_DETAIL: Final = 500
 
 
 def decode_request(data: bytes) -> Request:
-    """A client's message.
+    """Decode a client's message.
 
     Raises:
-        ProtocolError: it is none, or too long for one.
+        ProtocolError: it is malformed or too long.
     """
     if len(data) > MAX_CONTROL_BYTES:
         raise ProtocolError(
@@ -29,7 +29,7 @@ def decode_request(data: bytes) -> Request:
 
 
 class Refusals:
-    """Counts the messages that were refused."""
+    """Counts rejected messages."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -37,29 +37,29 @@ class Refusals:
     def undecodable(
         self, peer: bytes, data: bytes, error: ProtocolError
     ) -> list[Effect]:
-        """Answer what could not be decoded."""
+        """Reply to a message that could not be decoded."""
         return self.refuse(peer, explain_undecodable(data, error))
 
     def too_fast(self, peer: bytes, request: Request) -> list[Effect]:
-        """Answer a request that its sender's address may not make so soon."""
+        """Reply to a request that exceeds the rate limit of its address."""
         return self._later(peer, request.id)
 
     def unread(self, peer: bytes) -> list[Effect]:
-        """Answer what was not looked into, as its sender's address has sent too much: a
-        client is to know why it is not served. How many of these there are is bounded by
-        the connection, which is closed after some."""
+        """Reply to an unread message of an address that has sent too much, so that the
+        client knows the reason. The number of these replies is bounded: the connection
+        is closed after some."""
         return self._later(peer, -1)
 
     def no_status(self, peer: bytes, request: StatusRequest) -> list[Effect]:
-        """Answer a client that may not know who is there."""
+        """Reply to a client without permission to see the status."""
         detail = "the policy does not let this client ask for the status"
         error = Error(id=request.id, code=messages.NOT_ALLOWED, detail=detail)
         return self.refuse(peer, error)
 
     def refuse(self, peer: bytes, error: Error) -> list[Effect]:
-        """Answer with an error, and have it logged."""
+        """Reply with an error, and log it."""
         self.count += 1
-        # Details quote the peer, who may have sent megabytes or line breaks.
+        # Details quote the peer, which may have sent megabytes or line breaks.
         detail = printable(error.detail[:_MAX_DETAIL])[:_MAX_DETAIL]
         error = Error(id=error.id, code=error.code, detail=detail)
         return [Send(peer, error), Rejected(peer, detail)]

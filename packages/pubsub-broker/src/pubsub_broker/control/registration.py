@@ -1,6 +1,6 @@
-"""Takes in a registration: decides on it, and, when it is so, enters the client and answers.
+"""Handles a registration: decides on it; later enters the client and replies.
 
-Between the two is the group's engine (`agreement`), if there is one.
+With a group, its engine comes between the two steps (`agreement`).
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ from pubsub_common.protocol.messages import Error, Model, Register, Registered
 from pubsub_common.protocol.undecodable import wrong_version
 from pubsub_common.protocol.versions import chosen_version
 
-# So many topics always fit into a record, whatever their names.
+# This many topics always fit into a record, whatever their names.
 _FEW_TOPICS: Final = 256
 
 
 class Registration:
-    """What a registration asks of the other parts of the broker, and the reply to it.
-    ``now`` is seconds of one monotonic clock."""
+    """Applies registrations to the other parts of the broker, and replies. ``now`` is
+    seconds of one monotonic clock."""
 
     def __init__(
         self,
@@ -74,10 +74,10 @@ class Registration:
     def decide(
         self, peer: bytes, request: Register, key: str | None, origin: str | None
     ) -> Pending:
-        """Whether a publisher or subscriber may join, or register again.
+        """Decide on the registration of a publisher or subscriber, new or repeated.
 
         Raises:
-            Refusal: it may not, or there is no room for it.
+            Refusal: it is not allowed, or a limit is reached.
         """
         version = chosen_version(request.versions)
         if version is None:
@@ -85,7 +85,8 @@ class Registration:
             raise Refusal(error.code, error.detail)
         session = request.session
         if session is None:
-            # A client that asks twice, because the first answer was late, is one client.
+            # A client that repeats its request, because the first reply was late, is
+            # one client.
             session = self._session_of(peer, request)
         previous = None if session is None else self._client(session)
         topics = self._admission.validated_topics(request, origin)
@@ -106,7 +107,7 @@ class Registration:
         return Pending(peer, request, version, client)
 
     def enter(self, pending: Pending, now: float) -> list[Effect]:
-        """The client is registered here."""
+        """Enter the client here."""
         client, request = pending.client, pending.request
         previous = self._clients.all.get(client.session)
         earlier = self._metrics.get(client.session)
@@ -123,11 +124,12 @@ class Registration:
     def _check_session(
         self, peer: bytes, request: Register, previous: Client | None
     ) -> None:
-        """Whether a registration under the session of ``previous`` can be of that client: a
-        second one that was given its session by mistake would take its place.
+        """Check that a registration under the session of ``previous`` comes from that
+        client. Otherwise a second client that got this session by mistake would replace
+        it.
 
         Raises:
-            Refusal: it is another one, and that client is still there.
+            Refusal: it is another client, and the previous one is still there.
         """
         if previous is None or _same_place(previous, request):
             return
@@ -140,12 +142,12 @@ class Registration:
         )
 
     def _is_free(self, session: int, peer: bytes) -> bool:
-        """Whether ``peer``, or nobody, speaks for a client here."""
+        """Whether no other connection than ``peer`` belongs to this client."""
         pending = self._pending.get(session)
         if pending is not None:
             there = pending.peer
         elif not self._clients.is_own(session):
-            return False  # it is another broker's, which knows its connection
+            return False  # another broker has the client, and knows its connection
         else:
             connection = self._notifications.get(session)
             if connection is None:
@@ -154,7 +156,7 @@ class Registration:
         return there == peer or self._is_lost(there)
 
     def _client(self, session: int) -> Client | None:
-        """What a session stands for, or will in a moment."""
+        """The client that a session stands for, or will stand for in a moment."""
         pending = self._pending.get(session)
         return self._clients.all.get(session) if pending is None else pending.client
 
@@ -165,7 +167,7 @@ class Registration:
         return session
 
     def _session_of(self, peer: bytes, request: Register) -> int | None:
-        """The session of a client that has just said the same on this connection."""
+        """The session of a client that has just sent the same on this connection."""
         session = self._pending.session_at(peer)
         if session is None:
             session = self._notifications.session_at(peer)
@@ -199,20 +201,20 @@ class Registration:
 
 
 def _same_place(client: Client, request: Register) -> bool:
-    """Whether a request names what this client is known by, beside its session."""
+    """Whether a request names the client's address and role."""
     return (client.role, client.address) == (request.role, request.address)
 
 
 def refusal_reply(request: Register, refusal: Refusal) -> Error:
-    """The answer to a registration that is refused."""
+    """The reply to a registration that is rejected."""
     return Error(id=request.id, code=refusal.code, detail=refusal.detail)
 
 
 def _check_size(client: Client) -> None:
-    """Whether what is kept of a client in the registry of a group is not too much.
+    """Check the size of the client's record in the registry of a group.
 
     Raises:
-        Refusal: it is.
+        Refusal: it is too large.
     """
     if len(client.topics) <= _FEW_TOPICS:
         return

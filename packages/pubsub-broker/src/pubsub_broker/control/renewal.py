@@ -1,4 +1,4 @@
-"""Takes in a heartbeat: renews the lease, keeps what it tells, answers."""
+"""Handles a heartbeat: renews the lease, stores the metrics, replies."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ class Renewal:
         *,
         epoch: int,
     ) -> None:
-        """``changes`` tells how often the set of clients has changed, ``demand`` what a
-        publisher is to know of it, ``cut_off`` whether clients should rather be at another
+        """``changes``: the number of changes of the set of clients. ``demand``: the
+        set's demand on a publisher. ``cut_off``: whether clients should move to another
         broker."""
         self._cut_off = cut_off
         self._demand = demand
@@ -43,7 +43,7 @@ class Renewal:
     def renew(
         self, peer: bytes, request: Heartbeat, now: float, key: str | None
     ) -> list[Effect]:
-        """A client that is known stays registered for another lease."""
+        """A known client stays registered for another lease."""
         if not self._authorization.owns(request.session, key):
             stranger = Alive(
                 id=request.id,
@@ -57,7 +57,7 @@ class Renewal:
         known = renewed and connection is not None
         revision = 0
         if connection is not None:
-            # A client whose TCP connection broke comes back under another peer id.
+            # A client that reconnects has another peer id.
             self._notifications.update_peer(request.session, peer)
             revision = connection.revision
         client = self._clients.own_client(request.session)
@@ -79,8 +79,8 @@ class Renewal:
         return [Send(peer, alive), *effects]
 
     def _publishers_of(self, subscriber: Client) -> tuple[int, ...]:
-        """The sessions of the publishers of its topics. They are looked for when clients
-        have come or gone, as that takes long where there are thousands of topics."""
+        """The sessions of the publishers of its topics. They are looked up only after
+        clients have come or gone, as the search is slow with thousands of topics."""
         metrics, changes = self._metrics.get(subscriber.session), self._changes()
         if metrics is None:
             return ()

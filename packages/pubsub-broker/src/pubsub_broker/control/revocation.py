@@ -1,4 +1,5 @@
-"""Follows changes of keys and policy: expels clients, tells publishers whom to accept."""
+"""Applies changes of keys and policy: expels clients, tells publishers the keys to
+accept."""
 
 from __future__ import annotations
 
@@ -15,7 +16,7 @@ from pubsub_common.protocol.messages import Error, Model
 
 
 class Revocation:
-    """Re-checks the clients that are registered here; each broker of a group does so with
+    """Re-checks the clients that are registered here; in a group, each broker re-checks
     its own. ``now`` is seconds of one monotonic clock."""
 
     def __init__(

@@ -1,4 +1,4 @@
-"""What a broker says of itself to those who ask."""
+"""Replies with information about the broker itself."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ from pubsub_common.protocol.messages import (
 
 
 class SelfReport:
-    """Answers to requests that change nothing. ``now`` is seconds of one monotonic clock."""
+    """Replies to requests that change nothing. ``now`` is seconds of one monotonic
+    clock."""
 
     def __init__(
         self,
@@ -50,7 +51,7 @@ class SelfReport:
         self._started_at = now
 
     def hello(self, request: Hello) -> HelloReply:
-        """To a client that chooses a broker."""
+        """The reply to a client that chooses a broker."""
         return HelloReply(
             id=request.id,
             epoch=self._epoch,
@@ -61,7 +62,7 @@ class SelfReport:
         )
 
     def time(self, request: ClockRequest) -> ClockReply:
-        """To a client that compares its clock."""
+        """The reply to a client that compares its clock."""
         received_ns = self._clock_ns()
         return ClockReply(
             id=request.id,
@@ -71,7 +72,7 @@ class SelfReport:
         )
 
     def status(self, request: StatusRequest, now: float) -> Status:
-        """The broker's view of itself and its group, or a page of it."""
+        """The status of the broker and its group, or one page of it."""
         page = self._status_pages.page(request.from_session, now)
         return Status(
             id=request.id,

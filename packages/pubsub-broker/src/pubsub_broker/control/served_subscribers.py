@@ -1,8 +1,8 @@
-"""Which subscribers of a group may come to this broker for events.
+"""Decides which subscribers of a group may come to this broker for events.
 
-Each of them is told by its own broker where to have which topic (`topic_places`). That one may
-count differently from this one at the moment, so a subscriber is taken for one that may come
-already when several times as many would bring its topic here.
+Each subscriber learns from its own broker where to get each topic (`topic_places`).
+That broker's counts may differ from this one's for a moment. So this broker already
+expects a subscriber when several times as many subscribers would bring its topic here.
 """
 
 from __future__ import annotations
@@ -20,48 +20,48 @@ from pubsub_broker.control.topic_spread import (
 from pubsub_broker.registry.interface import Client, Registry
 from pubsub_common.protocol.wildcards import is_filter
 
-# A topic is looked at again when it has so many times as many subscribers, or as few.
+# A topic is recomputed when its number of subscribers has changed by this factor.
 _AGAIN: Final = 2
-# With how many times as many subscribers it is looked at: another broker may be behind by the
-# damping of a topic, a factor of two, and both by `GROWTH` of all subscriptions.
+# The factor for the expected subscribers: another broker may lag by the damping of a
+# topic, a factor of two, and both by `GROWTH` of all subscriptions.
 _TIMES: Final = 2 * _AGAIN * GROWTH**2
 
 
 class _Reach(NamedTuple):
-    """Whether a topic that had so many ``subscribers`` may be ``here``."""
+    """Whether a topic may be ``here``, when it had this many ``subscribers``."""
 
     subscribers: int
     here: bool
 
 
 class ServedSubscribers:
-    """Follows the subscribers of ``registry``: each method is called when that has the change
-    already. ``now`` is seconds of one monotonic clock."""
+    """Follows the subscribers of ``registry``: each method is called when the registry
+    has the change already. ``now`` is seconds of one monotonic clock."""
 
     def __init__(self, registry: Registry, is_own: Callable[[int], bool]) -> None:
-        """``is_own`` tells by session whether a client is registered at this broker."""
+        """``is_own``: whether the client with this session is registered at this
+        broker."""
         self._registry = registry
         self._is_own = is_own
         self._home = ""
         self._brokers: tuple[str, ...] = ("",)
-        self._reaches: dict[
-            str, _Reach
-        ] = {}  # of topics that anybody has subscribed to
-        # Which this broker is of those that are chosen for them.
+        self._reaches: dict[str, _Reach] = {}  # of topics with subscribers
+        # The position of this broker in the ranking of each topic.
         self._ranks: dict[str, int] = {}
-        # How many topics subscribers may have here: of those with any.
+        # The number of topics that each subscriber may have here, if any.
         self._here: dict[int, int] = {}
         self._changed = ChangedTopics()
         self._kept_here: set[str] = set()
-        self._subscriptions = 1  # as far as they count
+        self._subscriptions = 1  # the last number that counted
 
     @property
     def due_at(self) -> float | None:
-        """When `changes` is due; None while there is none."""
+        """When `changes` is due; None if there are none."""
         return self._changed.due_at
 
     def set_brokers(self, home: str, others: Iterable[str], now: float) -> None:
-        """The control addresses of this broker, and of the others that forward events."""
+        """Set the control addresses of this broker, and of the others that forward
+        events."""
         brokers = (home, *sorted(others))
         if brokers != self._brokers:
             self._home, self._brokers = home, brokers
@@ -75,7 +75,7 @@ class ServedSubscribers:
         self._changed.add(new & self._reaches.keys(), now)
 
     def release(self, now: float) -> None:
-        """Only those that this broker is chosen for may come."""
+        """From now on, only the subscribers of topics chosen for this broker may come."""
         kept, self._kept_here = self._kept_here, set()
         self._changed.add(kept & self._reaches.keys(), now)
 
@@ -84,7 +84,7 @@ class ServedSubscribers:
         return session in self._here
 
     def came(self, subscriber: Client, now: float) -> bool:
-        """A subscriber has joined; whether it may come here."""
+        """A subscriber has joined; returns whether it may come here."""
         self._count(subscriber.topics, now)
         number = self._number(subscriber)
         if number:
@@ -92,13 +92,13 @@ class ServedSubscribers:
         return number > 0
 
     def gone(self, subscriber: Client, now: float) -> bool:
-        """A subscriber has left; whether it might have come here."""
+        """A subscriber has left; returns whether it might have come here."""
         self._count(subscriber.topics, now)
         return self._here.pop(subscriber.session, 0) > 0
 
     def moved(self, subscriber: Client) -> bool | None:
-        """A subscriber is registered at this broker now, or at another one; whether it may
-        come here, None if that is as it was."""
+        """A subscriber is now registered at this broker, or at another one. Returns
+        whether it may come here; None if that has not changed."""
         before = subscriber.session in self._here
         if not is_wild(subscriber) or before == self._is_own(subscriber.session):
             return None
@@ -109,8 +109,9 @@ class ServedSubscribers:
         return not before
 
     def changes(self, cost: int) -> Iterator[tuple[Client, bool]]:
-        """Subscribers that may come here now, or (False) no longer, until so many topics and
-        subscribers were looked at. `due_at` says when the rest is due."""
+        """Subscribers that may now come here (True), or no longer (False), up to a
+        limit of topics and subscribers to examine. `due_at` says when the rest is due.
+        """
         while cost > 0 and (topic := self._changed.take()) is not None:
             before = self._reaches[topic]
             after = self._reaches[topic] = self._reach_of(topic)
@@ -171,5 +172,5 @@ class ServedSubscribers:
 
 
 def is_wild(subscriber: Client) -> bool:
-    """Whether a subscriber has wildcards: then it has all topics from its own broker."""
+    """Whether a subscriber has wildcards: then it gets all topics from its own broker."""
     return any(map(is_filter, subscriber.topics))

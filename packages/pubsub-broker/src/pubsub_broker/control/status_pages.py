@@ -1,7 +1,7 @@
 """The clients in a status report, in pages of limited size.
 
-A report of all clients can have gigabytes: thousands of clients with thousands of topics. So it
-is made and sent in pages, in the order of sessions, each when it is asked for.
+A report of thousands of clients with thousands of topics can have gigabytes. So each
+page is made on request, in the order of sessions.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from pubsub_common.protocol.messages import ClientStatus
 
 
 class StatusPage(NamedTuple):
-    """Registered and expected clients; ``next_session`` is that of the next page's first
-    client, None: there are no more."""
+    """Registered and expected clients. ``next_session`` is the first session of the
+    next page; None on the last page."""
 
     clients: list[ClientStatus]
     expected: list[ClientStatus]
@@ -41,13 +41,14 @@ class StatusPages:
         self._brokers = brokers
         self._membership = membership
         self._metrics = metrics
-        # All sessions in order, after so many changes of the set of clients.
+        # All sessions, sorted, and the number of changes of the set of clients at that
+        # time.
         self._sessions: list[int] = []
         self._changes = -1
 
     def page(self, from_session: int | None, now: float) -> StatusPage:
-        """The clients with this session and larger ones: so many as fill a page, or, with
-        None, all, as far as they fit in one message. At least one, if there is one."""
+        """The clients with this session and larger ones, as many as fill a page, at
+        least one. With None: all clients, if they fit into one message."""
         limit = STATUS_WHOLE_BYTES if from_session is None else STATUS_PAGE_BYTES
         sessions = self._in_order()
         found = StatusPage([], [], None)

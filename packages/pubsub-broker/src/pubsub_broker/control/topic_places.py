@@ -1,17 +1,17 @@
-"""From which broker of a group each subscriber of this one has each of its topics.
+"""From which broker of a group each subscriber of this one gets each of its topics.
 
-Where a topic is (`topic_spread`) follows from how many subscribers it has in the group, which
-all brokers know. Each broker tells its own subscribers, and tells them again when that changes.
-Other brokers are ready for more subscribers than are sent to them (`served_subscribers`), so no
-two brokers need agree at any moment.
+The place of a topic (`topic_spread`) follows from its number of subscribers in the
+group, which all brokers know. Each broker tells its own subscribers, also after each
+change. A broker is ready for more subscribers than are sent to it
+(`served_subscribers`), so the brokers need not agree at any moment.
 
-A subscriber with wildcards has everything from its own broker: otherwise each topic of each
-publisher would have to be looked at for it.
+A subscriber with wildcards gets everything from its own broker: otherwise each topic of
+each publisher would have to be matched for it.
 
-While a broker is cut off, the other brokers do not know the clients that register at it. It
-forwards the topics of such clients to its subscribers itself (`keep_here`).
+While a broker is cut off, the other brokers do not know the clients that register at
+it. It forwards the topics of these clients to its subscribers itself (`keep_here`).
 
-What concerns many subscribers is done in turns.
+Work for many subscribers is split into turns.
 """
 
 from __future__ import annotations
@@ -37,15 +37,15 @@ Ports = Callable[[Iterable[str]], Mapping[str, TopicPort]]
 
 
 class Place(NamedTuple):
-    """A broker, by its control address, and the ports that it forwards from; none for this
-    one, which is asked."""
+    """A broker, by its control address, and the ports from which it forwards; the own
+    broker has none here, as it is asked directly."""
 
     address: str
     ports: tuple[int, ...] = ()
 
 
 class Move(NamedTuple):
-    """A subscriber of this broker is to have a topic from elsewhere."""
+    """A subscriber of this broker must get a topic from elsewhere."""
 
     session: int
     topic: str
@@ -56,30 +56,30 @@ class TopicPlaces:
     """``now`` is seconds of one monotonic clock."""
 
     def __init__(self, registry: Registry, own: Registry, ports: Ports) -> None:
-        """``registry`` has the clients of the group, ``own`` those of this broker, which
-        forwards topics from ``ports``."""
+        """``registry`` has the clients of the group, ``own`` those of this broker,
+        which forwards topics from ``ports``."""
         self._registry = registry
         self._own = own
         self._ports = ports
         self._home = ""
         self._places: dict[str, Place] = {"": Place("")}  # by address
-        # Where each topic is, as a subscriber here was told.
+        # The places of each topic that subscribers here were last told.
         self._told: dict[str, tuple[Place, ...]] = {}
-        # Those that may be elsewhere now.
+        # Topics that may have moved.
         self._changed = ChangedTopics(NOTIFY_DELAY_S)
-        self._subscriptions = 1  # of the group, as far as they count
+        self._subscriptions = 1  # of the group; the last number that counted
         self._kept_here: set[str] = set()
 
     @property
     def due_at(self) -> float | None:
-        """When `moves` is due; None while there is none."""
+        """When `moves` is due; None if nothing is pending."""
         return self._changed.due_at
 
     def set_brokers(
         self, home: str, others: Mapping[str, tuple[int, ...]], now: float
     ) -> None:
-        """This broker's control address, and those of the others of its group that are alive,
-        with the ports that they forward from."""
+        """Set this broker's control address, and the control addresses and ports of the
+        other live brokers of the group."""
         places = {home: Place(home)}
         places |= {each: Place(each, ports) for each, ports in others.items() if ports}
         if (home, places) != (self._home, self._places):
@@ -89,7 +89,7 @@ class TopicPlaces:
     def ports_of(
         self, subscriber: Client, topics: Iterable[str]
     ) -> dict[str, TopicPort]:
-        """From where a subscriber of this broker has these topics."""
+        """The ports from which a subscriber of this broker gets these topics."""
         names = list(topics)
         if len(self._places) == 1 or is_wild(subscriber):
             return dict(self._ports(names))
@@ -102,7 +102,7 @@ class TopicPlaces:
         return found
 
     def count(self, topics: Iterable[str], now: float) -> None:
-        """A subscriber of these has come or gone, here or elsewhere."""
+        """A subscriber of these topics has come or gone, at any broker."""
         subscriptions = max(self._registry.subscription_count(), 1)
         if counts_anew(self._subscriptions, subscriptions):
             self._subscriptions = subscriptions
@@ -120,7 +120,7 @@ class TopicPlaces:
                 self._changed.add([topic], now)
 
     def keep_here(self, topics: Iterable[str], now: float) -> None:
-        """This broker's subscribers are to have these topics from it, until `release`."""
+        """This broker's subscribers get these topics from it, until `release`."""
         new = set(topics) - self._kept_here
         self._kept_here |= new
         self._changed.add(new & self._told.keys(), now)
@@ -131,8 +131,8 @@ class TopicPlaces:
         self._changed.add(kept & self._told.keys(), now)
 
     def moves(self, cost: int) -> Iterator[Move]:
-        """Subscribers that are to have topics from elsewhere, until so many topics and
-        subscribers were looked at. `due_at` says when the rest is due."""
+        """Subscribers that must get topics from elsewhere, up to a limit of topics and
+        subscribers to examine. `due_at` says when the rest is due."""
         while cost > 0 and (topic := self._changed.take()) is not None:
             before = self._told[topic]
             after = self._told[topic] = self._places_of(topic, len(before))

@@ -1,9 +1,10 @@
-"""At which brokers of a group a topic is forwarded, and at which of them each subscriber has it.
+"""At which brokers of a group a topic is forwarded, and at which of them each
+subscriber gets it.
 
-Taking an event in costs a broker more than sending one copy of it, so a topic should be at few
-brokers; but a topic that is a great part of all must be at many. Brokers are chosen by rendezvous
-hashing: all brokers choose the same without asking each other, and a broker that comes or goes
-moves no more than what is chosen for it.
+Receiving an event costs a broker more than sending one copy, so a topic should be at
+few brokers. But a topic with a large part of all subscriptions must be at many. Brokers
+are chosen by rendezvous hashing: all brokers choose the same without messages, and a
+broker that comes or goes only moves the topics chosen for it.
 """
 
 from __future__ import annotations
@@ -16,19 +17,19 @@ from typing import Final
 
 from pubsub_common.defaults import MAX_BROKERS
 
-# A topic is at as many brokers as divide its subscribers into parts so small that a broker has
-# that many of them when all subscriptions are shared out evenly: the busiest then has little more
-# than the average (by the model of `pubsub-perf model brokers`).
+# The subscribers of a topic are divided so that each part is at most 1/8 of a broker's
+# share of all subscriptions. The busiest broker then has little more than the average
+# (by the model of `pubsub-perf model brokers`).
 PARTS: Final = 8
-# But a broker that takes in a topic has so many subscribers of it on average, at least.
+# But each broker of a topic has at least this many of its subscribers on average.
 LEAST_SUBSCRIBERS: Final = 2
-# By how much the subscriptions of the group must grow, or shrink, to count.
+# The factor by which the subscriptions of the group must grow or shrink to count.
 GROWTH: Final = 1.5
 
 
 def broker_count(subscribers: int, subscriptions: int, brokers: int) -> int:
-    """At how many of ``brokers`` a topic is that has so many ``subscribers``, of so many
-    ``subscriptions`` to all topics: a power of two, or all of them."""
+    """The number of ``brokers`` for a topic with this many ``subscribers``, out of this
+    many ``subscriptions`` to all topics: a power of two, or all brokers."""
     share = -(-PARTS * brokers * subscribers // max(subscriptions, 1))
     wanted = 1 << max(share - 1, 0).bit_length()
     most = 1 << max(subscribers // LEAST_SUBSCRIBERS, 1).bit_length() - 1
@@ -38,8 +39,9 @@ def broker_count(subscribers: int, subscriptions: int, brokers: int) -> int:
 def damped_count(
     before: int | None, subscribers: int, subscriptions: int, brokers: int
 ) -> int:
-    """`broker_count`, where the topic was at so many brokers ``before``: it grows at once, and
-    shrinks when twice as many subscribers would not need them either."""
+    """`broker_count` with hysteresis, for a topic that was at ``before`` brokers: it
+    grows immediately, and shrinks only when twice as many subscribers would still need
+    fewer."""
     least = broker_count(subscribers, subscriptions, brokers)
     if before is None:
         return least
@@ -48,13 +50,13 @@ def damped_count(
 
 
 def counts_anew(before: int, subscriptions: int) -> bool:
-    """Whether the group has so many subscriptions that what was decided when it had ``before``
-    is to be decided again."""
+    """Whether the number of subscriptions differs enough from ``before`` to decide
+    again."""
     return not 1 / GROWTH < subscriptions / before < GROWTH
 
 
 def forwarder_of(topic: str, count: int) -> int:
-    """Which of a broker's ``count`` forwarders has a topic."""
+    """The index of the forwarder that has a topic, out of ``count``."""
     return zlib.crc32(topic.encode()) % count
 
 
@@ -65,8 +67,8 @@ def ranking(topic: str, brokers: Iterable[str]) -> list[str]:
 
 
 def place_of(session: int, home: str, brokers: Sequence[str]) -> str:
-    """At which of the topic's brokers a subscriber has it: at its own (``home``), if that is
-    one of them."""
+    """The broker at which a subscriber gets the topic: its own (``home``), if it is one
+    of the topic's ``brokers``."""
     if home in brokers:
         return home
     key = b"%x" % session
