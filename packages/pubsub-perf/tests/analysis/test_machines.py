@@ -11,6 +11,7 @@ from support.perf_sweeps import write_sweep
 
 from pubsub_perf.analysis import Analysis, analyse
 from pubsub_perf.plan import topologies
+from pubsub_perf.report.findings import findings_of
 from pubsub_perf.results.dataset import read_dataset
 
 CHANGED = ("centralized", 3)
@@ -28,12 +29,19 @@ def _analysed(folder: Path, machine_of: Callable[[str, int], str | None]) -> Ana
     return analyse(read_dataset(folder), resamples=100)
 
 
-def test_two_machines_are_told_as_a_factor(tmp_path: Path) -> None:
+def test_two_machines_are_a_table_of_factors(tmp_path: Path) -> None:
     found = _analysed(tmp_path, lambda _, run: f"lab{1 + run % 2}")
-    (line,) = (line for line in found.methods if "machines measured" in line)
-    assert line.startswith("2 machines measured these cells.")
-    assert "lab1 (id-of-) " in line
-    assert "(2 cells)" in line
+    assert [(each.name, each.id) for each in found.machines] == [
+        ("lab1", "id-of-lab1"),
+        ("lab2", "id-of-lab2"),
+    ]
+    assert {each.cells for each in found.machines} == {2}
+    first, second = (each.factor for each in found.machines)
+    assert first is not None
+    assert second is not None
+    assert first * second == pytest.approx(1)
+    (table,) = (t for t in findings_of(found).tables if t.title == "Machines")
+    assert [row[:2] for row in table.rows] == [("lab1", "id-of-"), ("lab2", "id-of-")]
     assert not any("one of machines" in problem for problem in found.problems)
 
 
@@ -66,5 +74,5 @@ def test_one_machine_or_unknown_ones_are_no_factor(
     tmp_path: Path, name: str | None
 ) -> None:
     found = _analysed(tmp_path, lambda *_: name)
-    assert not any("machines measured" in line for line in found.methods)
+    assert not found.machines
     assert not any("one of machines" in problem for problem in found.problems)

@@ -86,3 +86,19 @@ def test_what_is_written_elsewhere_names_its_file(
     assert "exit code 2" in said
     [line] = errors.splitlines()
     assert line.endswith(f"{disk / file}: No space left on device")
+
+
+def test_a_full_standard_output_is_not_told_as_slower(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    write_sweep(data, GroundTruth(LAW, LAW, sizes=(5,), runs=3), 1)
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "pubsub_perf", "compare", data, data],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+    assert done.returncode == 2
+    assert "cannot write to standard output" in done.stderr

@@ -76,3 +76,22 @@ def test_a_narrow_terminal_shows_the_time_left(clock: list[float]) -> None:
     assert all(len(line) <= 80 for line in lines)
     assert all(re.search(r"about 0:[0-9]{2} left", line) for line in lines)
     assert any("centralized/tree-d4f2-16hosts" in line for line in lines)
+
+
+def test_a_narrow_terminal_shows_the_network_of_a_long_scenario(
+    clock: list[float],
+) -> None:
+    said = io.StringIO()
+    console = Console(file=said, width=80, force_terminal=True, color_system=None)
+    long = Case(
+        "centralized",
+        topologies.tree(4, 2),
+        CASES[0].load,
+        1,
+        scenario="rate=50,payload-size=64,overflow=block,queue-limit=1000",
+    )
+    with SweepProgress([long], console) as progress:
+        progress.begin(long)
+        progress.step("measuring")
+        clock[0] += 1
+    assert "centralized/tree-d4f2-16hosts" in said.getvalue()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -27,10 +28,19 @@ payload-size = [64, 1024]
 """
 
 
-def run(*words: object, folder: Path) -> subprocess.CompletedProcess[str]:
+def run(
+    *words: object, folder: Path, path: str | None = None
+) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "pubsub_perf", "run", *map(str, words)]
+    env = os.environ if path is None else {**os.environ, "PATH": path}
     return subprocess.run(
-        command, cwd=folder, capture_output=True, text=True, timeout=120, check=False
+        command,
+        cwd=folder,
+        env=env,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
     )
 
 
@@ -98,6 +108,24 @@ def test_a_dry_run_shows_cells_and_time_and_writes_nothing(tmp_path: Path) -> No
         run("payloads.toml", "--dry-run", "--part=9/9", folder=tmp_path).returncode == 2
     )
     assert [path.name for path in tmp_path.iterdir()] == ["payloads.toml"]
+
+
+def test_a_dry_run_refuses_what_the_run_would_refuse(tmp_path: Path) -> None:
+    write(tmp_path, EXPERIMENT + "delay = 5\n")
+    done = run("payloads.toml", "--dry-run", "--hosts=local", folder=tmp_path)
+    assert done.returncode == 2
+    assert "2 cells, 2 runs" in done.stdout
+    assert "local hosts have no links" in done.stderr
+
+
+def test_slurm_is_looked_for_before_anything_is_written(tmp_path: Path) -> None:
+    write(tmp_path, EXPERIMENT)
+    done = run(
+        "payloads.toml", "--slurm", "--out=out", folder=tmp_path, path="/nowhere"
+    )
+    assert done.returncode == 2
+    assert "no Slurm here" in done.stderr
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_preset_is_shown_as_a_file_that_runs(tmp_path: Path) -> None:

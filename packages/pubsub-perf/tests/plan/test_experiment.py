@@ -116,7 +116,7 @@ def test_explicit_cases_have_their_own_parameters_and_those_of_all() -> None:
         ("[parameters]\npayload = 3", r"unknown key payload in \[parameters\] \(did"),
         ("[parameters]\nevents = []", "events: the list has no values"),
         ("[parameters]\nevents = 2.5", "events: 2.5 is not a whole number"),
-        ("[parameters]\nevents = [10, -1]", "events: -1 is not a whole number of 0"),
+        ("[parameters]\nevents = [10, -1]", "events: -1 is less than 0"),
         ("[parameters]\nevents = true", "events: True is not"),
         ("[parameters]\nrate = 0", "rate must be more than 0"),
         ("[parameters]\ndelay = nan", "delay: nan is not a number of 0 or more"),

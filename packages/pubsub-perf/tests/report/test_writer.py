@@ -19,6 +19,7 @@ from pubsub_common.errors import ConfigError
 from pubsub_perf.cli import main
 from pubsub_perf.plots.output import Drawing
 from pubsub_perf.plots.registry import NETWORK_FIGURES, SWEEP_FIGURES
+from pubsub_perf.report.rendering import options
 from pubsub_perf.report.svg_for_page import for_page
 from pubsub_perf.report.writer import Report, write_report
 from pubsub_perf.units import MILLISECONDS
@@ -528,3 +529,9 @@ def test_a_page_shows_what_others_wrote_and_does_nothing_else(
     for text in (said.out, said.err, *pages):
         assert [line for line in text.split("\n") if not line.isprintable()] == []
     assert not any(line.startswith("# forged") for line in pages[0].split("\n"))
+
+
+def test_an_option_and_its_value_stay_on_one_line() -> None:
+    shown = options("Make links slower: --bandwidth 2.5. Add --force, <b>.")
+    assert '<span class="option">--bandwidth 2.5</span>. Add' in shown
+    assert '<span class="option">--force</span>, &lt;b&gt;.' in shown

@@ -222,12 +222,16 @@ def test_a_plain_folder_of_others_is_one_cell(tmp_path: Path) -> None:
     write(folder / "bob", ROW)
     write(folder / "README", "Latencies of my network, measured by night.\n")
     write(folder / "notes.txt", ROW)
+    write(folder / "diary.txt", "Rain, and more rain.\n")
     write(folder / ".hidden.csv", ROW)
     dataset = read_dataset(folder)
     (cell,) = dataset.cells
     assert (cell.model, cell.network, cell.hosts) == ("data", "my-measurements", None)
     assert [file.name for file in cell.files] == ["alice", "bob"]
-    assert dataset.problems == ("README: holds no latencies, and is not taken as data",)
+    assert dataset.problems == (
+        "README: holds no latencies, and is not taken as data",
+        "notes.txt: looks like a table, and is not read: name it .csv or .tsv",
+    )
 
 
 @pytest.mark.parametrize(

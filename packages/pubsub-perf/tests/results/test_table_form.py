@@ -388,3 +388,13 @@ def test_a_table_without_one_number_says_so(tmp_path: Path, value: str) -> None:
         "measured.csv: is left out: no row has a number where the latency belongs: "
         "3 broken rows (first in line 2)"
     )
+
+
+def test_seconds_that_may_be_milliseconds_are_said_to_be_seconds(
+    tmp_path: Path,
+) -> None:
+    data = read(tmp_path, f"publisher,topic,latency\n{AT},A,1.5\n")
+    assert data.latencies.tolist() == [1.5]
+    assert data.notes == (
+        "column 'latency' names no unit, and is read in s; see --unit",
+    )

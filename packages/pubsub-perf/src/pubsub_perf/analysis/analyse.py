@@ -59,7 +59,6 @@ def analyse(
     }
     growth = growth_results(samples, unsteady)
     groups = tuple(group_results(dataset.cells))
-    machines = machine_factors(dataset.cells, facts)
     queueing = prediction.queueing_view(loads, resampling)
     if groups and not loads:
         queueing = dataclasses.replace(queueing, missing=(NO_QUEUE,))
@@ -73,16 +72,14 @@ def analyse(
         patterns=decide(evidence, growth),
         growth=tuple(growth),
         queueing=queueing,
-        methods=(
-            *methods(resampling, margin),
-            *([machines] if machines is not None else []),
-        ),
+        methods=methods(resampling, margin),
         problems=(
             *dataset.problems,
             *split.values(),
             *_problems(facts),
         ),
         groups=groups,
+        machines=machine_factors(dataset.cells, facts),
     )
 
 

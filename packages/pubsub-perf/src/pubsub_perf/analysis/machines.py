@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 
 from pubsub_common.printable import printable
 from pubsub_perf.analysis.cell_samples import CellFacts
+from pubsub_perf.analysis.values.results import MachineResult
 from pubsub_perf.results import cell_fields
 from pubsub_perf.results.cells import Cell, Run
 
@@ -18,9 +19,11 @@ Machine = tuple[str, str]
 RunOfNetwork = tuple[str, int]
 
 
-def machine_factors(cells: Sequence[Cell], facts: Sequence[CellFacts]) -> str | None:
-    """One sentence: each machine's latency over that of all machines, in the cells that several
-    have measured, as a geometric mean. None with one machine."""
+def machine_factors(
+    cells: Sequence[Cell], facts: Sequence[CellFacts]
+) -> tuple[MachineResult, ...]:
+    """Each machine's latency over that of all machines, in the cells that several machines
+    measured. Empty with one machine."""
     ratios: dict[Machine, list[float]] = {}
     for cell, fact in zip(cells, facts, strict=True):
         by_machine = _logarithms(cell, fact)
@@ -33,11 +36,15 @@ def machine_factors(cells: Sequence[Cell], facts: Sequence[CellFacts]) -> str | 
         for machine, mean in means.items():
             ratios[machine].append(mean - middle)
     if len(ratios) < 2:
-        return None
-    told = [_told(machine, ratios[machine]) for machine in sorted(ratios, key=_by_name)]
-    return (
-        f"{len(ratios)} machines measured these cells. Latency of each over that of all, in "
-        f"cells that several measured: {', '.join(told)}."
+        return ()
+    return tuple(
+        MachineResult(
+            name=printable(name),
+            id=printable(identity),
+            factor=math.exp(statistics.fmean(shared)) if shared else None,
+            cells=len(shared),
+        )
+        for (identity, name), shared in sorted(ratios.items(), key=_by_name)
     )
 
 
@@ -80,12 +87,6 @@ def _machine(run: Run) -> Machine | None:
     return name, cell_fields.text(run.meta, "machine", "host") or name
 
 
-def _by_name(machine: Machine) -> tuple[str, str]:
-    return machine[1], machine[0]
-
-
-def _told(machine: Machine, ratios: Sequence[float]) -> str:
-    name = printable(f"{machine[1]} ({machine[0][:6]})")
-    if not ratios:
-        return f"{name} none"
-    return f"{name} {math.exp(statistics.fmean(ratios)):.3g} ({len(ratios)} cells)"
+def _by_name(item: tuple[Machine, object]) -> tuple[str, str]:
+    (identity, name), _ = item
+    return name, identity

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from pubsub_common.ascii_numbers import real_number
 from pubsub_common.cli import console_script
+from pubsub_common.cli.standard_streams import OutputFailed
 from pubsub_common.errors import ConfigError
 from pubsub_common.files import reason_of
 from pubsub_perf import __version__
@@ -71,7 +73,12 @@ def run(words: Sequence[str]) -> int:
         console_script.print_message(PROGRAM, f"{item.cell} left out: {item.reason}")
     if not found.rows:
         raise ConfigError("the two sweeps have no cell in common that can be compared")
-    _print(found, Console())
+    try:
+        _print(found, Console())
+        sys.stdout.flush()
+    except OutputFailed as error:
+        # Exit code 1 would say that something got slower.
+        raise ConfigError(str(error)) from None
     if not found.decidable:
         console_script.print_message(
             PROGRAM, "no cell has three runs in both sweeps, so nothing is decided"

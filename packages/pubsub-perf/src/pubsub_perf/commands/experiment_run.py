@@ -60,8 +60,6 @@ def run_as_asked(
         PubSubError: a cell failed or breaks a threshold, or the experiment cannot run here.
         ConfigError: the options make no sense, or another sweep is running on this machine.
     """
-    if options["--dry-run"]:
-        return _show(experiment, out, options["--part"])
     way = Way(
         out,
         hosts,
@@ -72,24 +70,43 @@ def run_as_asked(
         sbatch=options["--sbatch"],
         machines=Machines.of(options),
     )
+    if options["--dry-run"]:
+        return _show(experiment, way)
     return _run(experiment, way, words)
 
 
-def _show(experiment: Experiment, out: Path, part: str | None = None) -> int:
-    """Print the cells, of one ``part`` if that is given, and how long those will take that are
-    not in ``out``; the exit code.
+def _show(experiment: Experiment, way: Way) -> int:
+    """Print the cells, of one part if that is given, and how long the unfinished ones will
+    take; the exit code.
 
     Raises:
-        ConfigError: there is no such part.
+        ConfigError: the part does not exist, or this machine would refuse the run.
     """
     from rich.console import Console
 
     from pubsub_perf.experiment.plan_table import print_plan
 
-    if part is not None:
-        experiment = _part_of(experiment, blocks.Part.parse(part))
-    print_plan(Console(), experiment, out)
+    if way.part is not None:
+        experiment = _part_of(experiment, blocks.Part.parse(way.part))
+    print_plan(Console(), experiment, way.out)
+    if way.machines is None and not way.slurm and way.sbatch is None:
+        _check_local_links(experiment, way.hosts)
     return console_script.EXIT_OK
+
+
+def _check_local_links(experiment: Experiment, asked: str) -> None:
+    """Refuse what local hosts lack, where a run here would use them. What Mininet lacks is
+    known only within the namespaces of a run.
+
+    Raises:
+        ConfigError: the experiment needs links or switches, or Mininet cannot run here.
+    """
+    from pubsub_perf.hosts import factory
+
+    kind, _ = factory.choose(asked)
+    if kind == "local":
+        for case in experiment.without_links().cases:
+            factory.check_network(kind, case.load)
 
 
 def _run(experiment: Experiment, way: Way, words: Sequence[str]) -> int:
@@ -166,11 +183,13 @@ def _run_on_slurm(experiment: Experiment, way: Way) -> int:
     """Run an experiment on a cluster; nothing is measured on this machine."""
     from pubsub_perf.experiment import interrupts
     from pubsub_perf.experiment.experiment_copy import keep_copy
+    from pubsub_perf.experiment.slurm import commands
     from pubsub_perf.experiment.slurm.array import run_array
     from pubsub_perf.experiment.slurm.submission import wish_of
 
     if way.part is not None:
         raise ConfigError("--part is what each task of --slurm has: give one of them")
+    commands.check_there()
     interrupts.install()
     wish = wish_of(
         experiment, way.hosts, way.out, words=way.sbatch or "", force=way.force

@@ -9,7 +9,7 @@ from typing import Final
 from pubsub_common import defaults
 from pubsub_common.cli import console_script
 from pubsub_common.cli.console_script import source_of
-from pubsub_common.errors import PubSubError
+from pubsub_common.errors import ConfigError, PubSubError
 from pubsub_common.printable import printable
 from pubsub_perf import __version__
 from pubsub_perf.commands import experiment_run, machine_options
@@ -76,7 +76,7 @@ Options:
 {machine_options.USAGE}
   --out DIR               where the results go [default: sweeps/default]
   --merge                 run nothing: copy the cells of these folders, of a sweep's
-                          parts, into one
+                          parts, into the one in --out
   --dry-run               show the cells and how long they will take, and run nothing
   --print                 show the experiment as a file for {PROGRAM} run
   --force                 run finished cells again
@@ -94,10 +94,14 @@ def run(words: Sequence[str]) -> int:
 
     Raises:
         PubSubError: a cell failed, or the sweep cannot run as asked.
-        ConfigError: another sweep is running on this machine.
+        ConfigError: the options make no sense, or another sweep is running on this machine.
     """
     options = console_script.parse(USAGE, words, PROGRAM, __version__)
     if options["--merge"]:
+        if not source_of(options, "--out"):
+            raise ConfigError(
+                "--merge needs --out DIR, the folder for the joined sweep"
+            )
         return _merge([Path(name) for name in options["DIR"]], Path(options["--out"]))
     table = table_of(options)
     text = table_text(table)

@@ -52,7 +52,7 @@ class SweepProgress:
             disable=not console.is_terminal,
         )
         self._task = self._bar.add_task("", total=len(cases))
-        self._name = ""
+        self._name = self._scenario = ""
 
     def __enter__(self) -> Self:
         self._bar.start()
@@ -62,11 +62,14 @@ class SweepProgress:
         self._bar.stop()
 
     def begin(self, case: Case) -> None:
-        self._name = case.name
+        # On a narrow terminal the end is cut: the network matters more than the scenario.
+        self._name = case.name.removeprefix(f"{case.scenario}/")
+        self._scenario = f" ({case.scenario})" if case.scenario else ""
         self.step("")
 
     def step(self, what: str) -> None:
-        self.show(f"{self._name}: {what}" if what else self._name)
+        text = f"{self._name}: {what}" if what else self._name
+        self.show(text + self._scenario)
 
     def show(self, text: str) -> None:
         """What happens now."""

@@ -1,25 +1,20 @@
-"""A cell's files as one archive, for the way from a machine to the sweep's folder."""
+"""A cell's files as one archive, sent from a machine to the sweep's folder."""
 
 from __future__ import annotations
 
-import re
-import shutil
 import tarfile
 from pathlib import Path, PurePosixPath
 from typing import IO, Any, Final
 
 import msgspec
 
-from pubsub_common.errors import PubSubError
+from pubsub_perf import archive as archives
+from pubsub_perf.archive import BadArchive
 from pubsub_perf.experiment.cell_runner import RECORD, prepare, write_record
 from pubsub_perf.folder_files import MAX_RECORD_BYTES, make_folder
 
-# Names that our own programs give.
-_NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*(/[A-Za-z0-9_][A-Za-z0-9._-]*)?")
-
-
-class BadArchive(PubSubError):
-    """It is not the archive of a cell."""
+# A cell has files, and folders with files.
+_MAX_DEPTH: Final = 2
 
 
 def pack(folder: Path, archive: IO[bytes]) -> None:
@@ -35,36 +30,27 @@ def pack(folder: Path, archive: IO[bytes]) -> None:
 
 
 def unpack(archive: IO[bytes], out: Path, folder: Path) -> dict[str, Any]:
-    """Put the cell's files into ``folder``, which is in the sweep folder ``out``; returns its
-    record, which is written last: what is not whole has none.
+    """Write the cell's files into ``folder``, which is in the sweep folder ``out``; returns the
+    cell's record. The record is written last, so an incomplete cell has none.
 
     Raises:
-        BadArchive: it is something else; nothing has been written.
+        BadArchive: it is not the archive of a cell; nothing has been written.
         OSError: ``folder`` cannot be written.
     """
-    try:
-        with tarfile.open(fileobj=archive, mode="r:gz") as tar:
-            members = {_name(member): member for member in tar.getmembers()}
-            if RECORD not in members:
-                raise BadArchive(f"no {RECORD} in it")
-            record = _record(tar, members.pop(RECORD))
-            make_folder(out, *folder.relative_to(out).parts)
-            prepare(folder)
-            for name, member in members.items():
-                place = make_folder(folder, *PurePosixPath(name).parent.parts)
-                source = tar.extractfile(member)
-                with (place / PurePosixPath(name).name).open("wb") as target:
-                    shutil.copyfileobj(source, target)  # type: ignore[arg-type]
-    except (tarfile.TarError, EOFError) as error:
-        raise BadArchive(f"not an archive ({error})") from error
+    with archives.opened(archive) as (tar, found):
+        files = dict(found)
+        for path in files:
+            if len(path.parts) > _MAX_DEPTH or any(p[0] == "." for p in path.parts):
+                raise BadArchive(f"not a file of a cell: {path}")
+        record_file = files.pop(PurePosixPath(RECORD), None)
+        if record_file is None:
+            raise BadArchive(f"no {RECORD} in the archive")
+        record = _record(tar, record_file)
+        make_folder(out, *folder.relative_to(out).parts)
+        prepare(folder)
+        archives.write_files(tar, files, folder)
     write_record(folder, record)
     return record
-
-
-def _name(member: tarfile.TarInfo) -> str:
-    if not member.isreg() or not _NAME.fullmatch(member.name):
-        raise BadArchive(f"{member.name!r} is no file of a cell")
-    return member.name
 
 
 def _record(tar: tarfile.TarFile, member: tarfile.TarInfo) -> dict[str, Any]:

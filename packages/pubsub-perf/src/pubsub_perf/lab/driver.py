@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import IO, Final, Protocol
 
 from pubsub_common.errors import ConfigError
+from pubsub_perf.archive import BadArchive
 from pubsub_perf.experiment.sweep import Result, cell_folder, finished_cells
 from pubsub_perf.hosts.factory import HostKind
 from pubsub_perf.lab import messages
 from pubsub_perf.lab.assignments import Assignments, Task
-from pubsub_perf.lab.cell_archive import BadArchive, unpack
+from pubsub_perf.lab.cell_archive import unpack
 from pubsub_perf.lab.connection import Lost, News
 from pubsub_perf.lab.machines import LabMachines, Say
 from pubsub_perf.plan.blocks import blocks_of

@@ -91,8 +91,10 @@ def whole(item: object) -> int:
         number = ascii_numbers.whole_number(item) if isinstance(item, str) else item
     except ValueError:
         number = None
-    if isinstance(number, bool) or not isinstance(number, int) or number < 0:
-        raise ValueError("is not a whole number of 0 or more")
+    if isinstance(number, bool) or not isinstance(number, int):
+        raise ValueError("is not a whole number")
+    if number < 0:
+        raise ValueError("is less than 0")
     return number
 
 

@@ -122,13 +122,37 @@ def group_table(analysis: Analysis) -> Table:
     return Table("Groups of brokers", columns, rows, (note,))
 
 
+def machine_table(analysis: Analysis) -> Table:
+    """Machines as a factor; no rows where one machine measured everything."""
+    columns = (
+        Column("Machine"),
+        Column("Id"),
+        Column("Latency over all", number=True),
+        Column("Cells", number=True),
+    )
+    rows = tuple(
+        (
+            machine.name,
+            machine.id[:6],
+            NOT_AVAILABLE if machine.factor is None else wording.number(machine.factor),
+            str(machine.cells),
+        )
+        for machine in analysis.machines
+    )
+    note = (
+        "Median latency of each machine over that of all machines: the geometric mean over "
+        "the cells that several machines measured."
+    )
+    return Table("Machines", columns, rows, (note,))
+
+
 def growth_table(analysis: Analysis) -> Table:
     """How latency grows in each series: factor, exponent and shape side by side."""
     columns = (
         Column("Kind"),
         Column("Model"),
         Column("Hosts"),
-        Column("Grows, times", number=True),
+        Column("Factor", number=True),
         Column("Each doubling, times", number=True),
         Column("Exponent"),
         Column("Shape"),

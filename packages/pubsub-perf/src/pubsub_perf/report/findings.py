@@ -15,6 +15,7 @@ from pubsub_perf.report.finding_tables import (
     Table,
     group_table,
     growth_table,
+    machine_table,
     pair_table,
     queue_table,
     run_table,
@@ -134,3 +135,4 @@ def _tables(analysis: Analysis) -> Iterator[Table]:
     yield growth_table(analysis)
     yield shape_table(analysis)
     yield group_table(analysis)
+    yield machine_table(analysis)

@@ -10,10 +10,12 @@ from importlib import resources
 from typing import Final
 
 import jinja2
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from pubsub_common.printable import printable
 
+# An option and its value.
+_OPTION: Final = re.compile(r"--[a-z-]+(?: [0-9.]*[0-9])?")
 _MARKDOWN_SPECIAL: Final = re.compile(r"([\\`*_\[\]|~])")
 
 
@@ -38,6 +40,7 @@ def render(names: tuple[str, ...], variables: Mapping[str, object]) -> dict[str,
         finalize=_shown,
     )
     environment.filters["markdown"] = markdown
+    environment.filters["options"] = options
     shared = {
         # From this package's own files.
         "style": Markup(style),  # nosec B704
@@ -57,6 +60,13 @@ def markdown(text: str) -> str:
     one_line = printable(" ".join(text.split()))
     escaped = one_line.replace("&", "&amp;").replace("<", "&lt;")
     return _MARKDOWN_SPECIAL.sub(r"\\\1", escaped)
+
+
+def options(text: str) -> Markup:
+    """``text`` for a page, on which no line breaks within an option and its value."""
+    whole = r'<span class="option">\g<0></span>'
+    # The text is escaped, and the pattern has no character that escaping changes.
+    return Markup(_OPTION.sub(whole, str(escape(printable(text)))))  # nosec B704
 
 
 @jinja2.pass_eval_context

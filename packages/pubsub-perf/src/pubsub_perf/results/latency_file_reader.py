@@ -18,10 +18,15 @@ from typing import Final
 
 import numpy as np
 
-from pubsub_common.files import opened
+from pubsub_common.files import NotReadable, opened
 from pubsub_perf.folder_files import MAX_DATA_BYTES
 from pubsub_perf.results.cells import Fault, Faults, SubscriberData
-from pubsub_perf.results.table_form import SAMPLE_LINES, TableForm, form_of
+from pubsub_perf.results.table_form import (
+    SAMPLE_LINES,
+    TableForm,
+    TableRefused,
+    form_of,
+)
 from pubsub_perf.results.table_source import TableSource
 from pubsub_perf.results.text_encoding import SAMPLE_BYTES, encoding_of
 
@@ -29,6 +34,8 @@ from pubsub_perf.results.text_encoding import SAMPLE_BYTES, encoding_of
 # cannot be drawn for them.
 _MAX_S: Final = 1e12
 _MAX_LINE: Final = 65_536
+# Of files that may be tables and may be anything else.
+_OTHER_SUFFIXES: Final = (".txt", ".dat")
 _INDEXED: Final = re.compile(r"subscriber-([0-9]{1,9})")
 
 
@@ -38,6 +45,22 @@ def is_data_name(name: str) -> bool:
         return False
     suffix = Path(name).suffix.lower()
     return suffix in ("", ".csv", ".tsv")
+
+
+def looks_like_a_table(path: Path, root: Path, source: TableSource) -> bool:
+    """Whether a text file that is not read by its name begins like a table of latencies."""
+    if path.name.startswith(".") or path.suffix.lower() not in _OTHER_SUFFIXES:
+        return False
+    try:
+        with opened(path, MAX_DATA_BYTES, within=root) as (descriptor, _):
+            content = os.pread(descriptor, SAMPLE_BYTES, 0)
+        head = content.decode(encoding_of(content)[0], "replace").splitlines(True)
+        head = head[:SAMPLE_LINES]
+        rows = _Rows(form_of(head, source))
+        rows.feed(head)
+    except (OSError, NotReadable, TableRefused):
+        return False
+    return len(rows.latencies) > 0
 
 
 def read_latencies(

@@ -23,11 +23,16 @@ from pubsub_perf.results.cells import (
     Run,
     SubscriberData,
 )
-from pubsub_perf.results.latency_file_reader import is_data_name, read_latencies
+from pubsub_perf.results.latency_file_reader import (
+    is_data_name,
+    looks_like_a_table,
+    read_latencies,
+)
 from pubsub_perf.results.table_form import TableRefused
 from pubsub_perf.results.table_source import TableSource
 
 _NO_DATA: Final = "holds no latencies, and is not taken as data"
+_NO_SUFFIX: Final = "looks like a table, and is not read: name it .csv or .tsv"
 _NAME: Final = re.compile(r"run-([1-9][0-9]{0,5})")
 
 
@@ -117,7 +122,11 @@ def _files(
 ) -> Iterator[SubscriberData]:
     found = []
     for path in entries:
-        if not is_data_name(path.name) or path.is_dir():
+        if path.is_dir():
+            continue
+        if not is_data_name(path.name):
+            if looks_like_a_table(path, root, source):
+                problems.append(f"{path.relative_to(root).as_posix()}: {_NO_SUFFIX}")
             continue
         name = path.relative_to(root).as_posix()
         if not path.exists():

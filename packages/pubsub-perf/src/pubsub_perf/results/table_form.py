@@ -30,6 +30,8 @@ _SPACES: Final = " "
 _PLAIN: Final = 3
 # Nobody waits for three hours, and the seconds of a clock are many more.
 _MAX_UNNAMED_S: Final = 10_000.0
+# Latencies that are so long without a unit may be milliseconds or microseconds.
+_LONG_S: Final = 0.5
 _MAX_SHOWN: Final = 200
 _EXPECTED: Final = (
     "expected a column latency, latency_s, latency_ms or latency_us, or three columns of "
@@ -255,9 +257,10 @@ def _with_unit(
         notes.append(f"column {name!r} is read in {source.unit}, as --unit says")
     unit = source.unit or told
     if unit is None:
-        _check_plausible(values, name)
+        middle = _middle(values)
+        _check_plausible(middle, name)
         as_written = (len(form.header or ()), form.latency) == (_PLAIN, _PLAIN - 1)
-        if form.header is not None and not as_written:
+        if form.header is not None and (not as_written or middle > _LONG_S):
             notes.append(f"column {name!r} names no unit, and is read in s; see --unit")
     return dataclasses.replace(
         form,
@@ -267,15 +270,19 @@ def _with_unit(
     )
 
 
-def _check_plausible(values: Sequence[str], name: str) -> None:
-    """Raises:
-    TableRefused: in seconds these cannot be latencies.
-    """
+def _middle(values: Sequence[str]) -> float:
+    """The median magnitude of the numbers in a column, 0 where there are none."""
     numbers = [
         abs(real_number(text.replace(",", "."))) for text in values if _is_number(text)
     ]
     finite = [number for number in numbers if number < float("inf")]
-    middle = statistics.median(finite) if finite else 0.0
+    return statistics.median(finite) if finite else 0.0
+
+
+def _check_plausible(middle: float, name: str) -> None:
+    """Raises:
+    TableRefused: in seconds the column cannot hold latencies.
+    """
     if middle > _MAX_UNNAMED_S:
         raise TableRefused(
             f"column {name!r} holds values like {middle:.6g}, which are no latencies in "

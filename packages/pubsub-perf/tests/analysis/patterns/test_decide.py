@@ -62,6 +62,11 @@ def test_verdicts_are_combined() -> None:
 
 def test_words_for_estimates() -> None:
     assert wording.ratio(Estimate(1.5234, 1.3, 1.7)) == "1.52 (1.3 to 1.7)"
+    assert wording.ratio(Estimate(1.2, 1.0004, 1.42)) == "1.2 (1.0004 to 1.42)"
+    assert wording.ratio(Estimate(0.9, 0.8, 0.9996)) == "0.9 (0.8 to 0.9996)"
+    assert wording.ratio(Estimate(1.1, 1.0, 1.2)) == "1.1 (1 to 1.2)"
+    assert wording.change(3.21) == "latency grows 3.21 times"
+    assert wording.change(0.0764) == "latency falls to 7.64 %"
     assert wording.ratio(Estimate(1.5)) == "1.5 (no interval)"
     assert wording.ratio(None) == "n/a"
     assert wording.seconds(Estimate(4e-4, 3e-4, 5e-4)) == "400 (300 to 500) µs"

@@ -274,7 +274,7 @@ def test_results_that_do_not_come_whole_are_fetched_again(
 
     monkeypatch.setattr(commands, "fetch", fetch)
     assert not [result for result in run() if result.failed]
-    assert "is no whole tar file" in "".join(said)
+    assert "damaged archive" in "".join(said)
 
 
 def test_a_job_of_another_experiment_is_not_mixed_in(

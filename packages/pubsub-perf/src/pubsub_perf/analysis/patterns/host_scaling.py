@@ -166,7 +166,7 @@ def _shape_part(result: GrowthResult, effect: str) -> Part:
     if result.rate is not None:
         exponent = result.rate.exponent
         note += (
-            f"; latency grows {wording.number(result.rate.factor)} times, with exponent "
+            f"; {wording.change(result.rate.factor)}, with exponent "
             f"{wording.exponent(exponent)}"
         )
     name = f"{result.model} on {result.kind}"

@@ -29,6 +29,7 @@ __all__ = [
     "GrowthResult",
     "HeldOut",
     "LeftOut",
+    "MachineResult",
     "PairResult",
     "Parameter",
     "Part",
@@ -263,6 +264,18 @@ class GroupResult:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class MachineResult:
+    """One machine as a factor. ``factor``: its median latency over that of all machines, a
+    geometric mean over ``cells``, the number of cells that several machines measured; None
+    where there is no such cell. ``id`` is the machine's random id."""
+
+    name: str
+    id: str
+    factor: float | None
+    cells: int
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class Analysis:
     """Everything that was found in one folder."""
 
@@ -278,6 +291,7 @@ class Analysis:
     methods: tuple[str, ...]
     problems: tuple[str, ...]
     groups: tuple[GroupResult, ...] = ()
+    machines: tuple[MachineResult, ...] = ()
 
 
 def to_json(analysis: Analysis) -> str:

@@ -25,8 +25,17 @@ def ratio(estimate: Estimate | None) -> str:
     if estimate.low is None or estimate.high is None:
         return f"{number(estimate.value)} ({NO_INTERVAL})"
     return (
-        f"{number(estimate.value)} ({number(estimate.low)} to {number(estimate.high)})"
+        f"{number(estimate.value)} ({_bound(estimate.low)} to {_bound(estimate.high)})"
     )
+
+
+def _bound(value: float) -> str:
+    """A bound of a ratio. A bound beside 1 decides a verdict, so it is not shown as 1."""
+    if value != 1 and number(value) == "1":
+        return next(
+            (text for n in range(4, 8) if (text := f"{value:.{n}g}") != "1"), "1"
+        )
+    return number(value)
 
 
 def seconds(estimate: Estimate | None) -> str:
@@ -44,6 +53,13 @@ def seconds(estimate: Estimate | None) -> str:
 def percent(share: float | None) -> str:
     """A share of 1 as per cent."""
     return units.NOT_AVAILABLE if share is None else f"{number(100 * share)} %"
+
+
+def change(factor: float) -> str:
+    """How latency changes from the smallest to the largest size."""
+    if factor < 1:
+        return f"latency falls to {percent(factor)}"
+    return f"latency grows {number(factor)} times"
 
 
 def exponent(estimate: Estimate) -> str:

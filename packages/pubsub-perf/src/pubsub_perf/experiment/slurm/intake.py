@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from pubsub_common.errors import ConfigError
+from pubsub_perf import archive as archives
+from pubsub_perf.archive import BadArchive
 from pubsub_perf.experiment.cell_runner import read_record
 from pubsub_perf.experiment.merge import merge
 from pubsub_perf.experiment.slurm import commands
@@ -16,7 +18,6 @@ from pubsub_perf.experiment.slurm.queue import Task
 from pubsub_perf.experiment.slurm.script import LOG, SWEEP, archive_name
 from pubsub_perf.experiment.slurm.submission import Submitted, Wish
 from pubsub_perf.experiment.sweep import DATA, Progress, Result, cell_folder, finished
-from pubsub_perf.experiment.unpacking import BadArchive, unpack
 from pubsub_perf.plan.blocks import blocks_of
 from pubsub_perf.plan.cases import Case
 
@@ -106,7 +107,8 @@ class Intake:
         folder = self._notes / f"task-{index}"
         shutil.rmtree(folder, ignore_errors=True)
         try:
-            unpack(archive, folder)
+            with archive.open("rb") as file, archives.opened(file) as (tar, files):
+                archives.write_files(tar, files, folder)
         except OSError as error:
             raise ConfigError(
                 f"cannot write {folder}: {error.strerror or error}"

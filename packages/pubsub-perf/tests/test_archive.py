@@ -8,7 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from pubsub_perf.experiment.unpacking import BadArchive, unpack
+from pubsub_perf.archive import BadArchive, opened, write_files
+
+
+def unpack(packed: Path, folder: Path) -> None:
+    with packed.open("rb") as file, opened(file) as (tar, files):
+        write_files(tar, files, folder)
 
 
 def archive(folder: Path, *members: tarfile.TarInfo) -> Path:
