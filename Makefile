@@ -19,7 +19,7 @@ T ?=
 POETRY := $(CURDIR)/.tools/bin/poetry
 WHEELS := dist/.built
 MANIFESTS := pyproject.toml poetry.lock $(wildcard packages/*/pyproject.toml)
-SOURCES := $(shell find packages -path '*/src/*' -type f ! -name '*.pyc')
+SOURCES := $(shell find packages -type f ! -name '*.pyc')
 
 # Poetry asks an index of its own, whatever pip is configured to use; where only pip's
 # index is reachable that fails. So Poetry gets pip's, read from pip at run time.
@@ -34,17 +34,17 @@ pytest = PYTHONDONTWRITEBYTECODE= PYTHONPYCACHEPREFIX="$(CURDIR)/.cache/python" 
 # A worker that dies ends the run: one that replaces it may wait for ever.
 parallel = -n $(JOBS) --dist loadscope --max-worker-restart 0
 
-.PHONY: help install build test test-common test-broker test-publisher test-subscriber test-perf test-system test-long attacks chaos chaos-short soak fuzz lint contracts format types docs tables check perf bench bench-check bench-peers mininet browser javascript etcd ssh slurm cluster lock clean
+.PHONY: help install build test test-common test-broker test-publisher test-subscriber test-perf test-system test-long attacks chaos chaos-short soak fuzz lint audit contracts format types docs tables check perf bench bench-check bench-peers mininet browser javascript etcd ssh slurm cluster lock clean
 
 help: ## show the targets
 	@grep -hE '^[a-z-]+[a-z -]*:.*## ' $(MAKEFILE_LIST) | sed -E 's/ test-.*-perf:/, .../; s/:.*## /\t/' | expand -t 18
 
-install: .venv/.installed ## set up .venv with all packages, editable, and the tools
+install: .venv/.installed ## set up .venv with all packages, editable, and the tools for tests
 
-test: install etcd ## run the tests of every change, in parallel; PYTEST_ARGS="-k name" for some
+test: install .venv/.parquet etcd ## run the tests of every change, in parallel; PYTEST_ARGS="-k name" for some
 	$(pytest) $(parallel) -m "core or socket" $(WHOLE_SYSTEMS:%=--ignore %) $(PYTEST_ARGS)
 
-test-system: install etcd ssh slurm ## run whole systems: Mininet, browser, packaging, documents
+test-system: install .venv/.docs etcd ssh slurm ## run whole systems: Mininet, browser, packaging, documents
 	$(pytest) $(parallel) -m system $(PYTEST_ARGS)
 
 attacks: install ## attack the roles at full size, and write the table in SECURITY.md; T=name for some
@@ -71,10 +71,12 @@ soak: install ## 20 publishers and 50 subscribers for 30 minutes; SECONDS=, OUT=
 fuzz: install ## a million changed inputs to all decoders, minutes; RUNS=, SEED=
 	.venv/bin/python tests/fuzz/run_fuzz.py "$(or $(RUNS),1000000)" $(SEED)
 
-lint: install ## check style, words and security
+lint: install ## check style and words
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/python scripts/phrases.py
+
+audit: install .venv/.audit ## look for insecure code, and for packages with known flaws
 	.venv/bin/bandit --quiet --configfile pyproject.toml --recursive $(wildcard packages/*/src) scripts benchmarks
 	.venv/bin/python scripts/audit.py
 
@@ -94,13 +96,13 @@ types-%: install
 
 check: lint contracts types test ## check style, imports and types, and run the tests
 
-docs: install ## build the docs as a site in site/, which can be read as files
+docs: install .venv/.docs ## build the docs as a site in site/, which can be read as files
 	NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build --strict
 
 tables: install ## write the tables in the docs that are made from the code
 	.venv/bin/python scripts/reference_tables.py
 
-build: $(WHEELS) ## build the wheels of all packages into dist/
+build: $(WHEELS) ## build wheels and source archives of all packages into dist/
 
 perf: .venv-perf/.installed mininet ## measure both models; SWEEP=full for up to 256 hosts
 	@status=0; \
@@ -153,7 +155,7 @@ clean: ## remove what these targets made, except results of sweeps
 .tools/.installed: Makefile
 	@echo "==> Poetry $(POETRY_VERSION) (once)"
 	@python=$$(scripts/find-python.sh) && "$$python" -m venv .tools
-	@.tools/bin/python -m pip install -q --disable-pip-version-check \
+	@.tools/bin/python -m pip install -q --no-compile --disable-pip-version-check \
 		"poetry==$(POETRY_VERSION)" poetry-plugin-pypi-mirror 2> >(grep -v 'is ignored: it is' >&2)
 	@touch $@
 
@@ -165,8 +167,14 @@ clean: ## remove what these targets made, except results of sweeps
 	@$(run-poetry) install --no-interaction
 	@touch $@
 
-$(WHEELS): .tools/.installed $(MANIFESTS) $(SOURCES) $(wildcard packages/*/README.md)
-	@echo "==> wheels, into dist"
+# The groups of pyproject.toml that few targets need.
+.venv/.docs .venv/.audit .venv/.parquet .venv/.release: .venv/.%: .venv/.installed
+	@echo "==> the packages of the group $* (pyproject.toml), into .venv"
+	@$(run-poetry) install --no-interaction --only $*
+	@touch $@
+
+$(WHEELS): .tools/.installed $(MANIFESTS) $(SOURCES)
+	@echo "==> wheels and source archives, into dist"
 	@rm -rf dist
 	@set -e; for p in $(PACKAGES); do $(run-poetry) -C "$(CURDIR)/packages/pubsub-$$p" build -q -o "$(CURDIR)/dist"; done
 	@touch $@

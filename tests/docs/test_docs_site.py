@@ -358,7 +358,7 @@ class Asked(HTMLParser):
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     for tool in TOOLS:
         if importlib.util.find_spec(tool) is None:
-            why = f"{tool} is not installed: make install"
+            why = f"{tool} is not installed: make docs"
             if os.environ.get("CI"):
                 pytest.fail(f"no docs in CI: {why}")
             pytest.skip(why)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import tarfile
 import venv
 import zipfile
 from email.parser import Parser
@@ -33,6 +34,11 @@ def dist() -> Path:
 
 def wheel(dist: Path, name: str) -> Path:
     (found,) = dist.glob(f"pubsub_{name}-*.whl")
+    return found
+
+
+def source_archive(dist: Path, name: str) -> Path:
+    (found,) = dist.glob(f"pubsub_{name}-*.tar.gz")
     return found
 
 
@@ -88,6 +94,27 @@ def test_wheels_hold_type_marks_and_no_tests(dist: Path, name: str) -> None:
         names = archive.namelist()
     assert f"pubsub_{name}/py.typed" in names
     assert not [n for n in names if "test_" in n and not n.endswith("_test.py")]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_wheels_and_source_archives_hold_the_license(dist: Path, name: str) -> None:
+    text = (ROOT / "LICENSE").read_bytes()
+    with zipfile.ZipFile(wheel(dist, name)) as archive:
+        (path,) = (n for n in archive.namelist() if n.endswith("/licenses/LICENSE"))
+        assert archive.read(path) == text
+    with tarfile.open(source_archive(dist, name)) as archive:
+        (found,) = (m for m in archive.getmembers() if m.name.endswith("/LICENSE"))
+        member = archive.extractfile(found)
+        assert member is not None
+        assert member.read() == text
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_source_archives_hold_all_tests_of_the_package(dist: Path, name: str) -> None:
+    tests = ROOT / "packages" / f"pubsub-{name}" / "tests"
+    with tarfile.open(source_archive(dist, name)) as archive:
+        held = {m.name.partition("/")[2] for m in archive.getmembers()}
+    assert {f"tests/{p.relative_to(tests)}" for p in tests.rglob("*.py")} <= held
 
 
 def test_a_subscriber_alone_installs_with_only_common_beside_it(

@@ -48,6 +48,19 @@ def test_every_package_has_what_a_package_needs(name: str) -> None:
     assert project(folder)["requires-python"] == project(ROOT)["requires-python"]
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_every_package_has_the_license_and_the_authors(name: str) -> None:
+    folder = ROOT / "packages" / f"pubsub-{name}"
+    about = project(folder)
+    assert about["license"] == "MIT"
+    assert about["license-files"] == ["LICENSE"]
+    assert about["authors"] == [{"name": "The pubsub authors"}]
+    assert (folder / "LICENSE").read_bytes() == (ROOT / "LICENSE").read_bytes()
+    assert {"Typing :: Typed", "Operating System :: POSIX :: Linux"} <= set(
+        about["classifiers"]
+    )
+
+
 def test_the_changelog_tells_of_this_version() -> None:
     assert f"## {project(ROOT)['version']}" in (ROOT / "CHANGELOG.md").read_text()
 
@@ -57,8 +70,9 @@ def test_the_citation_is_of_this_version() -> None:
     assert f"version: {project(ROOT)['version']}" in lines
     said = {line.partition(":")[0] for line in lines if not line.startswith((" ", "#"))}
     needed = {"cff-version", "message", "title", "authors"}
-    may = {"type", "abstract", "version", "date-released", "keywords"}
+    may = {"type", "abstract", "version", "date-released", "keywords", "license"}
     assert needed <= said <= needed | may
+    assert "license: MIT" in lines
 
 
 def tracked() -> list[Path]:
