@@ -23,7 +23,7 @@ from support.leftovers import Leftovers
 from pubsub_broker import Broker
 from pubsub_broker.control.effects import Attach
 from pubsub_broker.forwarding import pool
-from pubsub_broker.forwarding.clear_ports import ClearPorts
+from pubsub_broker.forwarding.clear_ports import ClearPorts, bind_next
 from pubsub_broker.limits import address_limits
 from pubsub_broker.monitoring import event_log
 from pubsub_broker.transport import control_socket
@@ -231,7 +231,7 @@ def centralized(request: pytest.FixtureRequest) -> bool:
         {"overflow": "wait"},
         {"max_clients": 0},
         {"bind": "localhost"},
-        {"bind": "0.0.0.0"},
+        {"bind": "224.0.0.1"},
     ],
 )
 def test_an_argument_that_cannot_work_is_refused(options: dict[str, Any]) -> None:
@@ -262,7 +262,7 @@ def test_an_address_of_another_host_is_refused() -> None:
 def test_a_failure_between_two_forwarders_closes_everything(
     monkeypatch: pytest.MonkeyPatch, indefinite: bool
 ) -> None:
-    bind = pool.bind
+    bind = bind_next
     bound: list[int] = []
 
     def fail_on_the_second(*arguments: Any) -> int:
@@ -271,7 +271,7 @@ def test_a_failure_between_two_forwarders_closes_everything(
         bound.append(bind(*arguments))
         return bound[0]
 
-    monkeypatch.setattr(pool, "bind", fail_on_the_second)
+    monkeypatch.setattr(pool, "bind_next", fail_on_the_second)
 
     with pytest.raises(CannotListen, match="no free port"):
         Broker(True, indefinite, bind=HOST, port=0, forwarders=3).configure()

@@ -27,7 +27,7 @@ cli.main(["--bind", "10.0.0.1", "--port", "5555"])
 """
 
 
-@pytest.mark.parametrize("host", ["localhost", "0.0.0.0", "224.0.0.1"])
+@pytest.mark.parametrize("host", ["10.0.0.1:80", "a b", "224.0.0.1"])
 def test_only_an_address_of_a_host_can_be_served(host: str) -> None:
     with pytest.raises(ConfigError):
         BrokerConfig(bind=host).validate()

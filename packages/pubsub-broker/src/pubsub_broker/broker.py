@@ -18,6 +18,7 @@ from pubsub_broker.transport.control_socket import ReceivedMessage
 from pubsub_common import defaults
 from pubsub_common.errors import PubSubError
 from pubsub_common.net import addresses
+from pubsub_common.protocol.listening import is_wildcard
 from pubsub_common.protocol.messages import Disconnect, Register, Request, Role
 
 if TYPE_CHECKING:
@@ -51,7 +52,9 @@ class Broker:
         bind: str | None = None,
         port: int = defaults.CONTROL_PORT,
         lease_s: float = defaults.LEASE_S,
+        advertise: str | None = None,
         forwarders: int = 1,
+        forward_port: int | str | None = None,
         queue_limit: int = defaults.QUEUE_LIMIT,
         queue_bytes: int = defaults.QUEUE_BYTES,
         queue_total: int = defaults.QUEUE_TOTAL_BYTES,
@@ -71,9 +74,15 @@ class Broker:
         registry_tls: str | Path | None = None,
         registry_login: str | Path | None = None,
     ) -> None:
-        """``bind`` is the IP address to serve, of one of this host's interfaces; without
-        it, loopback, which only this host reaches.
-        ``port`` 0 takes a free one. Topics are spread over ``forwarders`` threads.
+        """``bind`` is the IP address or the name of this host to serve; ``0.0.0.0`` serves all
+        its IPv4 addresses, ``::`` all of both families. Without it, loopback is served, which
+        only this host reaches. ``port`` 0 takes a free one. ``advertise`` is the ``HOST`` or
+        ``HOST:PORT`` at which others reach this broker, where that differs, as behind NAT: the
+        other brokers of a group, and their clients, are told it.
+
+        Topics are spread over ``forwarders`` threads, each of which forwards from a port of
+        its own: the next free one of ``forward_port``, a port or a range such as
+        ``"6000-6003"``; without it, any free one.
 
         ``overflow`` says what happens to events for a subscriber whose queue of
         ``queue_limit`` messages is full: ``"drop"`` them for this subscriber, or
@@ -117,7 +126,9 @@ class Broker:
                 bind=bind,
                 port=port,
                 lease_s=lease_s,
+                advertise=advertise,
                 forwarders=forwarders,
+                forward_port=forward_port,
                 queue_limit=queue_limit,
                 queue_bytes=queue_bytes,
                 queue_total=queue_total,
@@ -181,7 +192,8 @@ class Broker:
 
     @property
     def address(self) -> str:
-        """The IP address that is served; empty before `configure`."""
+        """The IP address that is served, as this machine reaches it: loopback where all
+        addresses are served. Empty before `configure`."""
         return self._runtime.address
 
     @property
@@ -210,7 +222,10 @@ class Broker:
     def get_host_address(self) -> str:
         """This host's IP address: the one given, a Mininet host's own, or loopback.
         What is served is `address`: loopback, unless another was given."""
-        return self._config.host if self._config.bind else addresses.host_address()
+        host = self._config.host
+        if not self._config.bind or is_wildcard(host):
+            return addresses.host_address()
+        return addresses.resolve_own(host)
 
     def get_clear_port(self) -> int:
         """A TCP port of this host that is free and that this broker has not handed

@@ -40,14 +40,18 @@ Options:
   -i, --indefinite                go on until stopped (as it does without -m)
   -m N, --max-event-count N       stop after N events: forwarded ones with -c, else
                                   clients that came or went
-  --bind ADDRESS                  IP address to serve, of one of this host's interfaces;
-                                  without it {defaults.LOOPBACK}, which only this host
-                                  reaches
+  --bind ADDRESS                  IP address or name of this host to serve; 0.0.0.0: all of
+                                  IPv4; ::: all of both; without it {defaults.LOOPBACK},
+                                  which only this host reaches
+  --advertise ADDRESS             HOST or HOST:PORT at which others reach this broker, where
+                                  that is not --bind and --port, as behind NAT
   --port PORT                     control port; 0 takes a free one
                                   [default: {defaults.CONTROL_PORT}]
   --lease SECONDS                 how long a client that is silent stays registered
                                   [default: {defaults.LEASE_S:g}]
   --forwarders N                  threads that forward events, with -c [default: 1]
+  --forward-port PORTS            port to forward events from, with -c, or a range such as
+                                  6000-6003; without it any free ones
 {option_texts.QUEUE_OPTION}
 {option_texts.BYTES_OPTIONS}
   --overflow POLICY               what to do while a subscriber's queue is full, with -c:
@@ -106,10 +110,12 @@ def config_of(options: console_script.Options) -> BrokerConfig:
         centralized=options["--centralized"],
         indefinite=options["--indefinite"] or limit is None,
         max_event_count=defaults.MAX_EVENT_COUNT if limit is None else limit,
-        bind=role_config.host(options, "--bind"),
+        bind=role_config.listen_host(options, "--bind"),
         port=console_script.port_number(options, "--port", minimum=0),
         lease_s=console_script.seconds(options, "--lease"),
+        advertise=role_config.advertised(options, "--advertise"),
         forwarders=console_script.whole_number(options, "--forwarders"),
+        forward_port=options["--forward-port"],
         queue_limit=console_script.whole_number(options, "--queue-limit"),
         **role_config.queue_arguments(options),
         overflow=options["--overflow"],

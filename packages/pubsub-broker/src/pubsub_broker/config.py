@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from pubsub_broker.registry_options import parse_registry, validate_group
 from pubsub_common import defaults, validation
 from pubsub_common.errors import ConfigError
-from pubsub_common.protocol import endpoints
+from pubsub_common.protocol import endpoints, listening
 from pubsub_common.queue_bounds import QueueBounds, validate_bounds
 
 if TYPE_CHECKING:
@@ -27,7 +27,9 @@ class BrokerConfig:
     bind: str | None = None
     port: int = defaults.CONTROL_PORT
     lease_s: float = defaults.LEASE_S
+    advertise: str | None = None
     forwarders: int = 1
+    forward_port: int | str | None = None
     queue_limit: int = defaults.QUEUE_LIMIT
     queue_bytes: int = defaults.QUEUE_BYTES
     queue_total: int = defaults.QUEUE_TOTAL_BYTES
@@ -57,9 +59,11 @@ class BrokerConfig:
         validation.text("bind", self.bind, optional=True)
         validation.port("port", self.port, low=0)
         if self.bind:
-            endpoints.validate_host(self.bind)
+            listening.parse_listen_host(self.bind)
+        self._validate_advertised()
         validation.seconds("lease_s", self.lease_s, zero=False)
         validation.at_least("forwarders", self.forwarders)
+        self._validate_forward_port()
         validation.queue_limit(self.queue_limit)
         validate_bounds(self.queue_bytes, self.queue_total, self.max_payload_bytes)
         validation.linger("linger_s", self.linger_s)
@@ -74,8 +78,20 @@ class BrokerConfig:
 
     @property
     def host(self) -> str:
-        """The host to serve."""
-        return endpoints.validate_host(self.bind) if self.bind else defaults.LOOPBACK
+        """The host to serve, which may be a wildcard or a name."""
+        return listening.parse_listen_host(self.bind or defaults.LOOPBACK)
+
+    @property
+    def advertised(self) -> tuple[str, int | None] | None:
+        """The host and the port that others are told, where ``advertise`` was given."""
+        return listening.parse_advertised(self.advertise) if self.advertise else None
+
+    @property
+    def forward_ports(self) -> range | None:
+        """The ports to forward from, where ``forward_port`` was given."""
+        if self.forward_port is None:
+            return None
+        return listening.parse_ports("forward_port", self.forward_port)
 
     @property
     def bounds(self) -> QueueBounds:
@@ -109,6 +125,29 @@ class BrokerConfig:
         if self.state is not None:
             raise ConfigError(
                 "state is for a broker without a registry, which keeps the clients itself"
+            )
+
+    def _validate_advertised(self) -> None:
+        validation.text("advertise", self.advertise, optional=True)
+        advertised = self.advertised
+        in_group = self.registry is not None
+        if in_group and listening.is_wildcard(self.host) and advertised is None:
+            raise ConfigError(
+                f"advertise is needed with a registry and bind {self.bind}: the address "
+                "at which clients reach this broker"
+            )
+
+    def _validate_forward_port(self) -> None:
+        ports = self.forward_ports
+        if ports is not None and len(ports) < self.forwarders:
+            raise ConfigError(
+                f"forward_port must have a port for each of the {self.forwarders} "
+                f"forwarders: {self.forward_port!r}"
+            )
+        if ports is not None and self.port in ports:
+            raise ConfigError(
+                f"forward_port must not have the control port {self.port}: "
+                f"{self.forward_port!r}"
             )
 
     def _validate_limits(self) -> None:

@@ -50,11 +50,11 @@ class EventLoop:
         self._poller.register(parts.connection_guard.socket, zmq.POLLIN)
         parts.counting_forwarder.register(self._poller)
 
-    def announce(self, address: str, port: int) -> None:
+    def announce(self) -> None:
         """Say in the log what serves here."""
         authenticator = self._parts.authenticator
         security = None if authenticator is None else authenticator.describe()
-        self._event_log.started(self._parts.core.model, address, port, security)
+        self._event_log.started(self._parts.core.model, self._parts.served, security)
 
     @property
     def event_count(self) -> int:

@@ -6,7 +6,6 @@ import logging
 import random
 import threading
 import time
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 import zmq
@@ -14,6 +13,7 @@ import zmq
 from pubsub_broker.config import BrokerConfig
 from pubsub_broker.control.address_rules import AddressRules
 from pubsub_broker.control.core import BrokerCore
+from pubsub_broker.forwarding.clear_ports import ClearPorts
 from pubsub_broker.forwarding.counted import CountingForwarder
 from pubsub_broker.forwarding.pool import ForwarderPool
 from pubsub_broker.limits.address_limits import limits_for
@@ -25,6 +25,7 @@ from pubsub_broker.limits.capacity import (
 )
 from pubsub_broker.registry.changes import BrokerRecord
 from pubsub_broker.registry.memory import MemoryRegistry
+from pubsub_broker.served_address import served_address
 from pubsub_broker.snapshot_keeper import SnapshotKeeper
 from pubsub_broker.transport.connection_guard import ConnectionGuard
 from pubsub_broker.transport.control_socket import ControlSocket
@@ -36,7 +37,6 @@ from pubsub_common.net.contexts import new_context, terminate_context
 from pubsub_common.net.named_endpoints import NamedEndpoints
 from pubsub_common.net.open_files import check_open_files
 from pubsub_common.net.waker import Waker
-from pubsub_common.protocol.endpoints import join
 from pubsub_common.protocol.events import SESSION_BITS
 from pubsub_common.protocol.messages import Model
 from pubsub_common.security.lost_connections import CONNECTED
@@ -67,7 +67,7 @@ class BrokerParts:
         """
         check_open_files("a broker", files_of_broker(forwarders=config.forwarder_count))
         self.config = config
-        self._host = ""
+        self.served = served_address(config, config.host, config.port)
         self.audit = AuditLog(_log)
         self.snapshot_keeper = SnapshotKeeper(config.state) if config.state else None
         self.authenticator = self._authenticator()
@@ -84,7 +84,7 @@ class BrokerParts:
         self._make_control(capacity)
         # Strangers must not guess it either.
         self._forwarder = f"{_random.getrandbits(64):016x}"
-        places = NamedEndpoints(CONNECTED, own=self._own_addresses)
+        places = NamedEndpoints(CONNECTED, is_own=self._is_own)
         places.lookups.answered = self.waker.wake
         self.forwarder_pool = ForwarderPool(
             self._context,
@@ -121,18 +121,21 @@ class BrokerParts:
         Raises:
             CannotListen: the address is not this host's, or the port is taken.
         """
-        self._host = host
-        self.connection_guard.port = self.control_socket.bind(host, port)
-        return self.connection_guard.port
+        port = self.connection_guard.port = self.control_socket.bind(host, port)
+        self.served = served_address(self.config, host, port)
+        self.served.forwarding = lambda: self.forwarder_pool.ports
+        return port
 
-    def open_forwarders(self, host: str, clear_port: Callable[[], int]) -> list[int]:
-        """Bind and start the forwarders that are missing; returns the ports of all.
+    def open_forwarders(self, clear_ports: ClearPorts) -> None:
+        """Bind and start the forwarders, on the ports that the options name, or on some of
+        ``clear_ports``.
 
         Raises:
             CannotListen: no port could be bound.
         """
-        self.forwarder_pool.open(host, clear_port)
-        return list(self.forwarder_pool.ports)
+        host = self.served.host
+        ports = self.config.forward_ports or clear_ports.some(host)
+        self.forwarder_pool.open(host, iter(ports))
 
     def load_snapshot(self) -> None:
         """Read the clients of an earlier run, and keep the file from now on; after the
@@ -158,7 +161,7 @@ class BrokerParts:
             from pubsub_broker.group_member import GroupMember
 
             record = BrokerRecord(
-                address=join(self._host, self.connection_guard.port),
+                address=self.served.told,
                 version=version("pubsub-broker"),
                 forwarder=self._forwarder if self.config.centralized else "",
                 forwarding=tuple(self.forwarder_pool.ports),
@@ -254,7 +257,7 @@ class BrokerParts:
             ),
             max_topics=config.max_topics_per_client,
             addresses=AddressRules(
-                self._own_addresses, is_local, config.allow_foreign_addresses
+                self._is_own, is_local, config.allow_foreign_addresses
             ),
             forwarder=self._forwarder if config.centralized else "",
             owner_idle_s=config.owner_idle_s,
@@ -268,9 +271,8 @@ class BrokerParts:
 
         return SessionSignature(self.authenticator.pair.secret.encode())
 
-    def _own_addresses(self) -> list[str]:
-        ports = (self.connection_guard.port, *self.forwarder_pool.ports)
-        return [join(self._host, port) for port in ports]
+    def _is_own(self, endpoint: str) -> bool:
+        return self.served.is_own(endpoint)
 
     def _forwarded(self) -> int:
         if self.forwarder_pool.threaded:

@@ -26,7 +26,9 @@ from pubsub_broker.forwarding.clear_ports import ClearPorts
 from pubsub_broker.parts import BrokerParts
 from pubsub_common.errors import PubSubError
 from pubsub_common.life_cycle import LifeCycle
+from pubsub_common.net.addresses import resolve_own
 from pubsub_common.net.detached import start_awaited
+from pubsub_common.protocol.listening import near_host
 from pubsub_common.uninterrupted import run_uninterrupted
 
 if TYPE_CHECKING:
@@ -204,14 +206,15 @@ class BrokerRuntime:
             self.life.close()  # the caller of `configure` was interrupted
 
     def _open_parts(self) -> None:
-        self.address = self.config.host
+        host = resolve_own(self.config.host)
+        self.address = near_host(host)
         self.parts = parts = BrokerParts(self.config)
-        self.port = parts.bind(self.address, self.config.port)
+        self.port = parts.bind(host, self.config.port)
         self.clear_ports.taken.add(self.port)
-        parts.open_forwarders(self.address, lambda: self.clear_ports.take(self.address))
+        parts.open_forwarders(self.clear_ports)
         parts.load_snapshot()
         self.loop = loop = EventLoop(parts)
-        loop.announce(self.address, self.port)
+        loop.announce()
         loop.join_group()
 
     def _serve(self, shift: _Shift) -> None:

@@ -32,7 +32,7 @@ def registration(address: str, role: Role = "publisher") -> Register:
 
 
 def rules(*, allow_foreign: bool = False) -> AddressRules:
-    return AddressRules(lambda: [OWN], LOCAL.__contains__, allow_foreign)
+    return AddressRules(OWN.__eq__, LOCAL.__contains__, allow_foreign)
 
 
 @pytest.mark.parametrize(

@@ -261,7 +261,7 @@ def test_neither_is_served_where_the_broker_is_unless_that_is_said(
 
 
 @pytest.mark.parametrize(
-    "text", ["", "x", ":80", "-1", "70000", "host:80", "0.0.0.0:80"]
+    "text", ["", "x", ":80", "-1", "70000", "a b:80", "224.0.0.1:80"]
 )
 def test_another_place_is_none(text: str) -> None:
     with pytest.raises(ConfigError):

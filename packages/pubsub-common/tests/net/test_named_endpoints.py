@@ -36,7 +36,7 @@ class Bench:
         self.named = NamedEndpoints(
             lambda: self.connected,
             lookups=self.lookups,
-            own=lambda: self.own,
+            is_own=lambda place: place in self.own,
             **options,
         )
 

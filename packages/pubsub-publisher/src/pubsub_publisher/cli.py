@@ -57,6 +57,9 @@ Options:
   --bind-port PORT                port to publish from (also -bp); a port in
                                   use is skipped; 0 takes any free one
                                   [default: {defaults.PUBLISHER_PORT}]
+  --bind ADDRESS                  IP address or name of this host to publish from;
+                                  0.0.0.0: all of IPv4; ::: all of both; without it that
+                                  of --address, which may then be HOST:PORT
   --wait-for N                    publish only when N subscribers are ready
   --hold                          when ready, print "ready" and wait for a line
                                   on standard input: the time of the first event,
@@ -101,7 +104,7 @@ def config_of(
     if overflow is None:
         # Who pipes a file in wants it to arrive, and can wait.
         overflow = "block" if input_options.source(options) else "drop"
-    arguments = role_config.client_arguments(options)
+    arguments = role_config.client_arguments(options, listens=True)
     if not console_script.source_of(options, "--attach-timeout") and (
         options["--wait-for"] or options["--hold"]
     ):
@@ -114,6 +117,7 @@ def config_of(
         >= console_script.source_of(options, limit),
         max_event_count=console_script.whole_number(options, limit),
         sleep_period=input_options.period_s(options),
+        bind=role_config.listen_host(options, "--bind"),
         bind_port=console_script.port_number(options, "--bind-port", minimum=0),
         overflow=overflow,
         queue_limit=None

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from pubsub_common import defaults, validation
 from pubsub_common.errors import ConfigError
-from pubsub_common.protocol.endpoints import broker_endpoints, validate_own_host
+from pubsub_common.protocol.endpoints import broker_endpoints
+from pubsub_common.protocol.listening import parse_advertised, parse_listen_host
 from pubsub_common.protocol.wildcards import validate_publisher_topics
 from pubsub_common.queue_bounds import QueueBounds, validate_bounds
 
@@ -43,6 +44,7 @@ class PublisherConfig:
     bind_port: int = defaults.PUBLISHER_PORT
     _: dataclasses.KW_ONLY
     broker_port: int | None = None
+    bind: str | None = None
     address: str | None = None
     clock: str = "realtime"
     connect_timeout_s: float = defaults.CONNECT_TIMEOUT_S
@@ -79,9 +81,17 @@ class PublisherConfig:
         validation.seconds("sleep_period", self.sleep_period)
         validation.port("bind_port", self.bind_port, low=0)
         self.brokers()
-        validation.text("address", self.address, optional=True)
+        for name in ("bind", "address"):
+            validation.text(name, getattr(self, name), optional=True)
+        if self.bind:
+            parse_listen_host(self.bind)
         if self.address:
-            validate_own_host(self.address)
+            parse_advertised(self.address)
+        if self.advertised_port is not None and self.bind_port == 0:
+            raise ConfigError(
+                f"bind_port must be a port, not 0, with the address {self.address}: others "
+                "connect to a port that leads to it"
+            )
         validation.choice("clock", self.clock, defaults.CLOCKS)
         validation.seconds("connect_timeout_s", self.connect_timeout_s)
         validation.seconds("attach_timeout_s", self.attach_timeout_s)
@@ -110,7 +120,17 @@ class PublisherConfig:
     @property
     def host(self) -> str | None:
         """This host as others are told of it, where ``address`` was given."""
-        return validate_own_host(self.address) if self.address else None
+        return parse_advertised(self.address)[0] if self.address else None
+
+    @property
+    def advertised_port(self) -> int | None:
+        """The port that others are told, where ``address`` has one."""
+        return parse_advertised(self.address)[1] if self.address else None
+
+    @property
+    def listen_host(self) -> str | None:
+        """The host to listen at, where ``bind`` was given."""
+        return parse_listen_host(self.bind) if self.bind else None
 
     @property
     def bounds(self) -> QueueBounds:

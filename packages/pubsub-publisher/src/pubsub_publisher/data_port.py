@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 from typing import TYPE_CHECKING, Final
 
@@ -14,9 +15,11 @@ from pubsub_common.net.addresses import resolve_own, why_not
 from pubsub_common.net.sockets import bind_first_free
 from pubsub_common.protocol.endpoints import is_loopback
 from pubsub_common.security.port_guard import PortGuard
+from pubsub_common.validation import MAX_PORT
 
 if TYPE_CHECKING:
     from pubsub_common.client.broker_place import BrokerPlaces
+    from pubsub_publisher.config import PublisherConfig
     from pubsub_publisher.sending.event_socket import EventSocket
 
 # As the broker's default.
@@ -46,22 +49,55 @@ def own_address(host: str, brokers: BrokerPlaces | None) -> str:
     return address
 
 
-def bind_data_port(events: EventSocket, host: str, first_port: int) -> int:
+def listen(
+    events: EventSocket,
+    config: PublisherConfig,
+    host: str,
+    brokers: BrokerPlaces | None,
+) -> tuple[int, int]:
+    """Bind the data socket of the publisher that others know by ``host``. Returns the port,
+    and the one that others are told.
+
+    Raises:
+        CannotListen: no port is free, or the address is not this host's.
+        PubSubError: the host is a name that is not known.
+    """
+    if config.listen_host is None:
+        address = own_address(host, brokers)
+    else:
+        address = resolve_own(config.listen_host)
+    told = config.advertised_port
+    port = bind_data_port(events, address, config.bind_port, only=told is not None)
+    return port, told or port
+
+
+def bind_data_port(
+    events: EventSocket, host: str, first_port: int, *, only: bool = False
+) -> int:
     """Bind the data socket to ``first_port`` (0: any free port), or the first free port after
-    it; which it is. From then on it is guarded.
+    it, unless it is the ``only`` one to try; which it is. From then on it is guarded.
 
     Raises:
         CannotListen: no port is free, or the address is not this host's.
     """
     try:
         guard = events.port_guard = _guard(events)
-        port = bind_first_free(events.socket, host, first_port)
+        last_port = first_port if only else MAX_PORT
+        port = bind_first_free(events.socket, host, first_port, last_port)
     except zmq.ZMQError as error:
+        hint = ""
+        if error.errno == errno.EADDRNOTAVAIL:
+            hint = "; where others reach this host by another address: --bind 0.0.0.0"
         raise CannotListen(
-            f"cannot listen on {host}: {why_not(host, error)}"
+            f"cannot listen on {host}: {why_not(host, error)}{hint}"
         ) from error
     if port is None:
-        raise CannotListen(f"no free port on {host} from {first_port} on")
+        which = (
+            f"port {first_port} is in use"
+            if only
+            else f"no free port from {first_port}"
+        )
+        raise CannotListen(f"{which} on {host}")
     if first_port not in (0, port):
         _log.info("port %d is in use, taking %d", first_port, port)
     events.port = port

@@ -47,6 +47,7 @@ class Publisher(PublisherReadings):
         bind_port: int = defaults.PUBLISHER_PORT,
         *,
         broker_port: int | None = None,
+        bind: str | None = None,
         address: str | None = None,
         clock: str = "realtime",
         connect_timeout_s: float = defaults.CONNECT_TIMEOUT_S,
@@ -75,8 +76,11 @@ class Publisher(PublisherReadings):
 
         ``bind_port`` is the first port to try; a port in use is skipped. 0 takes any free
         port. `bind_port` and `address` say which it is after `configure`.
-        ``address`` is this host's IP address, found by itself when left out, or its name, for
-        a broker with ``allow_foreign_addresses``.
+        ``address`` is this host as others reach it: its IP address, which is found by itself
+        when left out, or its name, for a broker with ``allow_foreign_addresses``. With a port,
+        ``HOST:PORT``, others connect to that one, as behind NAT, and ``bind_port`` must be
+        free. ``bind`` is where to listen, if that is not ``address``: an IP address or name
+        of this host, or ``0.0.0.0`` or ``::`` for all addresses.
         ``overflow`` says what happens to events for a connection whose queue of
         ``queue_limit`` messages is full: ``drop`` them, or ``block`` until it is not.
         The limit is 10,000 by default, or 1,000 with ``block``. ``queue_bytes`` bounds the
@@ -117,6 +121,7 @@ class Publisher(PublisherReadings):
                 sleep_period,
                 bind_port,
                 broker_port=broker_port,
+                bind=bind,
                 address=address,
                 clock=clock,
                 connect_timeout_s=connect_timeout_s,

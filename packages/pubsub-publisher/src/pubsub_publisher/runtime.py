@@ -34,7 +34,7 @@ from pubsub_common.uninterrupted import run_uninterrupted
 from pubsub_publisher.closing import close_down
 from pubsub_publisher.control_work import ControlWork
 from pubsub_publisher.core import PublisherCore
-from pubsub_publisher.data_port import FILES, bind_data_port, own_address
+from pubsub_publisher.data_port import FILES, listen
 from pubsub_publisher.sending.event_socket import EventSocket
 from pubsub_publisher.subscriber_waits import SubscriberWaits
 from pubsub_publisher.topics.history import histories
@@ -116,9 +116,8 @@ class PublisherRuntime:
     def bind(self) -> None:
         """As `Publisher.setup_port_binding`."""
         events, host = self._being_opened(), self.host_address()
-        port = bind_data_port(events, own_address(host, self._brokers), self.bind_port)
-        self.bind_port = port
-        self.core.address = join(host, port)
+        self.bind_port, told = listen(events, self.config, host, self._brokers)
+        self.core.address = join(host, told)
 
     def register(self) -> None:
         """As `Publisher.register_pub`."""

@@ -8,7 +8,7 @@ the broker either, as events would circulate.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 
 from pubsub_broker.errors import Refusal
 from pubsub_common.errors import ConfigError
@@ -22,14 +22,14 @@ class AddressRules:
     """The addresses that are allowed.
 
     Args:
-        own: Returns the endpoints on which the broker itself listens.
+        is_own: Whether the broker itself listens on an endpoint.
         is_local: Whether an IP address belongs to the broker's machine. A client on
             that machine may name any of its addresses.
         allow_foreign: Clients may name hosts other than their own, also by host name.
             The broker cannot check the owner of a name.
     """
 
-    own: Callable[[], Collection[str]] = tuple
+    is_own: Callable[[str], bool] = lambda _endpoint: False
     is_local: Callable[[str], bool] = lambda _host: False
     allow_foreign: bool = False
 
@@ -47,7 +47,7 @@ class AddressRules:
                 host = parse_host(request.address)
         except ConfigError as error:
             raise Refusal(messages.BAD_ADDRESS, str(error)) from error
-        if request.role == "publisher" and request.address in self.own():
+        if request.role == "publisher" and self.is_own(request.address):
             raise Refusal(
                 messages.BAD_ADDRESS,
                 f"{request.address} is a port of the broker itself, not of a publisher",

@@ -2,10 +2,25 @@
 
 from __future__ import annotations
 
+import errno
 import socket
+from collections.abc import Iterator
+from typing import Final, Protocol
 
+import zmq
+
+from pubsub_common.errors import CannotListen
 from pubsub_common.net.addresses import family_of
 from pubsub_common.protocol.endpoints import bare
+
+# Somebody may take a port between its choice and its use, but hardly so often.
+_ATTEMPTS: Final = 20
+
+
+class Listener(Protocol):
+    """What binds to a port, or raises `zmq.ZMQError`."""
+
+    def bind(self, host: str, port: int) -> None: ...
 
 
 class ClearPorts:
@@ -23,3 +38,27 @@ class ClearPorts:
             if port not in self.taken:
                 self.taken.add(port)
                 return port
+
+    def some(self, host: str) -> Iterator[int]:
+        """Some free ports of ``host``, each chosen when it is asked for."""
+        return (self.take(host) for _ in range(_ATTEMPTS))
+
+
+def bind_next(listener: Listener, host: str, ports: Iterator[int]) -> int:
+    """Bind to the next free one of ``ports``; returns it.
+
+    Raises:
+        CannotListen: no port was free, or may be bound.
+    """
+    tried: list[int] = []
+    for port in ports:
+        tried.append(port)
+        try:
+            listener.bind(host, port)
+        except zmq.ZMQError as error:
+            if error.errno not in (zmq.EADDRINUSE, errno.EACCES):
+                raise
+        else:
+            return port
+    names = ", ".join(map(str, tried)) or "none was left"
+    raise CannotListen(f"no free port on {host} to forward events from ({names})")

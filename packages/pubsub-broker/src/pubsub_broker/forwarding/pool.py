@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
 import zmq
 
 from pubsub_broker.config import Overflow
 from pubsub_broker.control.effects import Attach, Detach
 from pubsub_broker.control.topic_spread import forwarder_of
+from pubsub_broker.forwarding.clear_ports import bind_next
 from pubsub_broker.forwarding.interface import Forwarder, ForwarderControl
 from pubsub_broker.forwarding.publisher_book import PublisherBook
 from pubsub_broker.forwarding.python_loop import PythonForwarder
@@ -22,7 +23,7 @@ from pubsub_broker.forwarding.sockets import (
 )
 from pubsub_broker.forwarding.zmq_proxy import ANSWER_S, ZmqProxyForwarder
 from pubsub_broker.transport.control_socket import EVENT_THREADS
-from pubsub_common.errors import CannotListen, PubSubError
+from pubsub_common.errors import PubSubError
 from pubsub_common.limits.port_limits import PortLimits, Subscriptions
 from pubsub_common.net.named_endpoints import NamedEndpoints
 from pubsub_common.net.sockets import wait_until_sent
@@ -34,8 +35,6 @@ from pubsub_common.security.unread_queues import Unread
 
 if TYPE_CHECKING:
     from pubsub_broker.security.authenticator import Authenticator
-
-_BIND_ATTEMPTS: Final = 20
 
 
 class ForwarderPool:
@@ -84,8 +83,8 @@ class ForwarderPool:
         # What `expect` was told, until `apply_changes`.
         self._changes: list[tuple[bool, str]] = []
 
-    def open(self, host: str, clear_port: Callable[[], int]) -> None:
-        """Bind and start those that are missing, each on a port of ``clear_port``.
+    def open(self, host: str, ports: Iterator[int]) -> None:
+        """Bind and start those that are missing, each on the next free one of ``ports``.
 
         Raises:
             CannotListen: no port could be bound.
@@ -96,7 +95,7 @@ class ForwarderPool:
                 sockets.pin(EVENT_THREADS)
             self.socket_sets.append(sockets)
             guard = self._guard(sockets, f"guard-{number}")
-            self.ports.append(bind(sockets, host, clear_port))
+            self.ports.append(bind_next(sockets, host, ports))
             guard.start()
             if self.threaded:
                 forwarder = self._forwarder(sockets, f"forwarder-{number}")
@@ -280,22 +279,3 @@ class ForwarderPool:
         if isinstance(sockets, PlainSockets) and not self._blocking:
             return ZmqProxyForwarder(self._context, sockets, name, self._on_failure)
         return PythonForwarder(sockets, name, self._on_failure)
-
-
-def bind(sockets: ForwarderSockets, host: str, clear_port: Callable[[], int]) -> int:
-    """Bind to a port of ``clear_port``; returns it.
-
-    Raises:
-        CannotListen: none was free for long enough.
-    """
-    for _ in range(_BIND_ATTEMPTS):
-        port = clear_port()
-        try:
-            sockets.bind(host, port)
-        except zmq.ZMQError as error:
-            # Somebody took it since it was looked up.
-            if error.errno != zmq.EADDRINUSE:
-                raise
-        else:
-            return port
-    raise CannotListen(f"no free port on {host} to forward events from")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from pubsub_broker import config
 from pubsub_broker.control.effects import (
@@ -25,10 +25,14 @@ from pubsub_common.net.tcp_table import slowest_reader
 from pubsub_common.printable import printable
 from pubsub_common.protocol import numbers
 from pubsub_common.protocol.endpoints import group_of
+from pubsub_common.protocol.listening import near_host
 from pubsub_common.protocol.messages import Model
 from pubsub_common.queue_bounds import QueueBounds
 from pubsub_common.security.lost_connections import lost_line
 from pubsub_common.security.unread_queues import Unread, unread_line
+
+if TYPE_CHECKING:
+    from pubsub_broker.served_address import ServedAddress
 
 _log = logging.getLogger(__name__)
 
@@ -51,15 +55,16 @@ class EventLog:
         self._budget = LineBudget()
 
     def started(
-        self, model: Model, address: str, port: int, security: str | None
+        self, model: Model, served: ServedAddress, security: str | None
     ) -> None:
         """Log what serves here; ``security`` says how many clients are allowed, None: not
         secure."""
+        host, port = served.host, served.port
         secure = "" if security is None else f", secure: {security}"
-        _log.info("%s broker on %s:%d%s", model, address, port, secure)
-        self._warn(
-            config.open_access_warning(address, port, secure=security is not None)
-        )
+        _log.info("%s broker on %s:%d%s", model, host, port, secure)
+        if served.advertised != (near_host(host), port):
+            _log.info("advertised as %s", served.told)
+        self._warn(config.open_access_warning(host, port, secure=security is not None))
 
     def write(self, effect: Effect, now: float) -> None:
         """Log an effect, if it is for the log."""

@@ -19,7 +19,8 @@ from pubsub_common import defaults
 from pubsub_common.ascii_numbers import is_digits
 from pubsub_common.errors import ConfigError, PubSubError
 from pubsub_common.net.http_server import HttpServer, Response
-from pubsub_common.protocol.endpoints import is_ipv6, validate_host
+from pubsub_common.protocol.endpoints import is_ipv6
+from pubsub_common.protocol.listening import near_host, parse_listen_host
 from pubsub_common.protocol.messages import Status
 
 if TYPE_CHECKING:
@@ -93,7 +94,9 @@ def parse_listen_address(text: str, option: str = "--http") -> ListenAddress:
         raise ConfigError(f"{option}: {text!r} is not PORT or HOST:PORT")
     if ":" in host and not is_ipv6(host):
         raise ConfigError(f"{option}: {text!r}: write an IPv6 address in brackets")
-    return ListenAddress(validate_host(host) if colon else defaults.LOOPBACK, int(port))
+    return ListenAddress(
+        parse_listen_host(host) if colon else defaults.LOOPBACK, int(port)
+    )
 
 
 class HttpEndpoints:
@@ -131,7 +134,7 @@ class HttpEndpoints:
                     *self.http, status_page.routes(source.get), _PROGRAM
                 )
                 servers.enter_context(server)
-                _log.info("page: http://%s:%d/", self.http.host, server.port)
+                _log.info("page: http://%s:%d/", near_host(self.http.host), server.port)
             if self.metrics is not None:
                 from pubsub_broker.monitoring import prometheus
 
@@ -141,6 +144,7 @@ class HttpEndpoints:
                 server = HttpServer(*self.metrics, {"/metrics": metrics_page}, _PROGRAM)
                 servers.enter_context(server)
                 _log.info(
-                    "metrics: http://%s:%d/metrics", self.metrics.host, server.port
+                    "metrics: http://%s:%d/metrics",
+                    *(near_host(self.metrics.host), server.port),
                 )
             yield

@@ -12,16 +12,31 @@ from pubsub_common.errors import ConfigError
 _RENAMED: Final = {"max_payload_bytes": "--max-payload"}
 
 
-def host(options: console_script.Options, name: str) -> str | None:
-    """Option ``name`` as the IP address of one host; None where it was not given.
+def listen_host(options: console_script.Options, name: str) -> str | None:
+    """Option ``name`` as the host to listen at; None where it was not given.
 
     Raises:
         ConfigError: it is something else.
     """
-    from pubsub_common.protocol.endpoints import validate_host
+    from pubsub_common.protocol.listening import parse_listen_host
 
     with _naming(name):
-        return validate_host(options[name]) if options[name] else None
+        return parse_listen_host(options[name]) if options[name] else None
+
+
+def advertised(options: console_script.Options, name: str) -> str | None:
+    """Option ``name``, the ``HOST`` or ``HOST:PORT`` that others are told; None where it was
+    not given.
+
+    Raises:
+        ConfigError: it is something else.
+    """
+    from pubsub_common.protocol.listening import parse_advertised
+
+    with _naming(name):
+        if options[name]:
+            parse_advertised(options[name])
+    return options[name] or None
 
 
 def own_host(options: console_script.Options, name: str) -> str | None:
@@ -36,8 +51,11 @@ def own_host(options: console_script.Options, name: str) -> str | None:
         return validate_own_host(options[name]) if options[name] else None
 
 
-def client_arguments(options: console_script.Options) -> dict[str, Any]:
-    """The arguments that publishers and subscribers have alike, as the options ask.
+def client_arguments(
+    options: console_script.Options, *, listens: bool = False
+) -> dict[str, Any]:
+    """The arguments that publishers and subscribers have alike, as the options ask. A client
+    that ``listens`` may advertise a port, too.
 
     Raises:
         ConfigError: they ask for something that cannot be.
@@ -51,7 +69,7 @@ def client_arguments(options: console_script.Options) -> dict[str, Any]:
         "broker_address": broker,
         "topics": tuple(console_script.required(options, "--topic", "-t TOPIC")),
         "broker_port": console_script.port_number(options, "--broker-port"),
-        "address": own_host(options, "--address"),
+        "address": (advertised if listens else own_host)(options, "--address"),
         "clock": options["--clock"],
         "connect_timeout_s": console_script.seconds(options, "--connect-timeout"),
         "attach_timeout_s": console_script.seconds(options, "--attach-timeout"),

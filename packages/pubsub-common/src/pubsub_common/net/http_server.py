@@ -20,7 +20,7 @@ from types import TracebackType
 from typing import Any, Final, NamedTuple, Protocol, Self
 
 from pubsub_common.errors import CannotListen, PubSubError
-from pubsub_common.net.addresses import family_of, why_not
+from pubsub_common.net.addresses import family_of, resolve_own, why_not
 from pubsub_common.protocol.endpoints import bare, is_loopback, join
 
 _log = logging.getLogger(__name__)
@@ -168,6 +168,12 @@ class _Server(socketserver.ThreadingTCPServer):
         self._free_slots = threading.Semaphore(MAX_CONNECTIONS)
         super().__init__((bare(host), port), _Handler)
 
+    def server_bind(self) -> None:
+        """Bind; ``::`` takes IPv4 too, whatever the system does by itself."""
+        if self.address_family == socket.AF_INET6:
+            self.socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        super().server_bind()
+
     def process_request(self, request: Any, client_address: Any) -> None:
         """Serve the request in a thread, unless too many are being served."""
         if not self._free_slots.acquire(blocking=False):
@@ -192,15 +198,17 @@ class _Server(socketserver.ThreadingTCPServer):
 
 
 class HttpServer:
-    """Serves ``routes`` at ``host:port`` while in a ``with`` block. Port 0 takes a
-    free one; ``port`` tells which."""
+    """Serves ``routes`` at ``host:port`` while in a ``with`` block. ``host`` is an IP address
+    or a name of this machine, or a wildcard. Port 0 takes a free one; ``port`` tells which."""
 
     def __init__(self, host: str, port: int, routes: Routes, program: str) -> None:
         """Binds the port. Responses name the ``program``.
 
         Raises:
             CannotListen: the port cannot be bound.
+            PubSubError: no IP address is known of the name.
         """
+        host = resolve_own(host)
         try:
             self._server = _Server(host, port, routes, program)
         except OSError as error:

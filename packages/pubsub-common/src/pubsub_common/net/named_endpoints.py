@@ -49,15 +49,15 @@ class NamedEndpoints:
         connected: Callable[[], Collection[str]],
         *,
         lookups: NameLookups | None = None,
-        own: Callable[[], Collection[str]] = tuple,
+        is_own: Callable[[str], bool] = lambda _place: False,
         one_family: bool = False,
     ) -> None:
-        """``connected`` tells to which places there are connections. Those in ``own``, where
-        this program itself listens, are never connected to. With ``one_family`` an
+        """``connected`` tells to which places there are connections. Where this program
+        itself listens, which ``is_own`` tells, it never connects to. With ``one_family`` an
         endpoint keeps to IPv4 or IPv6, as it began."""
         self.lookups = lookups or NameLookups()
         self._connected = connected
-        self._own = own
+        self._is_own = is_own
         self._one_family = one_family
         self._named: dict[str, _Named] = {}
         self._by_host: dict[str, set[str]] = {}
@@ -169,8 +169,7 @@ class NamedEndpoints:
             )
 
     def _usable(self, places: list[str], before: str | None) -> list[str]:
-        own = self._own()
-        usable = [place for place in places if place not in own]
+        usable = [place for place in places if not self._is_own(place)]
         if self._one_family and before is not None:
             usable = [each for each in usable if is_ipv6(each) == is_ipv6(before)]
         return usable

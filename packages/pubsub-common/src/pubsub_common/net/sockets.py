@@ -38,6 +38,7 @@ from pubsub_common.defaults import (
 from pubsub_common.net.tcp_table import unsent_bytes
 from pubsub_common.protocol.endpoints import port_of
 from pubsub_common.queue_bounds import QueueBounds
+from pubsub_common.validation import MAX_PORT
 
 _POLLIN: Final = int(zmq.POLLIN)
 _TCP_TABLES: Final = (Path("/proc/net/tcp"), Path("/proc/net/tcp6"))
@@ -210,13 +211,16 @@ def _set_family(socket: zmq.Socket[bytes], where: str) -> None:
     socket.setsockopt(zmq.IPV6, where.startswith("tcp://["))
 
 
-def bind_first_free(socket: zmq.Socket[bytes], host: str, port: int) -> int | None:
-    """Bind to the first free port from ``port`` on, of 0 to any; None when there is none.
+def bind_first_free(
+    socket: zmq.Socket[bytes], host: str, port: int, last: int = MAX_PORT
+) -> int | None:
+    """Bind to the first free port from ``port`` to ``last``, of 0 to any; None when there is
+    none.
 
     Raises:
         zmq.ZMQError: the host is not one of this machine's.
     """
-    for candidate in range(port, 65536):
+    for candidate in range(port, last + 1):
         try:
             return bind(socket, endpoint(host, candidate))
         except zmq.ZMQError as error:

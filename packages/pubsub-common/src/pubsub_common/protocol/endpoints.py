@@ -108,7 +108,9 @@ def written(address: str) -> str:
     if ":" not in address:
         return address
     try:
-        return _written(ipaddress.IPv6Address(address))
+        parsed = ipaddress.IPv6Address(address)
+        # A socket of both families has IPv4 peers as such.
+        return _written(parsed.ipv4_mapped or parsed)
     except ValueError:
         return f"[{address}]"
 

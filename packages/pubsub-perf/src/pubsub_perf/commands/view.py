@@ -9,7 +9,7 @@ from typing import Final
 
 from pubsub_common import defaults
 from pubsub_common.cli import console_script
-from pubsub_common.protocol.endpoints import validate_host
+from pubsub_common.protocol.listening import near_host, parse_listen_host
 from pubsub_perf import __version__
 from pubsub_perf.commands.registry import PROGRAM
 
@@ -37,7 +37,7 @@ def run(words: Sequence[str]) -> int:
         CannotListen: the port cannot be had.
     """
     options = console_script.parse(USAGE, words, PROGRAM, __version__)
-    host = validate_host(options["--bind"])
+    host = parse_listen_host(options["--bind"])
     port = console_script.port_number(options, "--port", minimum=0)
     from pubsub_common.net.http_server import HttpServer
     from pubsub_perf.report.served_files import ReportFiles
@@ -51,6 +51,6 @@ def run(words: Sequence[str]) -> int:
         console_script.stop_on_signals(stopped.set),
         HttpServer(host, port, files, PROGRAM) as server,
     ):
-        print(f"http://{host}:{server.port}/", flush=True)
+        print(f"http://{near_host(host)}:{server.port}/", flush=True)
         stopped.wait()
     return console_script.EXIT_OK
