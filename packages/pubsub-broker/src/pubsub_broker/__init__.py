@@ -1,4 +1,4 @@
-"""The broker: a forwarder of events, or only a registry of publishers and subscribers.
+"""The broker: forwards events, or only keeps a registry of publishers and subscribers.
 
 Shell, except `config`, `errors` and `registry_options`.
 """

@@ -1,7 +1,7 @@
 """The broker's public class, which only delegates.
 
-The module is longer than others: each option and each method is documented here, once, where
-its users look for it.
+The module is longer than others: the documentation of each option and each method is
+here, once, for the users of the class.
 """
 
 from __future__ import annotations
@@ -30,17 +30,17 @@ _log = logging.getLogger(__name__)
 class Broker:
     """Registers publishers and subscribers and brings them together.
 
-    Centralized, it forwards events; decentralized, it tells subscribers where the
-    publishers are and events do not pass through it.
+    Centralized, it forwards events. Decentralized, it tells subscribers where the
+    publishers are, and events do not pass through it.
 
-    With ``indefinite`` it runs until `stop`. Else it ends after ``max_event_count``
-    events: events forwarded when centralized, so no subscriber receives more than
-    that; clients that came or went when decentralized.
+    With ``indefinite`` it runs until `stop`. Otherwise it ends after
+    ``max_event_count`` events. Centralized, these are forwarded events, so no
+    subscriber receives more. Decentralized, they are clients that join or leave.
 
     Use `configure`, `event_loop`, `disconnect`, or a ``with`` block around the loop.
-    `stop` and `disconnect` are for any thread and for signal handlers; the others for one
-    thread at a time, and not while `event_loop` runs: then they raise `PubSubError`.
-    It has one life: after `disconnect`, and in a forked child, they raise it too.
+    Any thread and any signal handler may call `stop` and `disconnect`. The other
+    methods are for one thread at a time, and not while `event_loop` runs: then they
+    raise `PubSubError`. They also raise it after `disconnect`, and in a forked child.
     """
 
     def __init__(
@@ -74,49 +74,58 @@ class Broker:
         registry_tls: str | Path | None = None,
         registry_login: str | Path | None = None,
     ) -> None:
-        """``bind`` is the IP address or the name of this host to serve; ``0.0.0.0`` serves all
-        its IPv4 addresses, ``::`` all of both families. Without it, loopback is served, which
-        only this host reaches. ``port`` 0 takes a free one. ``advertise`` is the ``HOST`` or
-        ``HOST:PORT`` at which others reach this broker, where that differs, as behind NAT: the
-        other brokers of a group, and their clients, are told it.
+        """Check the options; nothing is opened before `configure`.
 
-        Topics are spread over ``forwarders`` threads, each of which forwards from a port of
-        its own: the next free one of ``forward_port``, a port or a range such as
-        ``"6000-6003"``; without it, any free one.
-
-        ``overflow`` says what happens to events for a subscriber whose queue of
-        ``queue_limit`` messages is full: ``"drop"`` them for this subscriber, or
-        ``"block"`` all forwarding until it has room, so that publishers wait.
-
-        ``queue_bytes`` bounds the same queue in bytes, by default 64 MiB, and ``queue_total``
-        those of all connections together, 1 GiB; one event always has room. The connection
-        of a publisher that sends a payload of more than ``max_payload_bytes`` bytes (64 MiB)
-        is closed.
-
-        ``max_clients`` may be registered at a time; by default 10,000, or for how many
-        the open files of this process are enough. Of these ``max_clients_per_address``
-        may come from one IP address, by default half of them, but at least 1,000; and
-        from one address ``max_registrations_per_second``, after ten times as many at
-        once. Each may have ``max_topics_per_client`` topics. A client may
-        name only the address that it comes from, on this broker's machine any of that, unless
-        ``allow_foreign_addresses``: then a client can have subscribers connect anywhere.
-        The owner of a topic that sends nothing for
-        ``owner_idle_s`` seconds while others do is given up until it does; by default it
-        stays the owner. ``state`` is a file in which to
-        keep the clients, so that after a restart the status shows which are missing.
-
-        ``secure`` is a folder of keys as ``pubsub-broker keygen`` makes it: then only
-        the clients that are enrolled in it can connect, encrypted, and do what its
-        policy lets them. Changes of the folder hold within a second.
-
-        With ``registry``, ``"etcd://HOST,HOST,HOST"``, it shares its clients with the other
-        brokers of the ``group`` of this name; without it, it is on its own.
-        ``registry_tls`` is a folder with ``ca.pem``, and where etcd asks for a certificate
-        ``client.pem`` and ``client-key.pem``; ``registry_login`` a TOML file with ``user``
-        and ``password``. Etcd may be away, at the start too: clients are served meanwhile.
+        Args:
+            bind: The IP address or name of this host to serve; ``0.0.0.0`` serves all its
+                IPv4 addresses, ``::`` those of both families. By default loopback, which
+                only this host reaches.
+            port: The control port; 0 takes a free one.
+            advertise: The ``HOST`` or ``HOST:PORT`` at which others reach this broker, if
+                that differs, as behind NAT. Other brokers of a group and their clients
+                get it.
+            forwarders: The number of threads over which topics are spread.
+            forward_port: A port, or a range such as ``"6000-6003"``: each forwarder takes
+                the next free one. By default any free ports.
+            overflow: What happens to events for a subscriber with a full queue:
+                ``"drop"`` them for this subscriber, or ``"block"`` all forwarding until
+                it has room, so that publishers wait.
+            queue_limit: The messages in the queue of one subscriber.
+            queue_bytes: The bytes in the same queue, by default 64 MiB. One event
+                always has room.
+            queue_total: The bytes in the queues of all connections together, by default
+                1 GiB.
+            max_payload_bytes: The broker closes the connection of a publisher that
+                sends a larger payload (64 MiB).
+            max_clients: The limit for registered clients, by default 10,000, or as many
+                as the open files of this process allow.
+            max_clients_per_address: The limit for clients from one IP address, by
+                default half of ``max_clients``, but at least 1,000.
+            max_registrations_per_second: The limit for registrations from one IP
+                address. Ten times as many are allowed in a burst.
+            max_topics_per_client: The limit for topics of one client.
+            allow_foreign_addresses: A client may register an address other than its
+                own, so it can make subscribers connect anywhere. Otherwise only the
+                address that it connects from, or, on this broker's machine, any address
+                of the machine.
+            owner_idle_s: The owner of a topic loses it after this many seconds without
+                an event while others publish, until it publishes again. By default it
+                stays the owner.
+            state: A file in which to keep the clients, so that the status shows after a
+                restart which are missing.
+            secure: A folder of keys, made by ``pubsub-broker keygen``. Only clients
+                enrolled in it can connect, encrypted, with the permissions in its
+                policy. Changes of the folder apply within a second.
+            registry: ``"etcd://HOST,HOST,HOST"``: share clients with the other brokers
+                of the ``group``. Clients are served while etcd is away, also at the
+                start.
+            group: The name of the group of brokers.
+            registry_tls: A folder with ``ca.pem``, and, where etcd asks for a
+                certificate, ``client.pem`` and ``client-key.pem``.
+            registry_login: A TOML file with ``user`` and ``password``.
 
         Raises:
-            ConfigError: an argument cannot work.
+            ConfigError: an argument is invalid.
         """
         self._set_up(
             BrokerConfig(
@@ -155,7 +164,7 @@ class Broker:
         """A broker with these options.
 
         Raises:
-            ConfigError: an option cannot work.
+            ConfigError: an option is invalid.
         """
         broker = cls.__new__(cls)
         broker._set_up(config)
@@ -173,67 +182,66 @@ class Broker:
         state = self._runtime.life.state
         return f"<Broker model={model} address={address}:{self.port} state={state}>"
 
-    # What it is
+    # Properties
 
     @property
     def centralized(self) -> bool:
-        """Whether it forwards events."""
+        """Whether the broker forwards events."""
         return self._config.centralized
 
     @property
     def indefinite(self) -> bool:
-        """Whether it goes on until `stop`."""
+        """Whether it runs until `stop`."""
         return self._config.indefinite
 
     @property
     def max_event_count(self) -> int:
-        """After how many events it ends, when not `indefinite`."""
+        """The number of events after which it ends, when not `indefinite`."""
         return self._config.max_event_count
 
     @property
     def address(self) -> str:
-        """The IP address that is served, as this machine reaches it: loopback where all
-        addresses are served. Empty before `configure`."""
+        """The IP address that it serves, as this machine reaches it: loopback if it
+        serves all addresses. Empty before `configure`."""
         return self._runtime.address
 
     @property
     def port(self) -> int:
-        """The control port: the one given, and after `configure` the one that is served."""
+        """The control port: the given one, and after `configure` the bound one."""
         return self._runtime.port
 
     @property
     def event_count(self) -> int:
-        """How many events there were, of the kind that ``max_event_count`` limits."""
+        """The number of events so far, of the kind that ``max_event_count`` limits."""
         return self._runtime.event_count
 
-    # Set-up and end
+    # Setup and shutdown
 
     def configure(self) -> None:
         """Bind the control port and, centralized, set up forwarding.
 
         Raises:
             CannotListen: the address is not this host's, or the port is taken.
-            ConfigError: the folder of keys or the file of the state cannot be used, or this
-                broker cannot be in the group.
-            PubSubError: it was configured before.
+            ConfigError: the folder of keys or the state file cannot be used, or this
+                broker cannot join the group.
+            PubSubError: the broker was configured before.
         """
         self._runtime.configure()
 
     def get_host_address(self) -> str:
-        """This host's IP address: the one given, a Mininet host's own, or loopback.
-        What is served is `address`: loopback, unless another was given."""
+        """This host's IP address: the given one, a Mininet host's own, or loopback. The
+        broker serves `address`, which is loopback unless another one was given."""
         host = self._config.host
         if not self._config.bind or is_wildcard(host):
             return addresses.host_address()
         return addresses.resolve_own(host)
 
     def get_clear_port(self) -> int:
-        """A TCP port of this host that is free and that this broker has not handed
-        out before."""
+        """A free TCP port of this host that this broker has not handed out before."""
         return self._runtime.clear_ports.take(self.address or self.get_host_address())
 
     def own_keys(self) -> ClientKeys | None:
-        """What to ask this broker for its status with; None: it is not secure."""
+        """The keys for requests for this broker's status; None if it is not secure."""
         return self._runtime.own_keys()
 
     def stop(self) -> None:
@@ -241,10 +249,13 @@ class Broker:
         self._runtime.stop()
 
     def disconnect(self) -> None:
-        """Send a farewell to clients, let accepted events go out within the linger time,
-        and close everything. Before `configure`, and when called again, it does nothing. An
-        `event_loop` that still runs in another thread is ended before; called by the
-        thread of the loop itself, this is done when the loop has ended."""
+        """Send a farewell to clients, let accepted events go out within the linger
+        time, and close everything.
+
+        It does nothing before `configure`, and in a second call. An `event_loop` in
+        another thread ends first. A call from the thread of the loop takes effect when
+        the loop has ended.
+        """
         self._runtime.close()
 
     def __enter__(self) -> Self:
@@ -262,12 +273,12 @@ class Broker:
     ) -> None:
         self.disconnect()
 
-    # The loop
+    # Event loop
 
     def event_loop(self) -> None:
         """Serve until `stop`, or until ``max_event_count`` events when not
-        ``indefinite``. An exception of a signal handler ends it; it may then be called
-        again.
+        ``indefinite``. An exception from a signal handler ends the loop, which may then
+        be called again.
 
         Raises:
             PubSubError: forwarding has failed, or another thread serves this broker.
@@ -275,19 +286,20 @@ class Broker:
         self._runtime.serve()
 
     def parse_events(self, index: int) -> None:
-        """Wait for something to do, half a second at most, and do it: control messages, due
-        leases and notifications, and events when this broker forwards a limited number.
+        """Do one turn of the loop: wait for something to do, at most half a second, and
+        do it. That is control messages, expired leases and notifications, and events if
+        this broker forwards a limited number.
 
         ``index`` numbers the call, in the debug log.
         """
         _log.debug("turn %d", index)
         self._runtime.turn()
 
-    # Control: what the loop does for clients by itself, for programs
+    # Control: for programs, as the loop does this for clients by itself
 
     def register_sub(self, msg: Register | None = None) -> None:
-        """Register the subscriber that ``msg`` describes, for as long as a lease; nobody is
-        answered. (Those that send a request are registered by the loop.)
+        """Register the subscriber that ``msg`` describes for one lease, without a
+        reply. (The loop registers clients that send a request.)
 
         Raises:
             PubSubError: there is no request, or it is not a subscriber's.
@@ -295,8 +307,8 @@ class Broker:
         self._register(msg, "subscriber")
 
     def register_pub(self, msg: Register | None = None) -> None:
-        """Register the publisher that ``msg`` describes, as `register_sub` does, and let the
-        subscribers of its topics know.
+        """Register the publisher that ``msg`` describes, like `register_sub`, and
+        notify the subscribers of its topics.
 
         Raises:
             PubSubError: there is no request, or it is not a publisher's.
@@ -308,8 +320,8 @@ class Broker:
         self._serve(msg)
 
     def disconnect_pub(self, msg: Disconnect) -> None:
-        """Remove the publisher of the session in ``msg``, and let the subscribers of its
-        topics know."""
+        """Remove the publisher of the session in ``msg``, and notify the subscribers of
+        its topics."""
         self._serve(msg)
 
     def notify_subscribers(
@@ -318,11 +330,11 @@ class Broker:
         pub_address: str | None = None,
         sub_id: int | None = None,
     ) -> None:
-        """Tell the subscribers of ``topics`` now about the publishers that came or
-        went, instead of after the short time in which the broker collects them.
+        """Tell the subscribers of ``topics`` now about publishers that joined or left,
+        instead of after the short time in which the broker collects them.
 
-        ``sub_id`` limits it to the subscriber of this session. ``pub_address`` is
-        for the log: what a subscriber is told is always all that it does not know.
+        ``sub_id`` limits it to the subscriber of this session. ``pub_address`` is for
+        the log: a subscriber always gets all news.
         """
         _log.debug("notifying subscribers of %s about %s", topics, pub_address)
         self._runtime.do(lambda loop: loop.notify(topics, sub_id))
@@ -330,19 +342,19 @@ class Broker:
     # Forwarding (centralized)
 
     def update_send_socket(self) -> list[int]:
-        """The ports of the sockets from which events are forwarded, if this broker
-        forwards; `configure` has set them up."""
+        """The ports from which this broker forwards events, if it does; `configure` has
+        opened them."""
         return self._runtime.forwarding_ports()
 
     def update_receive_socket(self) -> None:
-        """Connect to publishers that registered and disconnect from those that left
-        (after a grace time, so that what they sent last still arrives)."""
+        """Connect to publishers that registered, and disconnect from those that left
+        (after a grace time, so that their last events still arrive)."""
         self._runtime.do(lambda loop: loop.apply_changes())
 
     def send(self, topic: str) -> bool:
-        """Forward the next event that waits, if it is of ``topic``; whether it was. Only a
-        broker with an event limit has events at hand: else libzmq's proxy forwards them in
-        C, faster and uncounted."""
+        """Forward the next queued event if it is of ``topic``; returns whether it was.
+        Only for a broker with an event limit: without one, libzmq's proxy forwards
+        events in C, faster and uncounted."""
         return self._runtime.do(lambda loop: loop.forward_one(topic))
 
     def _register(self, msg: Register | None, role: Role) -> None:

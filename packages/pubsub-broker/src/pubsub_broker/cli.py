@@ -91,10 +91,10 @@ Options:
 
 
 def config_of(options: console_script.Options) -> BrokerConfig:
-    """What the options ask of a broker.
+    """The broker's configuration from the options.
 
     Raises:
-        ConfigError: they ask for something that cannot be.
+        ConfigError: an option is invalid.
     """
     from pubsub_broker.config import BrokerConfig
 
@@ -144,7 +144,8 @@ def config_of(options: console_script.Options) -> BrokerConfig:
 
 
 def check_open_files_with(more: int, forwarders: int) -> None:
-    """Check at once for the broker and what needs so many files ``more``.
+    """Check early that this process may open enough files for the broker and ``more``
+    files.
 
     Raises:
         TooFewFiles: this process may open too few files.
@@ -156,10 +157,10 @@ def check_open_files_with(more: int, forwarders: int) -> None:
 
 
 def http_endpoints(options: console_script.Options) -> HttpEndpoints | None:
-    """What others may see over HTTP, as the options ask; None: nothing.
+    """The HTTP endpoints that the options ask for; None without any.
 
     Raises:
-        ConfigError: they ask for something that cannot be.
+        ConfigError: an option is invalid.
     """
     http, metrics = options["--http"], options["--metrics-port"]
     if http is None and metrics is None:
@@ -245,7 +246,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _unknown(word: str) -> str:
-    import difflib  # only for a complaint
+    import difflib  # only for the error message
 
     known = ("status", "check", *KEY_COMMANDS)
     near = difflib.get_close_matches(word, known, 1)
@@ -254,8 +255,7 @@ def _unknown(word: str) -> str:
 
 
 def unexpected(error: Exception) -> PubSubError:
-    """The one line for an error that nobody has thought of; all of it goes to the
-    debug log."""
+    """One line for an unexpected error; the traceback goes to the debug log."""
     import logging
     import traceback
 

@@ -51,7 +51,7 @@ class BrokerConfig:
 
     def validate(self) -> None:
         """Raises:
-        ConfigError: an option cannot work.
+        ConfigError: an option is invalid.
         """
         validation.flag("centralized", self.centralized)
         validation.flag("indefinite", self.indefinite)
@@ -95,7 +95,7 @@ class BrokerConfig:
 
     @property
     def bounds(self) -> QueueBounds:
-        """How much may wait in the queues of events."""
+        """The bounds of the queues of events."""
         return QueueBounds(
             self.queue_limit,
             self.queue_bytes,
@@ -105,7 +105,7 @@ class BrokerConfig:
 
     @property
     def forwarder_count(self) -> int:
-        """How many forwarders it has: none when decentralized."""
+        """The number of forwarders: none when decentralized."""
         return self.forwarders if self.centralized else 0
 
     def _validate_registry(self) -> None:
@@ -174,8 +174,8 @@ def is_loopback(host: str) -> bool:
 
 
 def open_access_warning(host: str, port: int, *, secure: bool) -> str | None:
-    """The warning about a broker that other machines can reach without keys; None: it
-    needs none."""
+    """The warning about a broker that other machines can reach without keys; None if it
+    does not apply."""
     if secure or is_loopback(host):
         return None
     return (

@@ -1,10 +1,10 @@
-"""Why the broker refuses a registration."""
+"""The broker's reasons to reject a registration."""
 
 from __future__ import annotations
 
 
 class Refusal(Exception):
-    """A registration is refused: ``code`` is one of those of
+    """A registration is rejected: ``code`` is one of those of
     `pubsub_common.protocol.messages`, ``detail`` is for people."""
 
     def __init__(self, code: str, detail: str) -> None:

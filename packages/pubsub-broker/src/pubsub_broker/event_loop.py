@@ -1,7 +1,8 @@
 """The loop of a broker: serves its sockets and its core, one turn at a time.
 
-A request goes one way: it is read and decoded (`transport.request_reader`), the core decides
-(`control.core`), its effects are performed here. Nothing calls back.
+A request passes in one direction, without callbacks: it is read and decoded
+(`transport.request_reader`), the core decides (`control.core`), and this loop performs
+the effects.
 """
 
 from __future__ import annotations
@@ -32,9 +33,9 @@ from pubsub_common.protocol.messages import Request, Status, StatusRequest
 if TYPE_CHECKING:
     from pubsub_broker.security.authenticator import Authenticator
 
-# What it takes to tell one subscriber of one topic, when that is its turn.
+# The time to notify one subscriber of one topic.
 _QUEUED_S: Final = 1e-7
-# The longest wait in one go: the owner looks between turns whether it is to go on.
+# The longest wait: the owner checks between turns whether to continue.
 _MAX_WAIT_S: Final = 0.5
 
 
@@ -51,27 +52,27 @@ class EventLoop:
         parts.counting_forwarder.register(self._poller)
 
     def announce(self) -> None:
-        """Say in the log what serves here."""
+        """Log the address and the model."""
         authenticator = self._parts.authenticator
         security = None if authenticator is None else authenticator.describe()
         self._event_log.started(self._parts.core.model, self._parts.served, security)
 
     @property
     def event_count(self) -> int:
-        """How many events there were, of the kind that ``max_event_count`` limits:
-        forwarded ones, and decentralized clients that came or went."""
+        """The number of events, of the kind that ``max_event_count`` limits: forwarded
+        ones, or, decentralized, clients that joined or left."""
         return self._clients_counted + self._parts.counting_forwarder.forwarded
 
     @property
     def finished(self) -> bool:
-        """Whether there were as many events as there may be."""
+        """Whether ``max_event_count`` is reached."""
         config = self._parts.config
         return not config.indefinite and self.event_count >= config.max_event_count
 
     # Turns
 
     def turn(self) -> None:
-        """Wait for something to do and do it."""
+        """Do one turn: wait for something to do, and do it."""
         parts = self._parts
         parts.counting_forwarder.update(self._poller)
         parts.request_reader.update(self._poller, time.monotonic())
@@ -79,7 +80,8 @@ class EventLoop:
         if parts.waker.fd in ready:
             parts.waker.clear()
         if parts.group is not None:
-            # First, as others may have taken this broker for gone while it was stopped.
+            # First, as other brokers may have considered this one dead while it was
+            # suspended.
             self.perform(parts.group.follow(time.monotonic()))
         if parts.connection_guard.socket in ready:
             guard = parts.connection_guard
@@ -91,8 +93,8 @@ class EventLoop:
         self._tick(time.monotonic())
 
     def serve(self, received: ReceivedMessage, request: Request) -> None:
-        """Decide on a request, and do what is decided."""
-        # The thread's own time: whatever else a busy machine does is nobody's fault here.
+        """Decide on a request, and perform the effects."""
+        # The thread's CPU time: the load of other processes is not the client's fault.
         core = self._parts.core
         began_s, queued = time.thread_time(), core.queued
         effects = core.handle(
@@ -104,14 +106,14 @@ class EventLoop:
         )
         self.perform(effects, received)
         if isinstance(request, StatusRequest):
-            return  # whose length counts
+            return  # its length counts there
         took_s = time.thread_time() - began_s + _QUEUED_S * (core.queued - queued)
         self._parts.connection_guard.worked(received, took_s, time.monotonic())
 
     def perform(
         self, effects: Iterable[Effect], cause: ReceivedMessage | None = None
     ) -> None:
-        """Do what the core has decided; ``cause`` is the message that asked for it."""
+        """Perform the core's effects; ``cause`` is the message that caused them."""
         parts = self._parts
         for effect in effects:
             match effect:
@@ -130,11 +132,10 @@ class EventLoop:
                     self._event_log.write(effect, time.monotonic())
 
     def join_group(self) -> None:
-        """Join the brokers that this one is to share its clients with, if there are to be
-        any.
+        """Join the group of brokers, if there is one.
 
         Raises:
-            ConfigError: this broker cannot be in the group.
+            ConfigError: this broker cannot join the group.
         """
         group = self._parts.join_group()
         if group is not None:
@@ -143,19 +144,19 @@ class EventLoop:
     # For programs, between two turns
 
     def notify(self, topics: Iterable[str], session: int | None) -> None:
-        """Send notifications that wait for subscribers of these topics, or for one of
+        """Send queued notifications to the subscribers of these topics, or to one of
         them."""
         self.perform(self._parts.core.flush(topics, session))
 
     def apply_changes(self) -> None:
-        """Connect to publishers and disconnect from them, as was decided."""
+        """Apply decided connections to publishers, and disconnections."""
         self._parts.forwarder_pool.apply_changes()
 
     def forward_one(self, topic: str) -> bool:
-        """Forward the next event that waits, if it is of this topic; whether it was."""
+        """Forward the next queued event if it is of this topic; returns whether it was."""
         return self._parts.counting_forwarder.forward_one(topic)
 
-    # Inside
+    # Private
 
     def _serve_requests(self) -> None:
         for item in self._parts.request_reader.requests():
@@ -165,7 +166,7 @@ class EventLoop:
                 self.perform(item)
 
     def _tick(self, now: float) -> None:
-        """Do what is due."""
+        """Do everything due now."""
         parts = self._parts
         if parts.authenticator is not None:
             self._apply_key_changes(parts.authenticator, now)
@@ -174,7 +175,7 @@ class EventLoop:
         self._event_log.report_lost(lost, parts.config.bounds)
         parts.forwarder_pool.apply_changes()
         parts.forwarder_pool.check()
-        # Subscribers of all brokers of a group, as any of them may come here.
+        # Subscribers of all brokers of a group, as each of them may come here.
         parts.forwarder_pool.declare(parts.registry.needed())
         self._event_log.tick(now)
         parts.connection_guard.tick(now)
@@ -198,8 +199,8 @@ class EventLoop:
         return round(min(max(0.0, due - now), _MAX_WAIT_S) * 1000) + 1
 
     def _apply_key_changes(self, authenticator: Authenticator, now: float) -> None:
-        """Re-check clients whose keys were revoked or whose grants have changed, and
-        disconnect those that were removed."""
+        """Re-check clients with revoked keys or changed grants, and disconnect removed
+        clients."""
         parts = self._parts
         changed = authenticator.take_changes()
         if changed is not None:

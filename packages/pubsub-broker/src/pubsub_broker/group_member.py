@@ -1,4 +1,4 @@
-"""A broker in a group: its core on one side, its link to etcd on the other."""
+"""A broker in a group: connects its core with its link to etcd."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from pubsub_broker.registry_options import parse_registry
 
 _log = logging.getLogger(__name__)
 
-# How many changes are applied in a turn, some 10 ms of work: clients need not wait while
+# The number of changes per turn, some 10 ms of work: clients need not wait while
 # thousands move.
 _CHANGES_A_TURN: Final = 256
 
@@ -41,11 +41,12 @@ class GroupMember:
         policy: Callable[[], str],
         wake: Callable[[], object],
     ) -> None:
-        """``policy`` gives the digest of who may do what, which is part of the ``record``;
-        ``wake``, for any thread, has `follow` called.
+        """``policy`` returns the digest of the permissions, which is part of the
+        ``record``. Any thread may call ``wake`` to have `follow` called.
 
         Raises:
-            ConfigError: the options make no sense, or a file of them cannot be used.
+            ConfigError: the options are inconsistent, or one of their files cannot be
+                used.
         """
         assert config.registry is not None, "the broker is to be in a group"
         assert config.group is not None, "the options were validated"
@@ -65,36 +66,36 @@ class GroupMember:
         self._link = make_link(config, broker, self._record, wake)
 
     def begin(self, now: float) -> Iterator[Effect]:
-        """Join the group: what is to be done when etcd has told of all that is there.
+        """Join the group; returns the effects of the state that etcd has.
 
         Raises:
-            ConfigError: this broker cannot be in the group.
+            ConfigError: this broker cannot join the group.
         """
         self._link.begin()
         yield from self._follow(now, None)
 
     def threads(self) -> list[threading.Thread]:
-        """Those that `close` waits for."""
+        """The threads that `close` waits for."""
         return self._link.threads()
 
     def propose(self, proposal: ProposePut | ProposeDelete) -> None:
-        """Have something written."""
+        """Have a proposal written."""
         if isinstance(proposal, ProposeDelete):
             self._link.delete_client(proposal.session, proposal.left)
         else:
             self._link.put_client(proposal.client)
 
     def follow(self, now: float) -> Iterator[Effect]:
-        """What is to be done about what etcd has told, and not told, until ``now``. For each
-        turn, before anybody is served.
+        """The effects of news from etcd, and of its silence, until ``now``. Called in
+        each turn before any client is served.
 
         Raises:
-            ConfigError: this broker cannot be in the group.
+            ConfigError: this broker cannot be in the group any longer.
         """
         return self._follow(now, _CHANGES_A_TURN)
 
     def close(self, timeout_s: float) -> None:
-        """Leave the group; waits for etcd ``timeout_s`` seconds at most."""
+        """Leave the group; waits for etcd at most ``timeout_s`` seconds."""
         self._link.close(timeout_s)
 
     def _follow(self, now: float, most: int | None) -> Iterator[Effect]:

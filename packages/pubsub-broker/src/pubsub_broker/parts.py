@@ -48,21 +48,20 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-# With a client's session anyone can send requests in its name, so it must not be
-# guessable.
+# A session must not be guessable: it allows requests in the name of its client.
 _random: Final = random.SystemRandom()
-# How long the end waits for the thread that reads keys, which a disk may hold up.
+# How long `close` waits for the thread that reads keys, as a disk may delay it.
 _WATCH_TIMEOUT_S: Final = 1.0
 # How long it waits for etcd, which may have an election.
 _GROUP_TIMEOUT_S: Final = 2.0
 
 
 class BrokerParts:
-    """Sockets, forwarders and core. Whoever makes it closes it."""
+    """Sockets, forwarders and core. The creator closes it."""
 
     def __init__(self, config: BrokerConfig) -> None:
         """Raises:
-        ConfigError: the folder of keys or the file of the state cannot be used.
+        ConfigError: the folder of keys or the state file cannot be used.
         TooFewFiles: this process may open too few files.
         """
         check_open_files("a broker", files_of_broker(forwarders=config.forwarder_count))
@@ -82,7 +81,7 @@ class BrokerParts:
         if config.forwarder_count:
             self._context.set(zmq.IO_THREADS, 2)  # before there is any socket
         self._make_control(capacity)
-        # Strangers must not guess it either.
+        # This must not be guessable either.
         self._forwarder = f"{_random.getrandbits(64):016x}"
         places = NamedEndpoints(CONNECTED, is_own=self._is_own)
         places.lookups.answered = self.waker.wake
@@ -138,22 +137,24 @@ class BrokerParts:
         self.forwarder_pool.open(host, iter(ports))
 
     def load_snapshot(self) -> None:
-        """Read the clients of an earlier run, and keep the file from now on; after the
-        ports are bound: another broker with these options is still there if they are
-        not, and the file is that one's.
+        """Read the clients of an earlier run, and keep the file up to date from now on.
+
+        Only after the ports are bound: if they are taken, another broker with these
+        options may still run and use the file.
 
         Raises:
-            ConfigError: the file cannot be used and could not be set aside.
+            ConfigError: the file can neither be used nor moved away.
         """
         if self.snapshot_keeper is not None:
             self.snapshot_keeper.begin(self.core, time.monotonic())
 
     def join_group(self) -> GroupMember | None:
-        """This broker's part in its group, which has still to `begin`; None: it is on its
-        own. After the ports are bound, as others are told of them.
+        """This broker's membership in its group, not started yet; None without a group.
+        Only after the ports are bound, as other brokers learn them.
 
         Raises:
-            ConfigError: the options make no sense, or a file of them cannot be used.
+            ConfigError: the options are inconsistent, or one of their files cannot be
+                used.
         """
         if self.config.registry is not None:
             from importlib.metadata import version
@@ -177,7 +178,7 @@ class BrokerParts:
         return self.group
 
     def threads(self) -> list[threading.Thread]:
-        """Those that `close` waits for."""
+        """The threads that `close` waits for."""
         keeper, authenticator = self.snapshot_keeper, self.authenticator
         links = [] if self.group is None else self.group.threads()
         writers = [] if keeper is None else keeper.threads()
@@ -185,11 +186,11 @@ class BrokerParts:
         return [*self.forwarder_pool.threads(), *links, *writers, *watches]
 
     def close(self, until: float) -> None:
-        """Let what was sent and accepted go out until ``until`` (monotonic seconds), and
-        close everything.
+        """Let accepted messages go out until ``until`` (monotonic seconds), and close
+        everything.
 
         Raises:
-            PubSubError: a forwarder does not end; what can be closed is.
+            PubSubError: a forwarder does not end; everything else is closed.
         """
         self.connection_guard.close()
         if self.group is not None:
@@ -197,8 +198,8 @@ class BrokerParts:
         try:
             self.forwarder_pool.close(until)
         except BaseException:
-            # A thread that does not answer has sockets that nobody can close; ending
-            # their context would wait for them for ever.
+            # Only the thread that hangs could close its sockets. Terminating their
+            # context would wait for them without a limit.
             self.control_socket.close(0.0)
             raise
         else:
@@ -219,7 +220,7 @@ class BrokerParts:
         return Authenticator(self.config.secure, self.audit)
 
     def _make_control(self, capacity: Capacity) -> None:
-        """The control port, and what guards it."""
+        """The control port and its guards."""
         pair = None
         if self.authenticator is not None:
             self.authenticator.open(self._context, self.waker.wake)

@@ -1,4 +1,4 @@
-"""What a group of brokers is named, and where the etcd is that keeps its registry."""
+"""Parses the name of a group of brokers, and the address of the etcd with its registry."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def parse_registry(text: str) -> tuple[Endpoint, ...]:
     """The endpoints in ``etcd://HOST[:PORT],...``.
 
     Raises:
-        ConfigError: it is not of this form, or names a member twice.
+        ConfigError: the form is wrong, or a member is named twice.
     """
     if not text.startswith(_SCHEME):
         raise ConfigError(
@@ -46,10 +46,10 @@ def parse_registry(text: str) -> tuple[Endpoint, ...]:
 
 
 def validate_group(name: str) -> str:
-    """``name``, if a group can have it.
+    """Return ``name`` if it is a valid name of a group.
 
     Raises:
-        ConfigError: it cannot.
+        ConfigError: it is not.
     """
     if not _GROUP.fullmatch(name):
         raise ConfigError(

@@ -1,15 +1,15 @@
-"""What a broker is while it lives: its parts, its loop, and which thread may touch them.
+"""The runtime state of a broker: its parts, its loop, and the rule for its threads.
 
 Theory of operation
 -------------------
-`Broker`, which the user holds, delegates to this, and nothing here knows it: so one that is
-dropped is collected, and closed (`pubsub_common.life_cycle`).
+The user holds a `Broker`, which delegates to this. Nothing here refers back to it, so a
+`Broker` without references is collected, and closed (`pubsub_common.life_cycle`).
 
-One thread at a time serves the parts: the one that configures, runs the loop, or closes, each
-under `_turns`. The main thread never does: an exception of a signal handler could leave
-half a message in a socket. It lets another thread work, and waits
-(`pubsub_common.uninterrupted`). When its wait for the loop is interrupted, the loop ends
-after the turn that it is in, and may be started again.
+One thread at a time uses the parts: the one that configures, runs the loop, or closes,
+each under `_turns`. The main thread never does, as an exception of a signal handler
+could leave half a message in a socket. It lets another thread work, and waits
+(`pubsub_common.uninterrupted`). When its wait for the loop is interrupted, the loop
+ends after the current turn, and may be started again.
 """
 
 from __future__ import annotations
@@ -40,15 +40,15 @@ _T = TypeVar("_T")
 
 
 class _Shift:
-    """Some work of one thread on the parts. Whoever sets ``over`` has it end early."""
+    """Work of one thread on the parts. Setting ``over`` ends it early."""
 
     def __init__(self) -> None:
         self.over = False
 
 
 class BrokerRuntime:
-    """A broker without its public methods. `stop`, `close` and counts are for any thread;
-    the rest for one at a time."""
+    """A broker without its public methods. Any thread may call `stop`, `close` and the
+    counts; the rest is for one thread at a time."""
 
     def __init__(self, config: BrokerConfig) -> None:
         self.config = config
@@ -60,25 +60,25 @@ class BrokerRuntime:
         self.loop: EventLoop | None = None
         self._stopping = False
         self._turns = threading.Lock()
-        # The work that is being done, and its thread.
+        # The work in progress, and its thread.
         self._shift: _Shift | None = None
         self._claim = threading.Lock()
         self._thread: int | None = None
-        self._count = 0  # of events, when all is closed
+        self._count = 0  # of events, after the end
 
-    # Life
+    # Life cycle
 
     def configure(self) -> None:
         """Open and bind everything.
 
         Raises:
-            PubSubError: this was configured already, or is closed.
+            PubSubError: the broker is configured already, or closed.
             CannotListen: the address is not this host's, or a port is taken.
-            ConfigError: the folder of keys or the file of the state cannot be used, or this
-                broker cannot be in the group.
+            ConfigError: the folder of keys or the state file cannot be used, or this
+                broker cannot join the group.
         """
         if self.life.forked or self.life.state != "made":
-            self.life.begin()  # which raises
+            self.life.begin()  # raises the error
         shift = _Shift()
         run_uninterrupted(
             lambda: self._work(shift, lambda: self._open(shift)), self._ender(shift)
@@ -91,10 +91,10 @@ class BrokerRuntime:
         self._wake()
 
     def close(self) -> None:
-        """End everything: a farewell to clients, and accepted events have the linger time to
-        go out. For any thread; the first call closes, and returns when all is closed. Called
-        by the thread that serves, or another one of this broker, it is done when that
-        has ended its turn."""
+        """Close everything: send a farewell to clients, and let accepted events go out
+        within the linger time. For any thread. The first call closes, and returns when
+        everything is closed. If the thread that serves calls it, or another thread of
+        this broker, closing starts when that thread has ended its turn."""
         if self.life.state in ("made", "closed"):
             return
         parts = self.parts
@@ -102,19 +102,19 @@ class BrokerRuntime:
             self.life.close()
             self.stop()
         elif parts is not None and threading.current_thread() in parts.threads():
-            # It logs, say, and a handler of the log is tired of this broker.
+            # For example a log handler that drops this broker while it logs.
             start_awaited(self._close, "pubsub-close-broker")
         else:
-            # Closed where no exception can come between this and the rest.
+            # No exception can interrupt the closing here.
             run_uninterrupted(self._close)
 
     # Work on the parts, by one thread
 
     def serve(self) -> None:
-        """Serve until `stop`, `close`, or as many events as there may be.
+        """Serve until `stop`, `close`, or ``max_event_count`` events.
 
         Raises:
-            PubSubError: not configured, or another thread serves.
+            PubSubError: the broker is not configured, or another thread serves it.
         """
         self.life.check_usable()
         shift = _Shift()
@@ -123,11 +123,12 @@ class BrokerRuntime:
         )
 
     def turn(self) -> None:
-        """One turn of `serve`. Raises as that does."""
+        """Do one turn of `serve`. Raises the same errors."""
         self.do(lambda loop: loop.turn())
 
     def do(self, work: Callable[[EventLoop], _T]) -> _T:
-        """The result of some work on the loop between two turns. Raises as `serve` does."""
+        """Do work on the loop between two turns and return its result. Raises like
+        `serve`."""
         self.life.check_usable()
         shift = _Shift()
 
@@ -141,12 +142,12 @@ class BrokerRuntime:
 
     @property
     def event_count(self) -> int:
-        """How many events there were, of the kind that ``max_event_count`` limits."""
+        """The number of events, of the kind that ``max_event_count`` limits."""
         loop = self.loop
         return self._count if loop is None else loop.event_count
 
     def own_keys(self) -> ClientKeys | None:
-        """The keys to ask this broker for its status with; None: it is not secure."""
+        """The keys for requests for this broker's status; None if it is not secure."""
         parts = self.parts
         if parts is None or parts.authenticator is None:
             return None
@@ -158,10 +159,10 @@ class BrokerRuntime:
         parts = self.parts
         return [] if parts is None else list(parts.forwarder_pool.ports)
 
-    # Inside
+    # Private
 
     def _ender(self, shift: _Shift) -> Callable[[], None]:
-        """What has this work end soon, when nobody waits for it any more."""
+        """Ends this work early when its caller no longer waits for it."""
 
         def end() -> None:
             shift.over = True
@@ -175,15 +176,15 @@ class BrokerRuntime:
             parts.waker.wake()
 
     def _work(self, shift: _Shift, work: Callable[[], _T]) -> _T:
-        """Do some work as the one thread that may."""
+        """Do work as the only thread."""
         with self._claim:
             current = self._shift
             if current is not None and not current.over:
                 raise PubSubError("another thread serves this broker")
             if self.life.state == "closed":
-                self.life.check_usable()  # closed just now
+                self.life.check_usable()  # another thread may have closed it just now
             self._shift = shift
-        # One whose caller was interrupted may still be in its last turn.
+        # Work with an interrupted caller may still be in its last turn.
         with self._turns:
             self._thread = threading.get_ident()
             try:
@@ -234,7 +235,7 @@ class BrokerRuntime:
                 self._close_parts()
 
     def _close_parts(self) -> None:
-        """Close what is open. The caller holds `_turns`."""
+        """Close the open parts. The caller holds `_turns`."""
         parts, loop = self.parts, self.loop
         if parts is None:
             return

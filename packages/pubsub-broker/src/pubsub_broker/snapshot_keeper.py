@@ -16,11 +16,11 @@ class SnapshotKeeper:
 
     def __init__(self, path: str | Path) -> None:
         """Raises:
-        ConfigError: the file could never be written.
+        ConfigError: the file cannot be written.
         """
         self._file = SnapshotFile(path, time.monotonic)
         self._core: BrokerCore | None = None
-        self._saved = 0  # changes of the core that the file has seen
+        self._saved = 0  # changes of the core that are in the file
         self._save_at = 0.0
 
     def begin(self, core: BrokerCore, now: float) -> None:
@@ -28,8 +28,8 @@ class SnapshotKeeper:
         on.
 
         Raises:
-            ConfigError: the file cannot be used and could not be set aside.
-            StateInUse: it is another broker's.
+            ConfigError: the file can neither be used nor moved away.
+            StateInUse: another broker uses it.
         """
         self._file.claim()
         snapshot = self._file.load()
@@ -40,7 +40,7 @@ class SnapshotKeeper:
         self._core = core
 
     def tick(self, now: float) -> None:
-        """Have the file written if something has changed, but not all the time."""
+        """Have the file written after a change, but not too often."""
         core = self._core
         if core is None or core.changes == self._saved or now < self._save_at:
             return
@@ -48,11 +48,11 @@ class SnapshotKeeper:
         self._file.save(encode_snapshot(core.snapshot(now)))
 
     def threads(self) -> list[threading.Thread]:
-        """The one that writes the file, if there is one."""
+        """The thread that writes the file, if there is one."""
         return [] if self._file.thread is None else [self._file.thread]
 
     def close(self, now: float) -> None:
-        """Write the file for the last time, unless nothing was ever started."""
+        """Write the file for the last time, unless the broker never started."""
         if self._core is not None:
             self._file.save(encode_snapshot(self._core.snapshot(now)))
             self._core = None

@@ -1,4 +1,4 @@
-"""The brokers that `status` and `check` ask, by the options that both have."""
+"""The brokers that `status` and `check` ask, from the options of both commands."""
 
 from __future__ import annotations
 
@@ -25,7 +25,8 @@ ASK_OPTIONS: Final = f"""\
 
 
 def parse(usage: str, program: str, argv: Sequence[str]) -> console_script.Options:
-    """The options of a command that asks brokers; exits as `console_script.parse` does."""
+    """Parse the options of a command that asks brokers; exits like
+    `console_script.parse`."""
     from pubsub_broker import __version__
 
     command = program.partition(" ")[2]  # is part of the usage
@@ -33,22 +34,22 @@ def parse(usage: str, program: str, argv: Sequence[str]) -> console_script.Optio
 
 
 class AskedBrokers:
-    """The brokers that the options name, for one thread; `ask_at` is for any."""
+    """The brokers that the options name. For one thread, except `ask_at`."""
 
     def __init__(self, options: console_script.Options) -> None:
         """Raises:
-        ConfigError: the options make no sense.
+        ConfigError: the options are inconsistent.
         """
         self._timeout_s = console_script.seconds(options, "--timeout")
         self._places = places_of(options)
         self._keys = keys_of(options)
 
     def ask(self, *, whole: bool = True) -> tuple[str, Status]:
-        """Where the first of them is that answers, and its status, whole or the first page.
-        It is the first to be asked the next time.
+        """The address of the first broker that answers, and its status, complete or the
+        first page. The next call asks this broker first.
 
         Raises:
-            PubSubError: none answers, or one says that it refuses us.
+            PubSubError: no broker answers, or one rejects the request.
         """
         failures: list[PubSubError] = []
         for host, port in list(self._places):
@@ -65,7 +66,7 @@ class AskedBrokers:
         raise PubSubError("; ".join(map(str, failures)))
 
     def ask_at(self, place: str) -> Status:
-        """The status of another broker of the group, which is at ``HOST:PORT``.
+        """The status of another broker of the group at ``HOST:PORT``.
 
         Raises:
             PubSubError: it does not answer.
@@ -78,7 +79,7 @@ class AskedBrokers:
         from pubsub_broker.monitoring.status_client import ask
         from pubsub_common.net.addresses import resolve
 
-        # A name is looked up each time: the broker may have moved.
+        # Look up the name each time: the broker may have moved.
         address = resolve(host)
         status = ask(address, port, self._timeout_s, self._keys, whole=whole)
         return f"{address}:{port}", status
@@ -88,7 +89,7 @@ def places_of(options: console_script.Options) -> list[tuple[str, int]]:
     """Hosts and ports of the brokers that the options name.
 
     Raises:
-        ConfigError: they are none.
+        ConfigError: an address is invalid.
     """
     from pubsub_common.protocol.endpoints import broker_endpoints
 
@@ -97,16 +98,16 @@ def places_of(options: console_script.Options) -> list[tuple[str, int]]:
 
 
 def keys_of(options: console_script.Options) -> ClientKeys | None:
-    """The keys to ask a secure broker with; None: it is not secure.
+    """The keys for asking a secure broker; None without keys.
 
     Raises:
-        ConfigError: there are two, or those that were named cannot be used.
+        ConfigError: both kinds of keys are given, or the given keys cannot be used.
     """
     named = [name for name in ("--keys", "--secure") if options[name]]
     if not named:
         return None
     if all(console_script.source_of(options, name) == Source.FILE for name in named):
-        chosen = named[0]  # each is there for another program's sake
+        chosen = named[0]  # both variables may be set for different programs
     else:
         chosen = console_script.chosen_option(options, *named) or named[0]
     from pubsub_common.security.keys import load_client_keys

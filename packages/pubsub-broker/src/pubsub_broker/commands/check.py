@@ -28,7 +28,7 @@ Options:
 
 
 def main(argv: Sequence[str]) -> int:
-    """Parse what follows ``check``, ask, say one line, and return the exit code."""
+    """Parse the words after ``check``, ask, print one line, and return the exit code."""
     options = parse(USAGE, PROGRAM, argv)
 
     def work() -> None:

@@ -76,14 +76,14 @@ Options:
 
 
 def main(command: str, argv: Sequence[str]) -> int:
-    """Parse what follows ``command``, do it, and return the exit code."""
+    """Parse the words after ``command``, run it, and return the exit code."""
     from pubsub_broker import __version__
 
     program = f"pubsub-broker {command}"
     usage = _USAGES[command].format(
         program=program, end=_ALONE if command == "keygen" else _FOLDER
     )
-    # The word that led here is part of the usage, as a command.
+    # The command is part of the usage.
     options = console_script.parse(usage, [command, *argv], program, __version__)
     work = {"keygen": _keygen, "enroll": _enroll, "revoke": _revoke, "list": _list}
 
@@ -116,7 +116,7 @@ def _days(text: str | None) -> float | None:
 
 
 def _now() -> datetime.datetime:
-    # As files have it: without fractions.
+    # The file has no fractions of seconds.
     return datetime.datetime.now(datetime.UTC).replace(microsecond=0)
 
 
@@ -169,7 +169,7 @@ def _revoke(options: console_script.Options) -> None:
 def _list(options: console_script.Options) -> None:
     now = _now()
     store = _store(options)
-    store.pair()  # so that a wrong folder is named as such
+    store.pair()  # so that the error names a wrong folder
     clients = store.clients()
     for client in sorted(clients.values(), key=lambda each: each.name):
         until = f"until {client.expires:%Y-%m-%d %H:%M} UTC" if client.expires else ""

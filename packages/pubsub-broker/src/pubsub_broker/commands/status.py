@@ -33,7 +33,7 @@ Options:
 
 
 def main(argv: Sequence[str]) -> int:
-    """Parse what follows ``status``, ask, print, and return the exit code."""
+    """Parse the words after ``status``, ask, print, and return the exit code."""
     options = parse(USAGE, PROGRAM, argv)
 
     def work() -> None:

@@ -1,4 +1,4 @@
-"""``pubsub-broker status --watch``: prints the status again each second."""
+"""``pubsub-broker status --watch``: prints the status each second."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from pubsub_common.protocol import messages
 from pubsub_common.protocol.messages import Status
 
 INTERVAL_S: Final = 1.0
-# Of terminals on which a cursor cannot be moved: those of editors, logs of builds.
+# Terminals without cursor control: those of editors, logs of builds.
 _NO_SCREEN: Final = {"", "dumb", "unknown"}
 _MISSING: Final = (
     "--watch on a terminal needs the package rich: pip install 'pubsub-broker[watch]'"
@@ -25,11 +25,13 @@ _MISSING: Final = (
 
 
 def watch(ask: Callable[[], Answer], program: str, *, as_json: bool) -> None:
-    """Show the status each second until a signal ends it: on one live screen where
-    standard output is a terminal that can, else one after the other.
+    """Show the status each second until a signal ends it: on one live screen if
+    standard output is a terminal with cursor control, otherwise one report after the
+    other.
 
     Raises:
-        PubSubError: there is no broker at first, or rich is needed and not there.
+        PubSubError: no broker answers at first, or the package rich is needed and
+            missing.
     """
     stopped = threading.Event()
     with console_script.stop_on_signals(stopped.set):

@@ -30,7 +30,7 @@ class ClearPorts:
         self.taken: set[int] = set()
 
     def take(self, host: str) -> int:
-        """A port of ``host`` that is free and was not handed out before."""
+        """A free port of ``host`` that was not handed out before."""
         while True:
             with socket.socket(family_of(host), socket.SOCK_STREAM) as probe:
                 probe.bind((bare(host), 0))

@@ -1,4 +1,4 @@
-"""Forwards a limited number of events, which are counted."""
+"""Forwards a limited number of events, and counts them."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from pubsub_common.errors import ProtocolError
 from pubsub_common.protocol.batches import cut_to_limit
 from pubsub_common.protocol.events import topic_prefix
 
-# Events forwarded before the control plane has its turn.
+# Events forwarded before the control plane gets its turn.
 _BURST: Final = 256
 
 
 class CountingForwarder:
-    """Serves the sockets of ``pool`` in the broker's own loop, where no thread does, until
+    """Serves the sockets of ``pool`` in the broker's own loop, without threads, until
     ``limit`` events were forwarded."""
 
     def __init__(self, pool: ForwarderPool, limit: int) -> None:
@@ -28,21 +28,21 @@ class CountingForwarder:
         self._pool = pool
         self._limit = limit
         self._watched: list[zmq.Socket[bytes]] = []
-        # What `forward_one` has taken in, and was not asked for.
+        # Messages that `forward_one` has received, but that are of another topic.
         self._taken: dict[ForwarderSockets, Message] = {}
 
     def register(self, poller: zmq.Poller) -> None:
-        """Begin: have the loop woken for these sockets."""
+        """Let these sockets wake the loop."""
         if not self._pool.threaded:
             self.socket_sets = self._pool.socket_sets
         for sockets in self.socket_sets:
             poller.register(sockets.xpub, zmq.POLLIN)
 
     def update(self, poller: zmq.Poller) -> None:
-        """Before each wait: what there is no room for is not read, or it would be ready
-        all the time."""
+        """Before each wait: do not poll inputs without room in the output, as they
+        would be ready all the time."""
         for socket in self._watched:
-            poller.register(socket, 0)  # which takes it out
+            poller.register(socket, 0)  # which removes it
         self._watched.clear()
         for sockets in self.socket_sets:
             if sockets.output.held is None:
@@ -55,8 +55,8 @@ class CountingForwarder:
         return any(sockets.output.held is not None for sockets in self.socket_sets)
 
     def forward(self) -> None:
-        """Forward what waits, or a burst of it, and all subscriptions; a batch beyond the
-        limit is cut. Answers of the ready handshake pass and do not count."""
+        """Forward a burst of messages, and all subscriptions. A batch beyond the limit
+        is cut. Replies of the ready handshake pass and do not count."""
         for sockets in self.socket_sets:
             sockets.forward_subscriptions()
             if not sockets.retry():
@@ -71,7 +71,7 @@ class CountingForwarder:
                     self._offer(sockets, message)
 
     def forward_one(self, topic: str) -> bool:
-        """Forward the next message, if it is of this topic; whether it was."""
+        """Forward the next message if it is of this topic; returns whether it was."""
         if not self.socket_sets or self.forwarded >= self._limit:
             return False
         sockets = self._pool.sockets_of(topic)

@@ -1,9 +1,9 @@
 """Decides when to disconnect from publishers that have left.
 
-What a publisher sent last may still be on its way: in its queue, in the network, in ours;
-disconnecting would drop it. So it is received for a grace time, and after that for as long as
-more may come, when it waits for a slow reader; but not for ever, since nobody could bound
-how many such connections there are.
+The last events of a publisher may still be in its queue, in the network or in ours, and
+disconnecting would drop them. So the broker receives for a grace time, and longer while
+more may come and it waits for a slow reader. There is a limit, as the number of these
+connections has none.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection
 from typing import Final
 
 DETACH_GRACE_S: Final = 6.0
-# How long at most, if nothing held us up.
+# The longest time, if nothing blocks the broker itself.
 MAX_DRAIN_S: Final = 60.0
 _CHECK_AGAIN_S: Final = 1.0
 
@@ -31,11 +31,11 @@ class DrainingPublishers:
         self._departures: dict[str, _Departure] = {}
 
     def begin(self, address: str, now: float) -> None:
-        """It has left just now."""
+        """The publisher has left just now."""
         self._departures[address] = _Departure(now + DETACH_GRACE_S, now + MAX_DRAIN_S)
 
     def cancel(self, address: str) -> None:
-        """It is back, or must not be received any more."""
+        """The publisher is back, or must be disconnected immediately."""
         self._departures.pop(address, None)
 
     def addresses(self) -> list[str]:
@@ -43,19 +43,19 @@ class DrainingPublishers:
         return list(self._departures)
 
     def next_check(self) -> float | None:
-        """When `finish` has something to do; None: never, as things are."""
+        """When `finish` is due; None: never, in the current state."""
         return min((item.check_at for item in self._departures.values()), default=None)
 
     def postpone(self, now: float) -> None:
-        """Nothing was read until now, so nothing of their times has passed."""
+        """Nothing was read until now, so their times begin again."""
         for address in self._departures:
             self.begin(address, now)
 
     def finish(
         self, now: float, may_send_more: Callable[[Collection[str]], Collection[str]]
     ) -> list[str]:
-        """Those to disconnect from now. ``may_send_more`` tells from which of some publishers
-        more may come; it is asked only when it matters."""
+        """The publishers to disconnect from now. ``may_send_more`` returns those of the
+        given publishers from which more may come; it is called only when needed."""
         due = {
             address: departure
             for address, departure in self._departures.items()

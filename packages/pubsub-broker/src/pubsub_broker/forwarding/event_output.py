@@ -1,4 +1,4 @@
-"""The XPUB socket towards subscribers, and the message for which it has no room."""
+"""The XPUB socket towards subscribers, and the message that waits for room in it."""
 
 from __future__ import annotations
 
@@ -11,22 +11,23 @@ import zmq
 from pubsub_common.net.sockets import bound_queues, enable_keepalive
 from pubsub_common.queue_bounds import COUNTED_BYTES, QueueBounds
 
-# How long a held message waits for a subscriber to say that it has made room, before it
-# is tried anyway: what says so may have come between two looks.
+# How long a held message waits for a command of libzmq that announces room before a
+# retry: the command may have arrived unnoticed.
 RETRY_S: Final = 0.02
 
-# One message: a frame, or what a stranger sends, several. No frame: what must not pass.
+# One message: a frame, or several from a client that ignores the protocol. Without
+# frames: a message that must not pass.
 Message = list[zmq.Frame]
 
 
 class EventOutput:
     """An XPUB socket.
 
-    With ``blocking``, a message for which a subscriber's queue has no room is *held*
-    instead of dropped for that subscriber; the loop that drives the sockets must then not
-    offer another before `retry` has let go of it. With ``single_frames`` a message of
-    several frames is dropped: libzmq looks only at the first, behind which any topic could
-    hide.
+    With ``blocking``, a message that finds the queue of a subscriber full is *held*
+    instead of dropped for that subscriber. The loop that drives the sockets must then
+    not offer another one before `retry` has sent it. With ``single_frames`` a message
+    of several frames is dropped: libzmq checks only the first frame, so any topic could
+    be in the others.
     """
 
     def __init__(
@@ -41,22 +42,22 @@ class EventOutput:
         bound_queues(self.xpub, bounds)
         enable_keepalive(self.xpub)
         if blocking:
-            # All or nothing: libzmq looks for room in every queue that wants the
-            # message before it puts it into any.
+            # All or nothing: libzmq checks every queue for room before it puts the
+            # message into any.
             self.xpub.setsockopt(zmq.XPUB_NODROP, 1)
         self.held: Message | None = None
         self.held_since: float | None = None  # monotonic seconds
         # In frames of at least `COUNTED_BYTES`.
         self.large_bytes = 0
         self.largest = 0
-        # Too many bytes wait for subscribers: nothing is sent. Any thread sets it.
+        # Too many bytes wait for subscribers: nothing is sent. Any thread may set it.
         self.bytes_full = False
         self.blocking = blocking
         self._single_frames = single_frames
 
     def offer(self, message: Message) -> bool:
-        """Send a message to its subscribers; False when it is held. Nothing is held
-        now."""
+        """Send a message to its subscribers; False if it is held. Nothing may be held
+        before."""
         if self._single_frames and len(message) != 1:
             return True
         try:
@@ -67,11 +68,10 @@ class EventOutput:
         return True
 
     def retry(self) -> bool:
-        """Send what is held, if anything; False when it still has no room."""
+        """Send the held message, if any; False if there is still no room."""
         if self.held is None:
             return True
-        # A subscriber that has made room says so by a command, which a send would look
-        # at only now and then.
+        # A subscriber announces room by a command, which a send would rarely process.
         self.xpub.poll(0)
         try:
             self._send(self.held)
@@ -81,7 +81,7 @@ class EventOutput:
         return True
 
     def flush(self, until: float) -> None:
-        """Send what is held, or drop it at ``until`` (monotonic seconds)."""
+        """Send the held message, or drop it at ``until`` (monotonic seconds)."""
         poller = select.poll()
         poller.register(self.xpub.FD, select.POLLIN)
         while not self.retry() and time.monotonic() < until:

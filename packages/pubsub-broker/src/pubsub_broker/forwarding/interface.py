@@ -1,4 +1,4 @@
-"""What the pool asks of a forwarder, and of the sockets of one without a thread."""
+"""The interface between the pool and its forwarders, with or without threads."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Protocol
 
 
 class ForwarderControl(Protocol):
-    """What connects to publishers: an `ForwarderSockets`, or the thread that has one."""
+    """Connects to publishers: a `ForwarderSockets`, or the thread that serves one."""
 
     @property
     def held_since(self) -> float | None:
@@ -16,31 +16,32 @@ class ForwarderControl(Protocol):
         one."""
 
     def apply(self, changes: list[tuple[bool, str]]) -> None:
-        """`ForwarderSockets.apply`. A thread is only told."""
+        """`ForwarderSockets.apply`. A thread applies it later."""
 
     def wait_applied(self, until: float) -> None:
-        """Wait, where the one who controls a thread must, until it has done what `apply`
-        told it, at most until ``until`` (monotonic seconds).
+        """Wait, if necessary, until a thread has done what `apply` asked for, at most
+        until ``until`` (monotonic seconds).
 
         Raises:
-            PubSubError: it does not answer, or has ended for an error.
+            PubSubError: it does not answer, or has ended with an error.
         """
 
     def detach_due(self) -> float | None:
-        """`ForwarderSockets.detach_due`; None for a thread that looks after it."""
+        """`ForwarderSockets.detach_due`; None for a thread, which handles this itself."""
 
     def large_bytes(self) -> tuple[int, int]:
-        """How many bytes were forwarded in large messages, at least, and how large these are."""
+        """The number of bytes forwarded in large messages, at least, and the size of
+        the largest."""
 
     def disconnect_subscribers(self, keys: Iterable[str]) -> None:
         """`ForwarderSockets.disconnect_subscribers`."""
 
 
 class Forwarder(ForwarderControl, Protocol):
-    """An `ForwarderSockets` served in a thread of its own. All methods belong to one
+    """A `ForwarderSockets` served in its own thread. All methods belong to one
     controlling thread.
 
-    Should the thread end for an error, that is in ``error``.
+    If the thread ends with an error, that is in ``error``.
     """
 
     error: BaseException | None
@@ -56,5 +57,5 @@ class Forwarder(ForwarderControl, Protocol):
         """Have the thread end, at ``until`` (monotonic seconds) at the latest."""
 
     def close(self, until: float) -> None:
-        """End the thread and close everything; what was accepted has until ``until``
-        to reach subscribers."""
+        """End the thread and close everything. Accepted events have until ``until`` to
+        reach subscribers."""

@@ -38,12 +38,12 @@ if TYPE_CHECKING:
 
 
 class ForwarderPool:
-    """Topics are spread over ``count`` forwarders; 0: a broker that forwards nothing.
+    """Spreads topics over ``count`` forwarders; 0: the broker forwards nothing.
 
-    With ``threaded`` each has a thread; else the broker's loop serves ``socket_sets``.
-    ``on_failure`` is called in a forwarder's thread that ends for an error.
-    ``forwarder`` is by what publishers know ours. ``on_failed_handshake`` is a
-    `PortGuard`'s. ``places`` tells where publishers with a name are. With an
+    With ``threaded`` each forwarder has a thread; otherwise the broker's loop serves
+    ``socket_sets``. A forwarder's thread that ends with an error calls ``on_failure``.
+    Publishers identify the forwarders by ``forwarder``. ``on_failed_handshake`` is
+    passed to `PortGuard`. ``places`` resolves publishers with a host name. With an
     ``authenticator`` only authorized clients send and receive.
     """
 
@@ -80,11 +80,12 @@ class ForwarderPool:
         self._publishers = PublisherBook()
         self._slow_subscribers = SlowSubscribers(bounds, blocking=self._blocking)
         self._lost = LostConnections()
-        # What `expect` was told, until `apply_changes`.
+        # The changes from `expect`, until `apply_changes`.
         self._changes: list[tuple[bool, str]] = []
 
     def open(self, host: str, ports: Iterator[int]) -> None:
-        """Bind and start those that are missing, each on the next free one of ``ports``.
+        """Bind and start the missing forwarders, each on the next free port of
+        ``ports``.
 
         Raises:
             CannotListen: no port could be bound.
@@ -107,12 +108,13 @@ class ForwarderPool:
         return {topic: self.ports[forwarder_of(topic, self._count)] for topic in topics}
 
     def sockets_of(self, topic: str) -> ForwarderSockets:
-        """The sockets through which a topic goes."""
+        """The sockets that forward a topic."""
         return self.socket_sets[forwarder_of(topic, self._count)]
 
     def expect(self, change: Attach | Detach) -> None:
-        """Connect to a publisher, or disconnect from it, at the next `apply_changes`. Before
-        the publisher is told, as it may then begin: so forwarders find it at once."""
+        """Connect to a publisher, or disconnect from it, at the next `apply_changes`.
+        Call this before the publisher gets its reply, as it may then publish
+        immediately."""
         now = time.monotonic()
         self._publishers.note(change, now)
         if isinstance(change, Attach):
@@ -122,14 +124,15 @@ class ForwarderPool:
         self._changes.append((isinstance(change, Attach), change.address))
 
     def apply_changes(self) -> None:
-        """Connect to publishers and disconnect from them, and do what is due of that. All
-        forwarders are told first, and then waited for, `ANSWER_S` seconds together.
+        """Apply the changes from `expect`, and overdue ones. All forwarders are
+        notified first; then the wait is `ANSWER_S` seconds in total.
 
         Raises:
             PubSubError: a forwarder has failed.
         """
-        # Every publisher at every forwarder, though each of its topics goes through
-        # one: so it sees the ready topics of a subscriber from all of them.
+        # Every forwarder connects to every publisher, even if it forwards none of its
+        # topics: the publisher must see the ready topics of a subscriber from all of
+        # them.
         now = time.monotonic()
         self._publishers.forget_departed(now)
         changes, self._changes = self._changes, []
@@ -143,14 +146,14 @@ class ForwarderPool:
             control.wait_applied(now + ANSWER_S)
 
     def disconnect_subscribers(self, keys: Iterable[str]) -> None:
-        """End the connections of subscribers with these keys."""
+        """Close the connections of subscribers with these keys."""
         if unwanted := list(keys):
             for control in self._controls():
                 control.disconnect_subscribers(unwanted)
 
     def reconnect_lost(self, now: float) -> list[str]:
-        """Connect at the next `apply_changes` to publishers to which libzmq does so no more, who
-        are returned, and to those whose name has another address."""
+        """Reconnect, at the next `apply_changes`, to publishers that libzmq has given
+        up, which are returned, and to those with a new address for their name."""
         if not self._controls():
             return []
         self._changes += [(True, address) for address, _ in self._places.look(now)]
@@ -163,30 +166,29 @@ class ForwarderPool:
         return lost
 
     def bound_bytes(self, now: float) -> list[Unread]:
-        """Where too many bytes wait for a subscriber, close its connection, or forward nothing
-        until it has read. The connections that were closed."""
+        """Where too many bytes wait for a subscriber: close its connection, or stop
+        forwarding until it has read. Returns the closed connections."""
         return self._slow_subscribers.look(
             now, self.ports, self._controls(), self.socket_sets
         )
 
     def next_deadline(self) -> float | None:
-        """When `apply_changes` or `bound_bytes` is needed though there are no changes."""
+        """When `apply_changes` or `bound_bytes` is due without new changes."""
         times = [control.detach_due() for control in self._controls()]
         times.append(self._slow_subscribers.look_at if self.ports else None)
         times.append(self._places.next_deadline())
         return min((time for time in times if time is not None), default=None)
 
     def threads(self) -> list[threading.Thread]:
-        """Those of the forwarders."""
+        """The threads of the forwarders."""
         return [forwarder.thread for forwarder in self._forwarders]
 
     def forwarded(self) -> int:
-        """How many messages the threads have received from publishers."""
+        """The number of messages that the threads have received from publishers."""
         return sum(forwarder.forwarded() for forwarder in self._forwarders)
 
     def held(self) -> list[tuple[int, float]]:
-        """Ports that wait for a subscriber to read, and since when (monotonic
-        seconds)."""
+        """Ports that wait for a subscriber to read, and since when (monotonic seconds)."""
         found = []
         for port, control in zip(self.ports, self._controls(), strict=False):
             since = control.held_since
@@ -196,7 +198,7 @@ class ForwarderPool:
 
     def check(self) -> None:
         """Raises:
-        PubSubError: a forwarder's thread has ended for an error.
+        PubSubError: a forwarder's thread has ended with an error.
         """
         for forwarder in self._forwarders:
             if forwarder.error is not None:
@@ -206,7 +208,7 @@ class ForwarderPool:
 
     def close(self, until: float) -> None:
         """Let accepted events go out until ``until`` (monotonic seconds), and close
-        everything. The first error is raised when all that can be closed is."""
+        everything. The first error is raised after that."""
         for guard in self._guards:
             guard.end()
         for forwarder in self._forwarders:
@@ -219,8 +221,8 @@ class ForwarderPool:
                 forwarder.close(until)
             except PubSubError as error:
                 errors.append(error)
-        # Those without a thread: all of a broker with an event limit, and one whose
-        # set-up failed between the two.
+        # Those without a thread: all of a broker with an event limit, or the last one
+        # after a failed setup.
         for sockets in self.socket_sets[len(self._forwarders) :]:
             sockets.output.flush(until)
             sockets.close(max(0.0, until - time.monotonic()))
@@ -230,7 +232,8 @@ class ForwarderPool:
             raise errors[0]
 
     def declare(self, declared: Subscriptions) -> None:
-        """What registered subscribers may need at the ports, in all."""
+        """Set the number of connections that registered subscribers may need at the
+        ports, in total."""
         for guard in self._guards:
             guard.declare(declared)
 
@@ -248,7 +251,7 @@ class ForwarderPool:
         return guard
 
     def _controls(self) -> Sequence[ForwarderControl]:
-        """What applies changes: the threads, else the sockets themselves."""
+        """The objects that apply changes: the threads, or else the sockets."""
         return self._forwarders or self.socket_sets
 
     def _sockets(self) -> ForwarderSockets:

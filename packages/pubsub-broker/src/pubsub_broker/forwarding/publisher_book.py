@@ -1,4 +1,4 @@
-"""The publishers that may be received from, for several threads.
+"""The publishers that forwarders may receive from, for several threads.
 
 The broker's loop writes; forwarders' threads look up. One lock guards both.
 """
@@ -12,7 +12,7 @@ from pubsub_broker.forwarding.draining import MAX_DRAIN_S
 
 
 class PublisherBook:
-    """Registered publishers by address, and those that left not long ago. ``now`` is
+    """Registered publishers by address, and those that left recently. ``now`` is
     monotonic seconds."""
 
     def __init__(self) -> None:
@@ -21,8 +21,8 @@ class PublisherBook:
         self._left_at: dict[str, float] = {}
 
     def note(self, change: Attach | Detach, now: float) -> None:
-        """A publisher comes, or leaves: it is found until its last events have arrived,
-        and one that must not be received any more not at all."""
+        """A publisher joins or leaves. After leaving it is found until its last events
+        have arrived, unless it must be disconnected immediately."""
         with self._lock:
             self._left_at.pop(change.address, None)
             if isinstance(change, Attach):
@@ -38,7 +38,7 @@ class PublisherBook:
             return self._publishers.get(address)
 
     def addresses(self) -> list[str]:
-        """Of those that are registered."""
+        """The addresses of the registered publishers."""
         with self._lock:
             return [each for each in self._publishers if each not in self._left_at]
 

@@ -1,4 +1,4 @@
-"""What a forwarder receives from publishers, whatever sockets it has for them."""
+"""The input of a forwarder from publishers, for any kind of sockets."""
 
 from __future__ import annotations
 
@@ -11,33 +11,33 @@ from pubsub_common.net.sockets import has_input
 
 
 class PublisherInputs:
-    """One thread at a time uses it. Attaching what is attached does nothing."""
+    """For one thread at a time. Attaching an attached publisher does nothing."""
 
     def inputs(self) -> Sequence[zmq.Socket[bytes]]:
-        """The sockets that publishers' messages come from."""
+        """The sockets that receive from publishers."""
         raise NotImplementedError
 
     def receive(self) -> Message | None:
-        """The next message of a publisher; None when none waits."""
+        """The next message of a publisher; None if there is none."""
         raise NotImplementedError
 
     def attach(self, address: str) -> None:
-        """Receive what the publisher at ``IP:port`` sends."""
+        """Receive from the publisher at ``IP:port``."""
         raise NotImplementedError
 
     def attached(self, address: str) -> bool:
-        """Whether we do."""
+        """Whether this publisher is attached."""
         raise NotImplementedError
 
     def attached_place(self, address: str) -> str | None:
-        """Where an attached publisher is connected to; None: nowhere yet."""
+        """The address that an attached publisher is connected at; None: none yet."""
         raise NotImplementedError
 
     def disconnect(self, address: str) -> None:
-        """Receive nothing more from an attached publisher."""
+        """Disconnect from an attached publisher."""
         raise NotImplementedError
 
     def has_input(self) -> bool:
         """Whether a message waits."""
-        waiting = [has_input(socket) for socket in self.inputs()]  # look at all
+        waiting = [has_input(socket) for socket in self.inputs()]  # check all of them
         return any(waiting)

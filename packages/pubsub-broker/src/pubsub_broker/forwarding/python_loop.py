@@ -2,17 +2,17 @@
 
 Theory of operation
 -------------------
-libzmq's proxy cannot wait: with XPUB_NODROP its send waits inside C, where it receives
-neither commands nor the stop. Nor can it judge subscriptions, as a secure broker must. So
-this is a loop in Python. It reads from publishers in
-bursts; the message that finds a queue full is held, and nothing is read until it has
-gone. libzmq's inbound queues fill up, then TCP's, and then the publishers notice.
-Subscriptions, connections and the stop are served all the while.
+libzmq's proxy cannot wait: with XPUB_NODROP its send blocks inside C, where it
+processes neither commands nor the stop. It cannot check subscriptions either, as a
+secure broker must. So this loop is in Python. It reads from publishers in bursts. A
+message that finds a queue full is held, and nothing is read until it has been sent.
+Then libzmq's inbound queues fill up, then TCP's, and then the publishers notice. The
+loop serves subscriptions, connections and the stop all the time.
 
-It waits on file descriptors. Those of ZeroMQ sockets are edge triggered and any
-operation on a socket may take the news away (see `pubsub_common.net.sockets`), so it waits
-only after a turn in which no socket had anything. While a message is held there is
-no such certainty, and no wait is longer than `RETRY_S`.
+It waits on file descriptors. Those of ZeroMQ sockets are edge triggered, and any
+operation on a socket may consume the notification (see `pubsub_common.net.sockets`), so
+it waits only after a turn in which no socket had a message. While a message is held
+this is not certain, and no wait is longer than `RETRY_S`.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ from pubsub_broker.forwarding.event_output import RETRY_S
 from pubsub_broker.forwarding.sockets import ForwarderSockets
 from pubsub_common.net.waker import Waker
 
-# Messages forwarded before anything else has its turn.
+# Messages forwarded before other work gets its turn.
 _BURST: Final = 256
 
 
 class PythonForwarder:
-    """A `Forwarder` over sockets that are ``blocking``, or that judge subscriptions."""
+    """A `Forwarder` over sockets that are ``blocking``, or that check subscriptions."""
 
     def __init__(
         self,
@@ -62,7 +62,7 @@ class PythonForwarder:
         self._waker.wake()
 
     def wait_applied(self, until: float) -> None:
-        """Its thread connects when it comes to it."""
+        """The thread connects by itself."""
 
     def disconnect_subscribers(self, keys: Iterable[str]) -> None:
         self._unwanted.extend(keys)
@@ -75,7 +75,7 @@ class PythonForwarder:
         return self._sockets.large_bytes()
 
     def detach_due(self) -> float | None:
-        return None  # its thread looks after detachments itself
+        return None  # its thread handles detachments itself
 
     @property
     def held_since(self) -> float | None:
@@ -117,7 +117,7 @@ class PythonForwarder:
         self._apply_changes()
         moved = sockets.forward_subscriptions()
         if sockets.output.held is not None:
-            # They may have to tell a publisher that came back what is subscribed.
+            # This may send the current subscriptions to a publisher that came back.
             sockets.has_input()
             if not sockets.retry():
                 self._held_poller.poll(RETRY_S * 1000)
@@ -130,13 +130,13 @@ class PythonForwarder:
             self._waker.clear()
 
     def _watch(self, inputs: Sequence[zmq.Socket[bytes]]) -> None:
-        """Be ready to wait for these sockets and those of subscribers."""
+        """Prepare to wait for these sockets and those of subscribers."""
         if inputs != self._inputs:
             self._inputs = inputs
             self._idle_poller = self._poller(*inputs, self._sockets.xpub)
 
     def _forward_burst(self) -> bool:
-        """Forward what waits, or a burst of it; whether anything waited."""
+        """Forward a burst of messages; returns whether there were any."""
         take, offer = self._sockets.receive, self._sockets.output.offer
         count = 0
         while count < _BURST:

@@ -1,8 +1,8 @@
 """A secure broker's connection to one publisher.
 
-The socket is connected with the publisher's key, and subscribed to what subscribers want of
-what it may publish: libzmq drops whatever else it sends. What it sends in the name of
-another, `is_genuine` finds.
+The socket is connected with the publisher's key. It subscribes to the topics that
+subscribers want and the publisher may publish, so libzmq drops everything else.
+`is_genuine` finds messages that name another sender.
 """
 
 from __future__ import annotations
@@ -26,12 +26,13 @@ _SHORT: Final = 1024
 
 
 def masked(subscription: bytes) -> bytes | None:
-    """What a publisher is told of a subscription to a topic that it does not have; None:
-    nothing.
+    """The subscription that a publisher sees instead of one to a topic that it does not
+    have; None: none.
 
-    Where a subscriber's topics come from several forwarders a publisher counts its ready
-    topics, so it must see all. But of the others not what they are, and nothing that
-    would let it answer on them: no topic has a name like this one.
+    A publisher counts the ready topics of a subscriber, also of topics that come from
+    other forwarders, so it must see all of them. But for other publishers' topics it
+    must not learn the names, nor anything that it could answer. No topic has a name
+    like this one.
     """
     ready = parse_ready_request(subscription)
     if ready is None or not ready.topics:
@@ -59,11 +60,11 @@ class PublisherConnection:
     def __init__(
         self, socket: zmq.Socket[bytes], publisher: Attach, place: str
     ) -> None:
-        """``socket`` is a SUB of its own; its options are set here, but for the queue. It
-        connects to ``place``, the publisher's address or what that is known to be."""
+        """``socket`` is the publisher's own SUB; this sets its options, except for the
+        queue. It connects to ``place``, the resolved address of the publisher."""
         assert publisher.key is not None
         assert publisher.session is not None
-        socket.sndhwm = 0  # as that of an XSUB, see `PlainSockets`
+        socket.sndhwm = 0  # like an XSUB's, see `PlainSockets`
         enable_keepalive(socket)
         self.socket = socket
         self.fd: int = socket.FD
@@ -72,16 +73,17 @@ class PublisherConnection:
         self.key = publisher.key
         self.topics: frozenset[str] = frozenset()
         self.events = option_reader(socket, zmq.EVENTS)
-        self.queued = False  # in the queue of those that may have something
+        self.queued = False  # in the queue of connections that may have a message
         self.sender_check = SenderCheck(publisher.address, publisher.session)
 
     def connect(self, pair: KeyPair) -> None:
-        """Begin; ``pair`` are the broker's keys."""
+        """Connect; ``pair`` are the broker's keys."""
         configure_curve_client(self.socket, pair, self.key)
         connect(self.socket, f"tcp://{self.place}")
 
     def follow(self, publisher: Attach, wanted: Mapping[bytes, str]) -> None:
-        """It is registered so now; ``wanted`` are all subscriptions, and their topics."""
+        """The publisher is registered like this now; ``wanted`` are all subscriptions,
+        with their topics."""
         if publisher.session is not None:
             self.sender_check.renew(publisher.session)
         topics = frozenset(publisher.topics)
@@ -98,10 +100,10 @@ class PublisherConnection:
         self.topics = topics
 
     def is_genuine(self, frame: zmq.Frame) -> bool:
-        """Whether what came by its socket is in its own name."""
+        """Whether a message from its socket names this publisher as its sender."""
         short = len(frame) <= _SHORT
         head = frame.bytes if short else bytes(frame.buffer[:HEAD_BYTES])
-        # Here rather than there: a call is a fifth of what this costs.
+        # Inlined, as a call costs a fifth of this check.
         if head.startswith(self.sender_check.known_heads, head.find(b"\0") + 1):
             return True
         return self.sender_check.accepts(frame.bytes)

@@ -1,13 +1,14 @@
 """The sockets of one forwarder in a secure broker.
 
-Each publisher has a socket of its own (`connection`), by which nothing comes but what it may
-publish; what it sends as another publisher is dropped. Subscriptions are checked by
-`pubsub_common.security.subscription_guard`.
+Each publisher has its own socket (`connection`), which receives only topics that it may
+publish. Messages that name another sender are dropped.
+`pubsub_common.security.subscription_guard` checks subscriptions.
 
-So that an event does not cost a look at every publisher's socket, those that may have one
-are in a queue. A socket leaves it when it was found empty: from then on libzmq makes its
-descriptor readable when something comes, which an epoll tells. Whatever else is done with
-the socket may take that news away (see `pubsub_common.net.sockets`), and puts it back there.
+A queue holds the connections that may have a message, so that an event does not need a
+check of every socket. A connection leaves the queue when its socket was found empty.
+From then on libzmq makes its descriptor readable for a new message, which an epoll
+reports. Any other operation on the socket may consume that notification (see
+`pubsub_common.net.sockets`), and puts the connection back into the queue.
 """
 
 from __future__ import annotations
@@ -50,13 +51,14 @@ if TYPE_CHECKING:
 # A public key, and the IP address of its owner.
 OnForged = Callable[[str, str], None]
 
-# Messages of one publisher before those of another.
+# Messages of one publisher before the next one gets its turn.
 _TURN: Final = 64
 _POLLIN: Final = int(zmq.POLLIN)
 
 
 class SecureSockets(ForwarderSockets):
-    """A SUB for each publisher, and XPUB towards subscribers, which are known by key."""
+    """A SUB for each publisher, and an XPUB towards subscribers, which are known by
+    key."""
 
     def __init__(
         self,
@@ -72,11 +74,17 @@ class SecureSockets(ForwarderSockets):
         on_forged: OnForged,
         place_of: PlaceOf = lambda address: address,
     ) -> None:
-        """``polled``: the caller waits by libzmq's own poll, which takes in the news
-        of all sockets. ``pair`` are the broker's keys. ``publisher_at`` tells which publisher is
-        registered at an address: asked in the thread that drives this. ``permits`` and
-        ``on_refused`` are a `SubscriptionGuard`'s. ``on_forged`` is called when a publisher sends
-        something in the name of another."""
+        """Args:
+        polled: The caller waits with libzmq's own poll, which consumes the
+            notifications of all sockets.
+        pair: The broker's keys.
+        publisher_at: Returns the publisher that is registered at an address; called
+            in the thread that drives this object.
+        permits: See `SubscriptionGuard`.
+        on_refused: See `SubscriptionGuard`.
+        on_forged: Called when a publisher sends a message that names another
+            sender.
+        """
         super().__init__(context, bounds, blocking=blocking, single_frames=True)
         self.place_of = place_of
         self._context = context
@@ -89,8 +97,8 @@ class SecureSockets(ForwarderSockets):
         self._guard = SubscriptionGuard(self.xpub, permits, on_refused)
         self._connections: dict[str, PublisherConnection] = {}
         self._inputs: tuple[zmq.Socket[bytes], ...] = ()
-        # Those that may have a message; it is the first one's turn, and it has had so
-        # many messages in it.
+        # Connections that may have a message. The first one has the turn, and has had
+        # this many messages in it.
         self._queue: deque[PublisherConnection] = deque()
         self._received_in_turn = 0
         self._polled = polled
@@ -115,12 +123,13 @@ class SecureSockets(ForwarderSockets):
             connection = queue[0]
             if (
                 self._received_in_turn >= _TURN
-            ):  # so that a busy one does not keep out the others
+            ):  # so that a busy publisher does not block the others
                 self._enqueue_readable()
                 self._received_in_turn = 0
                 queue.rotate(-1)
                 continue
-            # Mostly one waits, or none; an exception is a slow way to learn it.
+            # Mostly one message or none waits, and an exception is a slow way to learn
+            # that.
             if self._received_in_turn > 1 or connection.events() & _POLLIN:
                 try:
                     message = receive(connection.socket)
@@ -134,7 +143,8 @@ class SecureSockets(ForwarderSockets):
                     ):
                         return message
                     self._on_forged(connection.key, host_of(connection.address))
-                    return []  # not the next one: a flooding publisher has one turn, no more
+                    # not the next connection: a flooding publisher gets one turn only
+                    return []
             queue.popleft()
             connection.queued = False
             self._received_in_turn = 0
@@ -158,7 +168,7 @@ class SecureSockets(ForwarderSockets):
     def attach(self, address: str) -> None:
         publisher = self._publisher_at(address)
         if publisher is None or publisher.key is None:
-            return  # it is gone again
+            return  # it has left again
         connection = self._connections.get(address)
         lost = address in self.lost
         self.lost.discard(address)
@@ -253,7 +263,8 @@ class SecureSockets(ForwarderSockets):
     def disconnect_subscribers(self, keys: Iterable[str]) -> None:
         unwanted = set(keys)
         self._guard.recheck(unwanted)
-        # Publishers that left are received for a while, but not if they may do less now.
+        # Publishers that left are still received for a while, but not after they lost
+        # permissions.
         for address in self._draining.addresses():
             connection = self._connections.get(address)
             if connection is not None and connection.key in unwanted:
@@ -272,8 +283,8 @@ class SecureSockets(ForwarderSockets):
     def _has_new_session(
         self, connection: PublisherConnection, frame: zmq.Frame
     ) -> bool:
-        """Whether a message is in the name that a publisher has now, of which this thread
-        was not told yet."""
+        """Whether a message names a new session of the publisher that this thread does
+        not know yet."""
         publisher = self._publisher_at(connection.address)
         if publisher is None or publisher.key != connection.key:
             return False
@@ -282,13 +293,14 @@ class SecureSockets(ForwarderSockets):
         return connection.is_genuine(frame)
 
     def _enqueue(self, connection: PublisherConnection) -> None:
-        """It may have a message, and its descriptor may not tell."""
+        """The connection may have a message that its descriptor does not report."""
         if not connection.queued:
             connection.queued = True
             self._queue.append(connection)
 
     def _enqueue_readable(self) -> bool:
-        """Queue those whose descriptors tell of something; whether there are any."""
+        """Queue the connections with readable descriptors; returns whether there were
+        any."""
         if self._polled:
             return self.has_input()
         found = self._epoll.poll(0)

@@ -1,9 +1,9 @@
 """Checks that a publisher sends only under its own address and session.
 
-Whatever a publisher sends, events and answers on private topics, begins with a topic, a
-zero byte, a kind, and an array of its address, its session, and more, whatever the kind
-(`pubsub_common.protocol.events`). It mostly says this in the same bytes, so a comparison is
-enough; other ways to spell them are decoded.
+Each frame of a publisher, an event or an answer on a private topic, begins with a
+topic, a zero byte, a kind, and an array of its address, its session, and more
+(`pubsub_common.protocol.events`). The encoding of these is almost always the same
+bytes, so a comparison is enough; other encodings are decoded.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ import msgspec
 from pubsub_common.protocol.batches import BATCH_MARK
 from pubsub_common.protocol.events import EVENT_MARK, Session, encode_body
 
-# All that is `known_heads` lies in the first so many bytes of a frame.
+# All of `known_heads` lies in this many first bytes of a frame.
 HEAD_BYTES: Final = 400
-# A publisher that was restarted has another session; of the one before, and of a few more,
-# events may still be under way.
+# A restarted publisher has a new session. Events of a few earlier ones may still be
+# under way.
 _SESSIONS: Final = 8
 
 
@@ -37,12 +37,12 @@ class SenderCheck:
     def __init__(self, address: str, session: int) -> None:
         self._address = address
         self._sessions: deque[int] = deque(maxlen=_SESSIONS)
-        # What follows the topic of what it sends in the session that it has now.
+        # The bytes after the topic in frames of the current session.
         self.known_heads: tuple[bytes, bytes] = (b"", b"")
         self.renew(session)
 
     def renew(self, session: int) -> None:
-        """It is registered with this session now."""
+        """The publisher now has this session."""
         if self._sessions and self._sessions[-1] == session:
             return
         self._sessions.append(session)
@@ -50,9 +50,9 @@ class SenderCheck:
         self.known_heads = (EVENT_MARK + body, BATCH_MARK + body)
 
     def accepts(self, frame: bytes) -> bool:
-        """Whether a frame is in its name, in whatever spelling."""
+        """Whether a frame names this publisher as its sender, in any encoding."""
         array = memoryview(frame)[frame.find(b"\0") + 2 :]
         try:
             return _decode(array).session in self._sessions
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            return False  # in nobody's
+            return False  # names no sender

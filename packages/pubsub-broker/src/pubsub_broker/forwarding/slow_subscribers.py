@@ -1,4 +1,4 @@
-"""Sees to it that no more bytes wait for a subscriber than may."""
+"""Bounds the bytes that wait for subscribers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from pubsub_common.security.unread_queues import (
 
 
 class SlowSubscribers:
-    """Of all forwarders. For the broker's control thread."""
+    """For all forwarders. For the broker's control thread."""
 
     def __init__(self, bounds: QueueBounds, *, blocking: bool) -> None:
         self.look_at = 0.0
@@ -33,13 +33,14 @@ class SlowSubscribers:
         controls: Sequence[ForwarderControl],
         socket_sets: Sequence[ForwarderSockets],
     ) -> list[Unread]:
-        """Look at the subscribers of each forwarder, if it is time. Those whose connections
-        were closed."""
+        """Check the subscribers of each forwarder, if it is time. Returns the closed
+        connections."""
         if now < self.look_at:
             return []
         self.look_at = now + LOOK_EVERY_S
         full = any(sockets.output.bytes_full for sockets in socket_sets)
-        # Nothing waits while the memory has not grown, and to ask forwarders costs them time.
+        # Without growth of the memory nothing waits, and asking forwarders costs them
+        # time.
         memory = memory_bytes()
         if self._memory < 0 or memory < self._memory:
             self._memory = memory

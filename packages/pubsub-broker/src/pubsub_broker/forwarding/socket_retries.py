@@ -1,4 +1,4 @@
-"""Publishers for which there was no socket, and when to try again."""
+"""Publishers for which no socket could be opened, and when to retry."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ _RETRY_S: Final = 1.0
 
 
 class SocketRetries:
-    """All files or sockets are taken; that is not a reason to leave publishers that have
-    one. ``now`` is monotonic seconds."""
+    """When all files or sockets are in use, publishers that have a socket keep it.
+    ``now`` is monotonic seconds."""
 
     def __init__(self) -> None:
         self._addresses: dict[str, None] = {}
@@ -24,7 +24,7 @@ class SocketRetries:
         self._throttle = LogThrottle()
 
     def add(self, address: str, error: zmq.ZMQError, now: float) -> None:
-        """There was none for this one."""
+        """No socket could be opened for this publisher."""
         self._addresses[address] = None
         self._retry_at = now + _RETRY_S
         if self._throttle.allows("without_socket", now):
@@ -36,14 +36,14 @@ class SocketRetries:
             )
 
     def cancel(self, address: str) -> None:
-        """It has left."""
+        """The publisher has left."""
         self._addresses.pop(address, None)
 
     def take(self) -> list[str]:
-        """Those to try again now."""
+        """The publishers to retry now."""
         addresses, self._addresses = self._addresses, {}
         return list(addresses)
 
     def due(self) -> float | None:
-        """When to try again; None: there is none."""
+        """When to retry; None without publishers."""
         return self._retry_at if self._addresses else None

@@ -1,8 +1,9 @@
 """The sockets of one forwarder, and when it disconnects from publishers that have left.
 
-`PlainSockets` are an XSUB and an XPUB socket. Two loops serve them in a thread of their
-own: `zmq_proxy`, in C, and `python_loop`, in Python, which waits for slow subscribers. In a
-secure broker `python_loop` serves `secure_sockets.SecureSockets` instead.
+`PlainSockets` are an XSUB and an XPUB socket. Two loops serve them in their own
+threads: `zmq_proxy`, in C, and `python_loop`, in Python, which waits for slow
+subscribers. In a secure broker `python_loop` serves `secure_sockets.SecureSockets`
+instead.
 """
 
 from __future__ import annotations
@@ -32,19 +33,19 @@ from pubsub_common.queue_bounds import QueueBounds
 
 PlaceOf = Callable[[str], str | None]
 
-# Events wait no longer than for so many.
+# Subscriptions that are handled before the next event.
 SUBSCRIPTIONS_IN_A_TURN: Final = 64
 
 
 class ForwarderSockets(PublisherInputs):
-    """XPUB towards subscribers, and when to leave publishers that have left. What comes
-    from publishers, subclasses know.
+    """An XPUB towards subscribers, and the delayed disconnection from publishers.
+    Subclasses add the input from publishers.
 
-    What is to be sent goes through `output` (`EventOutput`, which explains ``blocking`` and
-    ``single_frames``), but `retry` is ours.
+    Send with `output` (`EventOutput` explains ``blocking`` and ``single_frames``), but
+    retry with this object's `retry`.
 
-    One thread at a time uses it. Attaching what is attached, and detaching what is
-    not, does nothing.
+    For one thread at a time. Attaching an attached publisher does nothing, nor does
+    detaching an unknown one.
     """
 
     def __init__(
@@ -56,16 +57,16 @@ class ForwarderSockets(PublisherInputs):
         single_frames: bool = False,
         place_of: PlaceOf = lambda address: address,
     ) -> None:
-        """``place_of`` tells where to connect for a publisher's address; None: not known yet,
-        then it is attached again as soon as it is."""
+        """``place_of`` resolves a publisher's address; None: not known yet, then it is
+        attached when it is known."""
         self.place_of = place_of
         self.output = EventOutput(
             context, bounds, blocking=blocking, single_frames=single_frames
         )
         self.xpub = self.output.xpub
         self._draining = DrainingPublishers()
-        # Publishers to which libzmq makes no connection any more: the next `attach` connects
-        # anew. Any thread adds to it.
+        # Publishers that libzmq has given up: the next `attach` reconnects. Any thread
+        # may add to it.
         self.lost: set[str] = set()
 
     def bind(self, host: str, port: int) -> None:
@@ -78,7 +79,7 @@ class ForwarderSockets(PublisherInputs):
 
     def pin(self, threads: int) -> None:
         """Have these of libzmq's threads serve all sockets, present and future ones; a
-        mask, as ``ZMQ_AFFINITY`` takes it. Before anything is bound or connected."""
+        mask like ``ZMQ_AFFINITY``. Before bind and connect."""
         for socket in (self.xpub, *self.inputs()):
             socket.setsockopt(zmq.AFFINITY, threads)
 
@@ -91,8 +92,8 @@ class ForwarderSockets(PublisherInputs):
             self._draining.begin(address, time.monotonic())
 
     def apply(self, changes: Iterable[tuple[bool, str]]) -> None:
-        """Attach (True) or detach (False) publishers, in this order, and finish
-        detachments that are due."""
+        """Attach (True) or detach (False) publishers, in this order, and finish overdue
+        detachments."""
         for attach, address in changes:
             if attach:
                 self._draining.cancel(address)
@@ -102,26 +103,26 @@ class ForwarderSockets(PublisherInputs):
         self._detach_finished()
 
     def wait_applied(self, until: float) -> None:
-        """Nothing is left to another thread."""
+        """Nothing to wait for without a thread."""
 
     def detach_due(self) -> float | None:
-        """When `apply` is needed for the sake of earlier detachments."""
+        """When `apply` is due because of earlier detachments."""
         return self._draining.next_check()
 
     # Subscribers
 
     def forward_subscriptions(self) -> bool:
-        """Pass waiting subscriptions on to the publishers, a portion of them; whether there
-        were any."""
+        """Pass some of the new subscriptions on to the publishers; returns whether
+        there were any."""
         raise NotImplementedError
 
     def known(self, fd: int) -> Known | None:
-        """What is known for certain of what the subscriber with this descriptor is subscribed
-        to. For any thread."""
+        """The known subscriptions of the subscriber with this descriptor. For any
+        thread."""
         return None
 
     def disconnect_subscribers(self, keys: Iterable[str]) -> None:
-        """End the connections of subscribers with these keys."""
+        """Close the connections of subscribers with these keys."""
 
     @property
     def held_since(self) -> float | None:
@@ -130,21 +131,21 @@ class ForwarderSockets(PublisherInputs):
         return self.output.held_since
 
     def large_bytes(self) -> tuple[int, int]:
-        """How many bytes were forwarded in large messages, and the largest of these."""
+        """The number of bytes forwarded in large messages, and the size of the largest."""
         return self.output.large_bytes, self.output.largest
 
     def retry(self) -> bool:
-        """Send what is held, if anything; False when it still has no room."""
+        """Send the held message, if any; False if there is still no room."""
         if self.output.held is None:
             return True
         if not self.output.retry():
             return False
-        # What publishers that left had sent before comes in only now.
+        # The last messages of publishers that left could not come in before.
         self._draining.postpone(time.monotonic())
         return True
 
     def close(self, linger_s: float) -> None:
-        """Close all; events already accepted have ``linger_s`` to reach subscribers."""
+        """Close everything; accepted events have ``linger_s`` to reach subscribers."""
         for socket in self.inputs():
             socket.close(linger=0)
         self.xpub.close(linger=round(linger_s * 1000))
@@ -158,7 +159,7 @@ class ForwarderSockets(PublisherInputs):
             self.disconnect(address)
 
     def _may_send_more(self, addresses: Collection[str]) -> Collection[str]:
-        """From which of these publishers something waits, or may still come."""
+        """The publishers among these from which something waits, or may still come."""
         if self.has_input():
             return addresses
         table = tcp_table()
@@ -170,7 +171,8 @@ class ForwarderSockets(PublisherInputs):
 
 
 class PlainSockets(ForwarderSockets):
-    """XSUB towards publishers, XPUB towards subscribers: what libzmq's proxy takes."""
+    """An XSUB towards publishers and an XPUB towards subscribers: the sockets for
+    libzmq's proxy."""
 
     def __init__(
         self,
@@ -181,17 +183,18 @@ class PlainSockets(ForwarderSockets):
         mark: bytes = b"",
         place_of: PlaceOf = lambda address: address,
     ) -> None:
-        """``mark`` is what makes it known to publishers (`forwarder_mark`)."""
+        """``mark`` identifies the forwarder to publishers (`forwarder_mark`)."""
         super().__init__(context, bounds, blocking=blocking, place_of=place_of)
         self.xsub = context.socket(zmq.XSUB)
         bound_queues(self.xsub, bounds)
         enable_keepalive(self.xsub)
-        # What goes to publishers are subscriptions. Those over a limit libzmq would
-        # drop without a word; how many there are is bounded by topics and clients.
+        # Only subscriptions go to publishers, and libzmq would silently drop those over
+        # a limit. Topics and clients bound their number.
         self.xsub.sndhwm = 0
         if mark:
             self.xsub.send(b"\x01" + mark)
-        self._attached: dict[str, str | None] = {}  # by address, with its place
+        # by address, with its resolved address
+        self._attached: dict[str, str | None] = {}
 
     def inputs(self) -> Sequence[zmq.Socket[bytes]]:
         return (self.xsub,)
@@ -226,7 +229,7 @@ class PlainSockets(ForwarderSockets):
             self._leave(place)
 
     def _leave(self, place: str) -> None:
-        with contextlib.suppress(zmq.ZMQError):  # libzmq may have let go of it
+        with contextlib.suppress(zmq.ZMQError):  # libzmq may have disconnected already
             self.xsub.disconnect(f"tcp://{place}")
 
     def forward_subscriptions(self) -> bool:
@@ -242,7 +245,7 @@ def receive(socket: zmq.Socket[bytes]) -> Message:
     """The next message.
 
     Raises:
-        zmq.Again: none waits.
+        zmq.Again: there is none.
     """
     frame = socket.recv(zmq.NOBLOCK, copy=False)
     message = [frame]

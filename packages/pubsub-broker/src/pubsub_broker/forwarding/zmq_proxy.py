@@ -1,4 +1,4 @@
-"""Forwarding by libzmq's proxy: a loop in C, which drops for slow subscribers."""
+"""Forwarding by libzmq's proxy: a loop in C, which drops events for slow subscribers."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ from pubsub_common.errors import PubSubError
 # How long the proxy may take to answer: it does between two bursts of at most 1000
 # messages.
 ANSWER_S: Final = 10.0
-# How long its counts are waited for. One that is busy tells them later: it may take libzmq a while
-# to take apart what somebody subscribed to, and nobody at the control port waits for that.
+# How long to wait for its counts. A busy proxy reports them later: libzmq may take a
+# while to process a client's subscriptions, and the control port must not wait for
+# that.
 COUNTS_S: Final = 0.02
 
 _STATISTICS: Final = b"STATISTICS"
@@ -25,14 +26,15 @@ _TERMINATE: Final = b"TERMINATE"
 
 
 class _Counted(NamedTuple):
-    """What was received on XSUB."""
+    """The messages and bytes received on XSUB."""
 
     messages: int
     size: int
 
     def plus(self, statistics: list[bytes]) -> _Counted:
-        """With what the proxy received since it was entered: the first two of eight counters
-        (messages and bytes, in and out, front and back end)."""
+        """Add the messages and bytes that the proxy has received since it was entered:
+        the first two of eight counters (messages and bytes, in and out, front and back
+        end)."""
         messages, size = (
             int.from_bytes(each, sys.byteorder) for each in statistics[:2]
         )
@@ -42,10 +44,10 @@ class _Counted(NamedTuple):
 class ZmqProxyForwarder:
     """A `PlainSockets` served by ``zmq_proxy_steerable`` in its own thread.
 
-    To change connections, the proxy is told to TERMINATE, the thread applies what
-    is queued and enters it again; the sockets keep their queues, so nothing is lost.
-    Like all a `Forwarder`'s, its methods belong to one controlling thread, and
-    ``on_failure`` is called in its own when that ends for an error.
+    To change connections, the proxy gets the command TERMINATE; the thread applies the queued
+    changes and enters it again. The sockets keep their queues, so nothing is lost. As
+    for every `Forwarder`, the methods belong to one controlling thread. The forwarder's
+    own thread calls ``on_failure`` when it ends with an error.
     """
 
     def __init__(
@@ -60,12 +62,13 @@ class ZmqProxyForwarder:
         self._sockets = sockets
         self._changes: list[tuple[bool, str]] = []
         self._stopping = False
-        # Until the proxy was entered, and as it told last.
+        # Until the proxy was entered, and in its last report.
         self._counted = self._told = _Counted(0, 0)
-        # It was asked for its counts and has not answered yet.
+        # The proxy was asked for its counts and has not answered yet.
         self._asked = False
-        # A REP socket answers every command. With a PAIR it depends on the version of
-        # libzmq, and an answer too many would be taken for that of the next command.
+        # A REP socket answers every command. With a PAIR this depends on the version of
+        # libzmq, and a surplus answer would be taken for the answer to the next
+        # command.
         self._control = context.socket(zmq.DEALER)
         self._proxy_end = context.socket(zmq.REP)
         for socket in (self._control, self._proxy_end):
@@ -79,17 +82,17 @@ class ZmqProxyForwarder:
         self.thread.start()
 
     def apply(self, changes: list[tuple[bool, str]]) -> None:
-        """`PlainSockets.apply` in the forwarder's thread. Have it leave the proxy; it applies
-        the changes and enters the proxy again. The proxy is asked for its counts in the
-        same breath. (As of libzmq 4.3.5, PAUSE would not stop one that is busy.)"""
+        """`PlainSockets.apply` in the forwarder's thread, which leaves the proxy,
+        applies the changes and enters the proxy again. Also asks the proxy for its
+        counts. (Up to libzmq 4.3.5, PAUSE does not stop a busy proxy.)"""
         self._changes = changes
         self._idle.clear()
         self._send(_STATISTICS)
         self._send(_TERMINATE)
 
     def wait_applied(self, until: float) -> None:
-        """The sockets are the thread's until it has left the proxy, and in between ours: so
-        whoever looks at `detach_due` waits for this first."""
+        """The thread owns the sockets until it has left the proxy; between proxies we
+        do. So callers of `detach_due` wait for this first."""
         if self._asked:
             self._receive(until)
             self._asked = False
@@ -100,21 +103,22 @@ class ZmqProxyForwarder:
         self._check()
 
     def disconnect_subscribers(self, keys: Iterable[str]) -> None:
-        """Here nobody is known by a key."""
+        """There are no keys in this mode."""
 
     def forwarded(self) -> int:
-        """Messages received from publishers since the start, but for the few that
-        pass while `apply` has the proxy end: the proxy forgets its counts then. While the
-        proxy is busy, as many as it told last."""
+        """Messages received from publishers since the start, except for the few that
+        pass while `apply` ends the proxy: the proxy forgets its counts then. A busy
+        proxy counts as in its last report."""
         return self._statistics().messages
 
     def large_bytes(self) -> tuple[int, int]:
-        """Of messages of any size, and four times their mean: the proxy does not tell more."""
+        """The bytes of all messages, and four times their mean: the proxy reports
+        nothing more exact."""
         counted = self._statistics()
         return counted.size, 4 * counted.size // max(1, counted.messages)
 
     def detach_due(self) -> float | None:
-        # Its thread touches this only in `apply`, and this thread waits meanwhile.
+        # Its thread uses this only in `apply`, and the caller waits meanwhile.
         return self._sockets.detach_due()
 
     @property
@@ -122,7 +126,7 @@ class ZmqProxyForwarder:
         return None  # it drops instead
 
     def begin_close(self, until: float) -> None:
-        """Nothing takes long here."""
+        """Closing is fast here."""
 
     def close(self, until: float) -> None:
         """End the thread and close everything."""
@@ -132,7 +136,7 @@ class ZmqProxyForwarder:
                 self.apply([])
                 self.wait_applied(time.monotonic() + ANSWER_S)
         finally:
-            # A thread that does not answer is left behind, with the sockets it uses.
+            # A thread that does not answer is abandoned, with its sockets.
             if self.error is not None or self._idle.is_set():
                 self.thread.join()
                 self._sockets.close(max(0.0, until - time.monotonic()))

@@ -2,20 +2,20 @@
 
 Theory of operation
 -------------------
-Each address has token buckets: of connections, control messages and their bytes,
-registrations, status requests and malformed messages. A message for which there is no
-token is not served: a registration is answered with "try again later", everything else
-costs the broker no more than the look at it. A client that reads that answer comes back
-after about a second. A connection that goes on nevertheless is closed, and what it has
-sent is dropped. After several closed connections of one address, the next ones are left
-open and not read: to accept a connection costs more than to read from one.
+Each address has token buckets for connections, control messages and their bytes,
+registrations, status requests and malformed messages. A message without a token is not
+served: a registration gets the reply "try again later", and everything else is dropped
+at almost no cost. A client that reads that reply retries after about a second. A
+connection that continues anyway is closed, and its unread messages are dropped. After
+several closed connections of one address, the next ones stay open but are not read, as
+it costs more to accept a connection than to read from one.
 
 The buckets belong to addresses, since a new connection is cheap for the sender. The
-tokens for refused messages belong to connections, since one address may be that of many
+tokens for rejected messages belong to connections, since one address may serve many
 clients.
 
-The memory for this is bounded: beyond a number of addresses and connections, those that
-were quiet for the longest time are forgotten. ``now`` is seconds of one monotonic clock.
+The memory is bounded: beyond a number of addresses and connections, those with the
+longest silence are forgotten. ``now`` is seconds of one monotonic clock.
 """
 
 from __future__ import annotations
@@ -29,17 +29,18 @@ from pubsub_broker.limits.address_limits import LimitKind, Limits
 from pubsub_common.limits.token_bucket import TokenBucket
 from pubsub_common.logs.throttle import LogThrottle
 
-# What a status report costs before it is known how long it is.
+# The assumed cost of a status report before its length is known.
 _STATUS_BYTES: Final = 4096
-# Refused messages of one connection: a client has one, or two, in a second.
+# Rejected messages of one connection: a normal client has one or two per second.
 _REFUSALS: Final = TokenBucket(per_s=5.0, burst=50)
-# Connections of one address that are closed for what they send.
+# Connections of one address that are closed because of their messages.
 _CLOSINGS: Final = TokenBucket(per_s=0.5, burst=20)
-# One frame as long as this costs as much as a connection.
+# A frame of this length costs as much as a connection.
 _LARGE_BYTES: Final = 64 * 1024
-# What a request takes that nobody needs to bound by time, with something to spare.
+# The time of a normal request, with a margin; it is not charged.
 _USUAL_WORK_S: Final = 0.002
-# The most that one request is charged: a pause of the garbage collector is nobody's fault.
+# The largest charge for one request: a pause of the garbage collector is not the
+# client's fault.
 _MOST_WORK_S: Final = 0.1
 MAX_ADDRESSES: Final = 4096
 MAX_CONNECTIONS: Final = 4096
@@ -56,8 +57,8 @@ _NAMES: Final = {
 
 
 class Verdict(enum.Enum):
-    """What to do with a message: serve it, refuse it, refuse it and close its connection,
-    or drop it, since its connection is being closed."""
+    """The decision on a message: serve it, reject it, reject it and close its
+    connection, or drop it as its connection is being closed."""
 
     SERVE = enum.auto()
     REFUSE = enum.auto()
@@ -66,7 +67,7 @@ class Verdict(enum.Enum):
 
 
 class _AddressState:
-    """What is known of one address."""
+    """The state of one address."""
 
     __slots__ = (
         "closed",
@@ -79,26 +80,26 @@ class _AddressState:
     def __init__(self) -> None:
         self.empty_at = [-math.inf] * len(LimitKind)
         self.connections = 0
-        self.closings_at = -math.inf  # as `TokenBucket.take` has it
+        self.closings_at = -math.inf  # in the form of `TokenBucket.take`
         # Since the last log line about it.
         self.violations: dict[LimitKind, int] = {}
         self.closed = 0
 
 
 class AddressLimiter:
-    """Judges what comes from each address, by the same limits for all."""
+    """Judges the messages of each address, by the same limits for all."""
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self._addresses: OrderedDict[str, _AddressState] = OrderedDict()
-        # By connection: its tokens for refused messages; infinity: it was closed.
+        # By connection: its tokens for rejected messages; infinity: it was closed.
         self._refusals: OrderedDict[bytes, float] = OrderedDict()
         # Addresses with violations that are not logged yet.
         self._unlogged: dict[str, None] = {}
         self._throttle = LogThrottle(MAX_ADDRESSES)
 
     def connected(self, address: str, now: float) -> bool:
-        """Another connection of ``address``; False: it is to be closed."""
+        """Another connection of ``address``; returns False if it must be closed."""
         known = self._known(address)
         known.connections += 1
         if known.connections <= self._limits.connections and self._take(
@@ -110,13 +111,13 @@ class AddressLimiter:
         return False
 
     def disconnected(self, address: str) -> None:
-        """A connection that was told to `connected` has ended."""
+        """A connection that was passed to `connected` has closed."""
         known = self._addresses.get(address)
         if known is not None and known.connections:
             known.connections -= 1
 
     def message(self, address: str, peer: bytes, size: int, now: float) -> Verdict:
-        """A message of connection ``peer`` came in; before anybody looks into it."""
+        """A message of connection ``peer`` arrived; call this before reading it."""
         if self._refusals and self._refusals.get(peer) == math.inf:
             return Verdict.DROP
         known = self._known(address)
@@ -131,7 +132,7 @@ class AddressLimiter:
     def request(
         self, address: str, peer: bytes, kind: LimitKind, now: float
     ) -> Verdict:
-        """A message turned out to be of this kind."""
+        """A message was decoded, and is of this kind."""
         known = self._known(address)
         cost = _STATUS_BYTES if kind is LimitKind.STATUS else 1.0
         if self._take(known, kind, now, cost):
@@ -139,15 +140,15 @@ class AddressLimiter:
         return self._refuse(address, known, kind, peer, now)
 
     def reported(self, address: str, size: int, now: float) -> None:
-        """A status report of so many bytes was made for this address."""
+        """A status report of this many bytes was made for this address."""
         known = self._known(address)
         bucket = self._limits.buckets[LimitKind.STATUS]
         empty_at = known.empty_at[LimitKind.STATUS]
         known.empty_at[LimitKind.STATUS] = bucket.charge(empty_at, now, size)
 
     def worked(self, address: str, seconds: float, now: float) -> None:
-        """A request of this address took so long. What takes no longer than usual does not
-        count: other limits are for the number of these."""
+        """A request of this address took this long. A normal duration is not charged:
+        other limits bound the number of these requests."""
         if seconds > _USUAL_WORK_S:
             known = self._known(address)
             bucket = self._limits.buckets[LimitKind.WORK]
@@ -156,7 +157,7 @@ class AddressLimiter:
             )
 
     def may_work(self, address: str, peer: bytes, now: float) -> Verdict:
-        """A request may take long, as earlier ones of this address did."""
+        """Whether a request may take long, after the earlier ones of this address."""
         known = self._known(address)
         bucket = self._limits.buckets[LimitKind.WORK]
         if not bucket.is_spent(known.empty_at[LimitKind.WORK], now):
@@ -164,8 +165,8 @@ class AddressLimiter:
         return self._refuse(address, known, LimitKind.WORK, peer, now)
 
     def tick(self, now: float) -> list[str]:
-        """The log lines that are due at ``now``: for each address beyond its limits one
-        at once, and one per interval for all violations since."""
+        """The log lines that are due at ``now``: one immediately for each address
+        beyond its limits, and one per interval for all violations since."""
         lines = []
         for address in list(self._unlogged):
             known = self._addresses.get(address)
@@ -179,7 +180,7 @@ class AddressLimiter:
         return lines
 
     def next_deadline(self) -> float | None:
-        """When `tick` is due; None while nothing is."""
+        """When `tick` is due; None if nothing is pending."""
         times = [self._throttle.next_at(address) for address in self._unlogged]
         return min((-math.inf if at is None else at for at in times), default=None)
 
@@ -214,7 +215,7 @@ class AddressLimiter:
     ) -> Verdict:
         self._note(address, known, kind, now)
         used = self._refusals.get(peer, -math.inf)
-        # Less with an address whose connections were closed just now: it comes again.
+        # Less for an address that had connections closed recently: it reconnects.
         left = _REFUSALS.take(used, now, 1.0 + extra + known.closed)
         self._refusals[peer] = math.inf if left is None else left
         self._refusals.move_to_end(peer)

@@ -1,4 +1,4 @@
-"""How many clients a broker accepts, and the open files that these need."""
+"""The number of clients that a broker accepts, and the open files that they need."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ from pubsub_common.net.open_files import raise_limit
 
 _log = logging.getLogger(__name__)
 
-# What is open besides clients' connections: libzmq's own, ports, logs, the interpreter's,
-# and people who ask for the status.
+# Open files apart from clients' connections: libzmq's own, ports, logs, the
+# interpreter's, and status requests.
 _SPARE: Final = 100
-# What a broker needs with no client, and for each forwarder, with what it opens for a
-# moment, and connections of some who ask for the status.
+# The open files of a broker without clients, and per forwarder, with short-lived ones
+# and a few status requests.
 _OWN: Final = 22
 _OWN_EACH_FORWARDER: Final = 13
-# For a publisher and a subscriber there is room in any case.
+# Allow at least one publisher and one subscriber.
 _MIN_CLIENTS: Final = 2
-# Besides those for publishers: ports, monitors, forwarders' own.
+# Apart from those for publishers: ports, monitors, forwarders' own.
 _SPARE_SOCKETS: Final = 1000
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Capacity:
-    """So many clients may be registered at a time, and so many from one IP address;
-    ``sockets`` is how many ZeroMQ sockets there may have to be, None: the usual number."""
+    """The limits for registered clients, and for those from one IP address; ``sockets``
+    is the number of ZeroMQ sockets that may be needed, None: the usual number."""
 
     clients: int
     per_address: int
@@ -41,15 +41,15 @@ class Capacity:
 
 
 def files_of_broker(*, forwarders: int) -> int:
-    """The files that a broker opens with no client."""
+    """The files that a broker opens without clients."""
     return _OWN + forwarders * _OWN_EACH_FORWARDER
 
 
 def allocate(
     clients: int | None, per_address: int | None, *, forwarders: int, secure: bool
 ) -> Capacity:
-    """The capacity that was asked for, None where the open files decide. Raises this
-    process's limit of open files as far as needed and possible."""
+    """The requested capacity; with None the open files decide. Raises this process's
+    limit of open files as far as needed and possible."""
     allowed, too_few = clients_allowed(clients, forwarders=forwarders, secure=secure)
     if too_few is not None:
         _log.warning("%s", too_few)
@@ -72,14 +72,14 @@ class OpenFilesNeed:
         return self.clients * self.each + _SPARE
 
     def clients_in(self, files: int) -> int:
-        """For how many clients so many open files are enough."""
+        """The number of clients for which this many open files are enough."""
         return max(0, (files - _SPARE) // self.each)
 
 
 def need_of(clients: int, *, forwarders: int, secure: bool = False) -> OpenFilesNeed:
-    """What a broker needs: each client has a control connection, and one to (or from)
-    each forwarder; where that is ``secure``, a publisher has a socket of its own there,
-    which takes a descriptor too."""
+    """The need of a broker: each client has a control connection, and one to (or from)
+    each forwarder. If the broker is ``secure``, each publisher also has its own socket
+    there, which takes another descriptor."""
     return OpenFilesNeed(clients, 1 + forwarders * (2 if secure else 1))
 
 
@@ -97,9 +97,9 @@ def warning(need: OpenFilesNeed, soft: int) -> str | None:
 def clients_allowed(
     asked: int | None, *, forwarders: int, secure: bool = False
 ) -> tuple[int, str | None]:
-    """How many clients a broker may accept, and a warning. Without ``asked`` it is the
-    default, or fewer when there are not enough open files: a client that is refused
-    learns why, one that cannot connect does not."""
+    """The number of clients that a broker may accept, and a warning. Without ``asked``
+    it is the default, or fewer if there are not enough open files: a rejected client
+    gets the reason, but a client that cannot connect does not."""
     clients = MAX_CLIENTS if asked is None else asked
     need = need_of(clients, forwarders=forwarders, secure=secure)
     soft = raise_limit(need.files)
@@ -107,19 +107,19 @@ def clients_allowed(
         return asked, warning(need, soft)
     if soft == sys.maxsize:
         return need.clients, None
-    # Where files are few, there is less to spare.
+    # With few files, keep a smaller reserve.
     few = (soft - files_of_broker(forwarders=forwarders)) // (2 * need.each)
     return max(_MIN_CLIENTS, min(need.clients, max(few, need.clients_in(soft)))), None
 
 
 def publishers_per_address(asked: int | None, clients: int) -> int:
-    """How many of an address's ``clients`` may be publishers: as many as were ``asked`` for,
-    or what one machine can have. Subscribers try to connect to all of them."""
+    """The number of publishers among an address's ``clients``: ``asked``, or the most
+    that one machine can have. Subscribers try to connect to all of them."""
     return min(clients, PUBLISHERS_PER_ADDRESS) if asked is None else asked
 
 
 def clients_per_address(asked: int | None, clients: int) -> int:
-    """How many of ``clients`` may come from one IP address."""
+    """The number of ``clients`` that may come from one IP address."""
     if asked is None:
         asked = max(MIN_CLIENTS_PER_ADDRESS, round(clients * CLIENTS_PER_ADDRESS_SHARE))
     return min(asked, clients)
