@@ -2,14 +2,16 @@
 
 Theory of operation
 -------------------
-libzmq queues what is sent, limits that by number only, and does not tell how much waits. So
-each message is noted here as *held*, until the other side has acknowledged as many bytes. The
-kernel is asked for that only where a bound is near, or a connection holds `_LOOK_BYTES`.
-(That it has nothing to send at a moment would not tell that libzmq has nothing more for it.)
+libzmq queues sent messages, limits only their number, and does not report the queue. So
+each message is counted here as *held* until the peer has acknowledged as many bytes.
+The kernel is asked for that only near a bound, or when a connection holds
+`_LOOK_BYTES`. (An empty send buffer in the kernel would not prove that libzmq has
+nothing more to send.)
 
-Beyond the bound of a connection, that connection is to be closed. Beyond the bound of an
-address, or of all, those connections are whose oldest message has waited longest: of the
-address, or of the address that holds most, so that one address cannot crowd out another.
+A connection beyond its own bound must be closed. Beyond the bound of an address, or of
+all addresses, the connections with the longest waiting messages must be closed: of this
+address, or of the address that holds most, so that one address cannot crowd out
+another.
 """
 
 from __future__ import annotations
@@ -23,17 +25,18 @@ from pubsub_common.defaults import (
     UNREAD_TOTAL_BYTES,
 )
 
-# What libzmq and Python need for a message besides its bytes.
+# The memory that libzmq and Python need for a message in addition to its bytes.
 MESSAGE_OVERHEAD: Final = 128
 _LOOK_BYTES: Final = 16 * 1024
-# To what share of a bound connections are closed: each look at all of them takes time.
+# Connections are closed down to this share of a bound, as each check of all of them
+# takes time.
 _ROOM_SHARE: Final = 0.75
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class UnreadLimits:
-    """Bytes held for one connection (one message more is possible), for all of an IP
-    address, and for all."""
+    """The bounds in bytes for one connection (plus one message), for all of an IP
+    address, and for all addresses."""
 
     connection: int = UNREAD_CONNECTION_BYTES
     address: int = UNREAD_ADDRESS_BYTES
@@ -41,11 +44,11 @@ class UnreadLimits:
 
 
 class UnreadReplies:
-    """What is held for each connection, ``peer``, of each IP ``address``."""
+    """The bytes held for each connection (``peer``) of each IP ``address``."""
 
     def __init__(self, limits: UnreadLimits | None = None) -> None:
         self._limits = limits or UnreadLimits()
-        # By address and peer: bytes. The peer whose oldest message is oldest comes first.
+        # By address and peer: bytes. The peer with the oldest message comes first.
         self._held: dict[str, dict[bytes, int]] = {}
         self._by_address: dict[str, int] = {}
         self.total = 0
@@ -63,8 +66,8 @@ class UnreadReplies:
         self.total += size
 
     def update(self, peer: bytes, address: str, size: int = 0) -> None:
-        """Of what was sent to this connection only ``size`` bytes are held yet: none when it
-        is gone."""
+        """Of the messages sent to this connection only ``size`` bytes are still held:
+        none when it is gone."""
         before = self.held(peer, address)
         if not before:
             return
@@ -79,7 +82,7 @@ class UnreadReplies:
             del self._held[address], self._by_address[address]
 
     def suspects(self, peer: bytes, address: str) -> list[tuple[bytes, str]]:
-        """The connections to look at before anything more is sent to this one: peer and
+        """The connections to check before the next message to this one: peer and
         address of each."""
         if self.total > self._limits.total:
             return [(each, at) for at, peers in self._held.items() for each in peers]
@@ -90,7 +93,7 @@ class UnreadReplies:
         return []
 
     def excess(self, peer: bytes, address: str) -> list[tuple[bytes, str]]:
-        """After that look: the connections to close."""
+        """The connections to close, after that check."""
         found: dict[tuple[bytes, str], None] = {}
         if self.held(peer, address) > self._limits.connection:
             found[peer, address] = None
@@ -108,7 +111,7 @@ class UnreadReplies:
         return list(found)
 
     def _oldest(self, address: str, size: float) -> list[tuple[bytes, str]]:
-        """The first connections of an address that hold ``size`` bytes together."""
+        """The first connections of an address that together hold ``size`` bytes."""
         found = []
         for peer, held in self._held[address].items():
             if size <= 0:

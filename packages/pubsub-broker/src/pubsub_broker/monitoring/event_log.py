@@ -1,4 +1,4 @@
-"""Log lines about clients, rejected messages and forwarding that is held up."""
+"""Log lines about clients, rejected messages and stalled forwarding."""
 
 from __future__ import annotations
 
@@ -36,18 +36,18 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-# Forwarding that was held up for a shorter time is nothing to talk about.
+# A shorter stall of forwarding is not logged.
 _STALL_S: Final = 1.0
-# What one line names at most.
+# The most names in one line.
 _NAMES: Final = 50
 _TOPICS: Final = 5
-# A client may have thousands of topics, and register as often as it likes.
+# A client may have thousands of topics, and may register as often as it likes.
 _CLIENT_TOPICS: Final = 20
 
 
 class EventLog:
-    """Lines for people: one for each client that comes or goes, as long as they are not too
-    many, and for what may come in floods one per interval. ``now`` is monotonic seconds."""
+    """Lines for people: one for each client that joins or leaves, up to a rate, and one
+    per interval for messages that may come in floods. ``now`` is monotonic seconds."""
 
     def __init__(self) -> None:
         self._rejections = RejectionLog()
@@ -57,8 +57,8 @@ class EventLog:
     def started(
         self, model: Model, served: ServedAddress, security: str | None
     ) -> None:
-        """Log what serves here; ``security`` says how many clients are allowed, None: not
-        secure."""
+        """Log the broker's address and model; ``security`` says how many clients are
+        allowed, None: not secure."""
         host, port = served.host, served.port
         secure = "" if security is None else f", secure: {security}"
         _log.info("%s broker on %s:%d%s", model, host, port, secure)
@@ -67,7 +67,7 @@ class EventLog:
         self._warn(config.open_access_warning(host, port, secure=security is not None))
 
     def write(self, effect: Effect, now: float) -> None:
-        """Log an effect, if it is for the log."""
+        """Log an effect, if it has a log line."""
         match effect:
             case Joined(client, again):
                 did = "rejoined" if again else "joined"
@@ -94,24 +94,24 @@ class EventLog:
                 )
 
     def tick(self, now: float) -> None:
-        """Log what was held back and is due."""
+        """Log delayed lines that are due."""
         self._warn(self._rejections.tick(now))
         self._warn(self._budget.summary(now))
 
     def report_lost(self, addresses: Iterable[str], bounds: QueueBounds) -> None:
-        """Connections to publishers that were closed, and are made again."""
+        """Log connections to publishers that were closed, and are being reconnected."""
         for address in addresses:
             _log.warning("%s", lost_line(f"publisher {address}", bounds))
 
     def report_unread(self, closed: Iterable[Unread], now: float) -> None:
-        """Connections of subscribers that were closed for what waited for them."""
+        """Log subscribers that were disconnected because too much waited for them."""
         for unread in closed:
             if self._stalls.allows(group_of(unread.connection.remote[0]), now):
                 _log.warning("%s", unread_line("subscriber", unread))
 
     def report_stalled(self, held: Iterable[tuple[int, float]], now: float) -> None:
-        """Ports from which nothing is forwarded, because a subscriber does not read,
-        and since when."""
+        """Log ports that are blocked because a subscriber does not read, and since
+        when."""
         for port, since in held:
             if now - since < _STALL_S or not self._stalls.allows(port, now):
                 continue
@@ -133,7 +133,7 @@ class EventLog:
 
 
 def loss_lines(address: str, events: Mapping[str, int]) -> list[str]:
-    """What to say of a subscriber that lost so many events of each topic."""
+    """The lines about a subscriber that lost this many events of each topic."""
     lines = [
         f"subscriber {address} lost {count} events of {topic}"
         for topic, count in list(events.items())[:_TOPICS]

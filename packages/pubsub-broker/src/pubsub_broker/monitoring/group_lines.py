@@ -22,22 +22,23 @@ from pubsub_common.protocol.endpoints import host_of
 _log = logging.getLogger(__name__)
 
 _MALFORMED: Final = "malformed"
-# How long folders of brokers may differ: each looks at its own twice a second, and people copy
-# them from one machine to the next.
+# How long folders of brokers may differ: each broker reads its own twice a second, and
+# people copy them from one machine to the next.
 _COPIED_S: Final = 10.0
 
 
 class GroupLines:
-    """Lines of one broker, for people. ``now`` is monotonic seconds."""
+    """The lines of one broker. ``now`` is monotonic seconds."""
 
     def __init__(self, group: str, broker: str, clients_s: float) -> None:
-        """``broker`` is the name of this one; for ``clients_s`` seconds clients of a broker
-        that is gone stay registered."""
+        """``broker`` is the name of this broker. The clients of a broker that is gone
+        stay registered for ``clients_s`` seconds."""
         self._group = group
         self._broker = broker
         self._clients_s = clients_s
         self._brokers: dict[str, BrokerRecord] = {}
-        # Brokers and pairs of digests that differ, since when; and those complained of.
+        # Brokers and pairs of digests that differ, and since when; and those with a
+        # warning already.
         self._differ_since: dict[tuple[str, str, str], float] = {}
         self._complained: set[tuple[str, str, str]] = set()
         self._throttle = LogThrottle()
@@ -45,7 +46,7 @@ class GroupLines:
         self._cut_off_at: float | None = None
 
     def cut_off(self, cut_off: bool, why: str, now: float) -> None:
-        """The broker is cut off from etcd, or is not any more; ``why`` is the last failure."""
+        """The broker is cut off from etcd, or no longer; ``why`` is the last failure."""
         if cut_off:
             self._cut_off_at = now
             _log.warning(
@@ -61,7 +62,7 @@ class GroupLines:
             self._cut_off_at = None
 
     def told(self, change: Change, own: BrokerRecord, now: float) -> None:
-        """Log a change, if it is for the log; ``own`` describes this broker."""
+        """Log a change, if it has a log line; ``own`` is the record of this broker."""
         match change:
             case BrokerCame(broker=broker, record=record) if broker != self._broker:
                 if broker not in self._brokers:
@@ -88,12 +89,12 @@ class GroupLines:
                     _log.warning("a key in etcd counts as not there: %s", what)
 
     def address_of(self, broker: str) -> str:
-        """Where another broker is; its name, where that is not known."""
+        """The address of another broker; its name if the address is unknown."""
         record = self._brokers.get(broker)
         return broker if record is None else record.address
 
     def compare(self, own: BrokerRecord, now: float) -> None:
-        """Digests may differ now from what they were."""
+        """Compare the digests again, after a change."""
         since = self._differ_since
         self._differ_since = {
             case: since.get(case, now)
@@ -103,7 +104,7 @@ class GroupLines:
         }
 
     def tick(self, now: float) -> None:
-        """Warn, once, of each broker that lets in others than this one does, and has for
+        """Warn once about each broker that has accepted other keys than this one for
         some time."""
         if not self._differ_since:
             return
@@ -119,8 +120,8 @@ class GroupLines:
 
 
 def unreachable_warning(address: str, registry: tuple[Endpoint, ...]) -> str | None:
-    """The warning about a broker of which others are told an address that only this machine
-    reaches, while etcd is elsewhere; None: it needs none."""
+    """The warning about a broker that advertises an address that only this machine
+    reaches, while etcd is on another one; None if it does not apply."""
     host = host_of(address)
     if not is_loopback(host) or all(is_loopback(each.host) for each in registry):
         return None

@@ -1,4 +1,5 @@
-"""Asks all brokers of a group, since each knows all of its own clients alone."""
+"""Asks all brokers of a group, since only the own broker of a client knows all about
+it."""
 
 from __future__ import annotations
 
@@ -9,13 +10,14 @@ from pubsub_broker.monitoring.group_view import joined, others
 from pubsub_common.errors import PubSubError
 from pubsub_common.protocol.messages import Status
 
-# At once: each takes open files, and most answer soon.
+# In parallel: each request takes open files, and most brokers answer soon.
 _AT_ONCE: Final = 8
 
 
 class Answer(NamedTuple):
-    """What there is to show. ``asked`` are the reports of the other brokers by their control
-    addresses, None where one did not answer, if they were asked; ``troubles`` says why."""
+    """The content to show. ``asked`` are the reports of the other brokers, if they were
+    asked, by control address; None for one that did not answer. ``troubles`` has the
+    reasons."""
 
     status: Status
     asked: Mapping[str, Status | None] | None = None
@@ -23,9 +25,9 @@ class Answer(NamedTuple):
 
 
 def ask_group(status: Status, ask_at: Callable[[str], Status]) -> Answer:
-    """The report of one broker, completed by what the others of its group tell of their own
-    clients. ``ask_at`` asks the broker at an address, and raises `PubSubError` where
-    there is no answer; threads call it."""
+    """The report of one broker, completed with the clients in the reports of the other
+    brokers of its group. ``ask_at`` asks the broker at an address, and raises
+    `PubSubError` without an answer; threads call it."""
     from concurrent.futures import ThreadPoolExecutor
 
     def answer(place: str) -> Status | str:

@@ -12,8 +12,9 @@ from pubsub_common.protocol.messages import BrokerStatus, ClientStatus, Status
 
 
 class ShownBroker(msgspec.Struct):
-    """A broker of the group. ``own``: it is the one that reports. One that is not ``alive``
-    has not renewed its lease in the registry; ``clients`` of it have not moved yet."""
+    """A broker of the group. ``own``: it made the report. A broker that is not
+    ``alive`` has not renewed its lease in the registry, and its ``clients`` have not
+    moved yet."""
 
     address: str
     version: str
@@ -23,8 +24,8 @@ class ShownBroker(msgspec.Struct):
 
 
 class GroupView(msgspec.Struct):
-    """The group that the broker which reports is in. ``cut_off_s``: so long it has not
-    reached the registry; None: it does."""
+    """The group of the broker that made the report. ``cut_off_s``: for how long it has
+    not reached the registry; None: it is connected."""
 
     name: str
     cut_off_s: float | None
@@ -33,7 +34,8 @@ class GroupView(msgspec.Struct):
 
 
 def group_of(status: Status) -> GroupView | None:
-    """The group, its brokers in the order of their addresses; None: the broker is alone."""
+    """The group, with its brokers in the order of their addresses; None without a
+    group."""
     registry = status.registry
     if registry is None:
         return None
@@ -56,22 +58,21 @@ def _in_order(broker: BrokerStatus) -> tuple[bool, str, str]:
 
 
 def own_broker(status: Status) -> BrokerStatus | None:
-    """The one of the group that reports; None: the broker is alone."""
+    """The broker that made the report; None without a group."""
     name = broker_name(status.epoch)
     return next((each for each in status.brokers if each.broker == name), None)
 
 
 def elsewhere(client: ClientStatus, own: BrokerStatus | None) -> str | None:
-    """The broker that a client is registered at, if that is not ``own``, the one that
-    reports; else None."""
+    """The broker of a client, if it is not ``own``, the one that made the report; else
+    None."""
     if client.broker is None or (own is not None and client.broker == own.address):
         return None
     return client.broker
 
 
 def short_names(group: GroupView) -> dict[str, str]:
-    """How to call brokers where there is little room, by their addresses: by their hosts,
-    where all have one port."""
+    """Short names of brokers, by address: their hosts, if all have the same port."""
     addresses = {each.address for each in group.brokers}
     hosts = {address: host_of(address) for address in addresses}
     if len({port_of(each) for each in addresses}) > 1:
@@ -80,21 +81,21 @@ def short_names(group: GroupView) -> dict[str, str]:
 
 
 def own_part(status: Status) -> Status:
-    """The report with the clients of the broker that reports alone: of these it knows all."""
+    """The report with only the own clients of its broker, which are complete."""
     own = own_broker(status)
     clients = [each for each in status.clients if elsewhere(each, own) is None]
     return msgspec.structs.replace(status, clients=clients)
 
 
 def others(status: Status) -> list[str]:
-    """The control addresses of the other brokers that are alive."""
+    """The control addresses of the other live brokers."""
     own = own_broker(status)
     return [each.address for each in status.brokers if each.alive and each is not own]
 
 
 def joined(status: Status, reports: Mapping[str, Status]) -> Status:
-    """The report with what ``reports``, of other brokers by their addresses, tell of their
-    own clients."""
+    """The report, completed with the own clients in ``reports``, which are those of
+    other brokers by address."""
     found = {each.session: each for each in status.clients}
     for report in reports.values():
         found.update((each.session, each) for each in own_part(report).clients)

@@ -1,7 +1,7 @@
 """The HTTP endpoints of a running broker: its status page and its metrics.
 
-The broker's loop knows nothing of it: it is asked for its status at its control port,
-as by any client, and not more often than `_FRESH_S`, however many look.
+They are independent of the broker's loop. They request the status at the control port,
+like any client, at most once per `_FRESH_S`, however many readers there are.
 """
 
 from __future__ import annotations
@@ -28,18 +28,18 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-# The name of the server in responses.
+# The server name in HTTP responses.
 _PROGRAM: Final = "pubsub-broker"
 
 _FRESH_S: Final = 0.5
-# Less than a page or Prometheus waits.
+# Less than the timeout of the page or of Prometheus.
 _ANSWER_S: Final = 3.0
-# Files for the two servers, and for one that is asked and asks the broker.
+# Files for the two servers, and for a request to one of them, which asks the broker.
 HTTP_FILES: Final = 20
 
 
 class StatusCache:
-    """The status of a broker, for any number of threads that ask."""
+    """Caches the status of a broker, for any number of threads."""
 
     def __init__(
         self,
@@ -47,7 +47,7 @@ class StatusCache:
         fresh_s: float = _FRESH_S,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """An answer of ``ask`` is good for ``fresh_s`` seconds, a failure too."""
+        """An answer of ``ask``, or its failure, is valid for ``fresh_s`` seconds."""
         self._ask = ask
         self._fresh_s = fresh_s
         self._clock = clock
@@ -56,7 +56,7 @@ class StatusCache:
         self._outcome: Status | PubSubError | None = None
 
     def get(self) -> Status:
-        """The status, as of just now.
+        """The current status.
 
         Raises:
             PubSubError: the broker does not answer.
@@ -76,18 +76,18 @@ class StatusCache:
 
 
 class ListenAddress(NamedTuple):
-    """Where to listen."""
+    """An address to listen on."""
 
     host: str
     port: int
 
 
 def parse_listen_address(text: str, option: str = "--http") -> ListenAddress:
-    """The address that ``PORT`` (of this host only) or ``HOST:PORT`` means; ``option`` is
-    named in errors.
+    """Parse ``PORT`` (for this host only) or ``HOST:PORT``; ``option`` is named in
+    errors.
 
     Raises:
-        ConfigError: it means none.
+        ConfigError: the text has another form.
     """
     host, colon, port = text.rpartition(":")
     if not (is_digits(port) and int(port) <= 65535):
@@ -100,13 +100,13 @@ def parse_listen_address(text: str, option: str = "--http") -> ListenAddress:
 
 
 class HttpEndpoints:
-    """A page at ``http``, metrics at ``metrics``; None: not that."""
+    """A page at ``http``, metrics at ``metrics``; None disables one."""
 
     def __init__(
         self, http: ListenAddress | None, metrics: ListenAddress | None
     ) -> None:
         """Raises:
-        PubSubError: metrics need a library that is not installed.
+        PubSubError: the library for metrics is not installed.
         """
         self.http = http
         self.metrics = metrics
@@ -119,11 +119,11 @@ class HttpEndpoints:
     def serving(
         self, address: str, port: int, keys: ClientKeys | None = None
     ) -> Iterator[None]:
-        """Serve what the broker at ``address:port`` answers to status requests; ``keys``
-        are needed if it is secure.
+        """Serve the status of the broker at ``address:port``; ``keys`` are needed if it
+        is secure.
 
         Raises:
-            CannotListen: a port cannot be had.
+            CannotListen: a port is not available.
         """
         source = StatusCache(partial(ask, address, port, _ANSWER_S, keys))
         with contextlib.ExitStack() as servers:

@@ -19,9 +19,9 @@ from pubsub_common.protocol import numbers
 from pubsub_common.protocol.messages import Latency, Status
 
 # Each pair of topic and subscriber costs Prometheus a time series, for as long as it
-# keeps data. Topics and addresses come from strangers.
+# keeps data, and clients choose topics and addresses.
 MAX_LOSSES: Final = 100
-# Likewise of topics with their rates, and of subscribers with their latencies.
+# The same for topics with their rates, and for subscribers with their latencies.
 MAX_TOPICS: Final = 100
 MAX_SUBSCRIBERS: Final = 100
 MAX_BROKERS: Final = 100
@@ -34,7 +34,7 @@ _MISSING: Final = (
 
 def check_library() -> None:
     """Raises:
-    PubSubError: the library for figures is not installed.
+    PubSubError: the library for metrics is not installed.
     """
     try:
         import prometheus_client  # noqa: F401
@@ -52,7 +52,7 @@ class Sample:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Metric:
-    """One metric; ``name`` without the prefix that all have."""
+    """One metric; ``name`` is without the common prefix."""
 
     name: str
     kind: Literal["gauge", "counter"]
@@ -61,13 +61,14 @@ class Metric:
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """The names of its labels, which all its samples have."""
+        """The names of its labels, the same for all samples."""
         return tuple(self.samples[0].labels) if self.samples else ()
 
 
 def metrics_of(status: Status) -> list[Metric]:
-    """What a status report says, as metrics. Of a group, what belongs to clients is of
-    those of the broker that reports: each broker is asked, and Prometheus adds up."""
+    """The metrics in a status report. In a group, metrics of clients only cover the
+    clients of the broker that made the report: Prometheus asks each broker, and adds
+    up."""
     group = group_metrics(status)
     status = own_part(status)
     topics = topics_of(status)
@@ -132,11 +133,11 @@ def metrics_of(status: Status) -> list[Metric]:
 
 
 def group_metrics(status: Status) -> list[Metric]:
-    """What is of a group of brokers; nothing where the broker is alone."""
+    """The metrics of a group of brokers; none without a group."""
     group = group_of(status)
     if group is None:
         return []
-    # One that started anew is there twice until the clients of before have moved.
+    # A restarted broker is listed twice until its earlier clients have moved.
     clients: Counter[str] = Counter()
     for each in group.brokers[:MAX_BROKERS]:
         clients[each.address] += each.clients
@@ -170,8 +171,8 @@ def group_metrics(status: Status) -> list[Metric]:
 
 
 def losses_of(status: Status) -> tuple[list[Sample], int]:
-    """The largest losses, and the sum of all others. Subscribers with one title count as
-    one."""
+    """The largest losses, and the sum of all others. Subscribers with the same title
+    count as one."""
     lost: Counter[tuple[str, str]] = Counter()
     for client in status.clients:
         for topic, events in client.lost.items():
@@ -194,8 +195,8 @@ def rates_of(topics: Iterable[Topic]) -> tuple[list[Sample], float]:
 
 
 def latencies_of(status: Status) -> list[Sample]:
-    """Of the subscribers with the highest p99; of several with one title, the one with
-    the highest."""
+    """The latencies of the subscribers with the highest p99; of several with the same
+    title, those of the slowest."""
     worst: dict[str, Latency] = {}
     for client in status.clients:
         title, latency = client_title(client), client.latency
@@ -215,7 +216,7 @@ def latencies_of(status: Status) -> list[Sample]:
 
 
 def exposition(status: Status) -> tuple[str, bytes]:
-    """The content type and the text."""
+    """The content type and the text of the response."""
     from prometheus_client import (
         CONTENT_TYPE_LATEST,
         CollectorRegistry,

@@ -1,4 +1,5 @@
-"""Log lines about rejected control messages: the first at once, then one per interval."""
+"""Log lines about rejected control messages: the first one immediately, then one per
+interval."""
 
 from __future__ import annotations
 
@@ -6,7 +7,7 @@ from typing import Final
 
 from pubsub_common.logs.throttle import LogThrottle
 
-# Connections that are counted one by one; beyond, the line says "at least".
+# Connections that are counted exactly; with more, the line says "at least".
 _MAX_CONNECTIONS: Final = 1000
 
 
@@ -19,7 +20,7 @@ class RejectionLog:
         self._connections: set[bytes] = set()
 
     def rejected(self, connection: bytes, detail: str, now: float) -> str | None:
-        """A message of ``connection`` was rejected; the line to log, if any."""
+        """A message of ``connection`` was rejected; returns the line to log, if any."""
         permit = self._throttle.admit("", now)
         if permit is not None and not permit.suppressed:
             return f"refused: {detail}"

@@ -1,4 +1,4 @@
-"""Asks a broker for its status at its control port, as any client may."""
+"""Requests the status of a broker at its control port, like any client."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
     from pubsub_common.security.keys import ClientKeys
 
-# How long to wait where others at this address have asked too often.
+# How long to wait when this address has sent too many requests.
 _LATER_S: Final = 0.1
-# Those of a context, its socket and the watch on its handshake.
+# The files of a context, its socket and the monitor of its handshake.
 _FILES: Final = 14
 
 
@@ -32,14 +32,14 @@ def ask(
     *,
     whole: bool = True,
 ) -> Status:
-    """The status of the broker at ``address:port``, of all its clients or, unless ``whole``,
-    of the first page of them. It is asked for in pages, one after the other.
+    """The status of the broker at ``address:port``, with all its clients or, unless
+    ``whole``, the first page of them. The pages are requested one after the other.
 
     Raises:
-        BrokerUnreachable: an answer did not come within ``timeout_s`` seconds.
-        HandshakeFailed: the broker wants other keys, or none.
+        BrokerUnreachable: no answer within ``timeout_s`` seconds.
+        HandshakeFailed: the broker requires other keys, or none.
         TooFewFiles: this process may open too few files.
-        PubSubError: the answer was not a status.
+        PubSubError: the answer is not a status.
     """
     import zmq
 
@@ -73,7 +73,7 @@ def ask(
 
 
 class _Pages:
-    """The pages of one report, by a socket that is connected to a broker."""
+    """The pages of one report, from a socket that is connected to a broker."""
 
     def __init__(self, dealer: zmq.Socket[bytes], where: str, timeout_s: float) -> None:
         self._dealer = dealer
@@ -82,7 +82,7 @@ class _Pages:
         self._id = 0
 
     def request(self, from_session: int) -> None:
-        """Ask for the page that begins with this session."""
+        """Request the page that begins with this session."""
         from pubsub_common.protocol import messages
 
         self._id += 1
@@ -90,7 +90,7 @@ class _Pages:
         self._dealer.send(messages.encode(request))
 
     def read(self, *, whole: bool) -> Status:
-        """The report, of which the first page was requested."""
+        """Read the report, after `request` for its first page."""
         import msgspec
 
         first = last = self._page(0)
@@ -105,7 +105,7 @@ class _Pages:
         )
 
     def _page(self, from_session: int) -> Status:
-        """The page that was requested; asks again when the broker says "later"."""
+        """The requested page; requests it again when the broker says "later"."""
         from pubsub_common.protocol.messages import TOO_FAST
 
         deadline = time.monotonic() + self._timeout_s

@@ -16,7 +16,7 @@ from pubsub_common.protocol.messages import Status
 
 
 def routes(status: Callable[[], Status]) -> Mapping[str, Callable[[], Response]]:
-    """The page, and what it asks for each second."""
+    """The page, and the data that it requests each second."""
     html = Path(__file__).with_name("status_page.html").read_text(encoding="utf-8")
     page = Response("text/html; charset=utf-8", html.encode(), policy_of(html))
 
@@ -27,8 +27,8 @@ def routes(status: Callable[[], Status]) -> Mapping[str, Callable[[], Response]]
 
 
 def policy_of(html: str) -> str:
-    """The Content-Security-Policy of a page: its own style and script, and questions
-    to where it came from, are all that a browser may take."""
+    """The Content-Security-Policy of a page: it allows only the page's own style and
+    script, and requests to its own server."""
 
     def hashes(element: str) -> str:
         parts = re.findall(f"<{element}>(.*?)</{element}>", html, re.S)

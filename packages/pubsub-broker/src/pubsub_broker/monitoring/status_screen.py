@@ -23,8 +23,8 @@ from pubsub_common.protocol.messages import ClientStatus, Status
 
 
 def screen(status: Status, before: Status | None, trouble: str) -> RenderableType:
-    """What to show. ``before`` is the report a second ago; ``trouble`` says why there
-    is not a newer one."""
+    """The screen. ``before`` is the report a second ago; ``trouble`` is the reason for
+    an outdated report."""
     topics = topics_of(status)
     earlier = {topic.name: topic.lost for topic in topics_of(before)} if before else {}
     same = before is not None and before.epoch == status.epoch
@@ -70,8 +70,8 @@ def screen(status: Status, before: Status | None, trouble: str) -> RenderableTyp
 
 
 def _table() -> Table:
-    """A table as wide as the screen, without borders, so that 80 columns are enough. A
-    column with a ratio has what the others leave."""
+    """A table as wide as the screen, without borders, so that 80 columns are enough.
+    Columns with a ratio share the remaining width."""
     return Table(box=None, expand=True, pad_edge=False, padding=(0, 2, 0, 0))
 
 
@@ -99,7 +99,7 @@ def _clients(
     latency: bool = False,
     brokers: Mapping[str, str] | None = None,
 ) -> Table:
-    """``brokers``: the names of the brokers that they are registered at, by address."""
+    """``brokers``: the short names of the clients' brokers, by address."""
     table = _table()
     table.add_column(title, no_wrap=True)
     if roles:
@@ -110,7 +110,7 @@ def _clients(
     headings = ("seen", "lost", *(("p50", "p99", "max") if latency else ()))
     for heading in headings:
         table.add_column(heading, justify="right", no_wrap=True)
-    # Subscribers that lose events come first, since a screen is short.
+    # Subscribers with losses come first, since a screen is short.
     for client in sorted(
         in_order(clients), key=lambda each: -numbers.total(each.lost.values())
     ):
@@ -139,5 +139,5 @@ def _latency(client: ClientStatus) -> list[str]:
 
 
 def _text(text: str, style: str = "") -> Text:
-    """Never as markup: topics come from strangers."""
+    """Never interpreted as markup: clients choose topics."""
     return Text(printable(text), style, no_wrap=True, overflow="ellipsis")

@@ -33,9 +33,9 @@ def render(
     """Some lines on the broker and its group, then one for each client, topic and slow
     consumer.
 
-    ``rate`` is how many messages it forwards in a second; without it, the mean since
-    its start is told. ``asked`` are the answers of the other brokers of the group by their
-    addresses, None where there was none, if they were asked.
+    ``rate`` is the number of messages that it forwards per second; without it, the
+    report has the mean since its start. ``asked`` are the answers of the other brokers
+    of the group by address, if they were asked; None for a broker that did not answer.
     """
     topics = topics_of(status)
     lines = [headline(status, len(topics)), traffic(status, rate)]
@@ -63,7 +63,7 @@ def render(
 
 
 def headline(status: Status, topics: int) -> str:
-    """What kind of broker, since when, and how many are there: in all its group."""
+    """The model, the start time and the number of clients, for the whole group."""
     group = "" if status.registry is None else f" of group {status.registry.group}"
     return (
         f"{status.model} broker{group}, up for {status.uptime_s:.0f} s; "
@@ -74,8 +74,8 @@ def headline(status: Status, topics: int) -> str:
 
 
 def traffic(status: Status, rate: float | None = None) -> str:
-    """What goes through the broker, as far as it can know. libzmq's proxy counts the
-    messages of all topics together."""
+    """The events that pass through the broker, if it knows them. libzmq's proxy counts
+    the messages of all topics together."""
     refused = f"{number(status.rejected, 'request')} refused"
     if status.model != "centralized":
         return f"events do not pass through this broker; {refused}"
@@ -92,7 +92,7 @@ def traffic(status: Status, rate: float | None = None) -> str:
 
 
 def cut_off(group: GroupView) -> str | None:
-    """The line about a broker that does not reach its registry; None: it does."""
+    """The line about a broker that does not reach its registry; None if it does."""
     if group.cut_off_s is None:
         return None
     return (
@@ -102,7 +102,7 @@ def cut_off(group: GroupView) -> str | None:
 
 
 def state_of(broker: ShownBroker) -> str:
-    """What there is to say of one of a group, besides its numbers; often nothing."""
+    """The state of a broker of a group, apart from its numbers; often empty."""
     if not broker.alive:
         return "gone"
     return "this one" if broker.own else ""

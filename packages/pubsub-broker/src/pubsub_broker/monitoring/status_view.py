@@ -15,18 +15,19 @@ from pubsub_common.protocol.level_tree import LevelTree
 from pubsub_common.protocol.messages import ClientStatus, Latency, Model, Role, Status
 from pubsub_common.protocol.wildcards import is_filter
 
-# What one page shows at most, so that a crowd costs neither the broker nor a reader's
-# browser more than this; of the rest it tells the number.
+# The most rows on one page, so that many clients cost neither the broker nor a reader's
+# browser more than this; for the rest it shows the number.
 MAX_SHOWN: Final = 200
 MAX_NAMES: Final = 20
-# Topics that are compared with all wildcards in one go.
+# Topics that are matched with all wildcards in one step.
 _TOPICS_AT_ONCE: Final = 4096
 
 
 class Topic(msgspec.Struct):
-    """A topic with the places of its clients in the report. A subscriber is also one
-    by a wildcard. ``lost`` is what the registered subscribers have lost of it, ``rate`` the
-    events a second of all its publishers; None: none of them has told."""
+    """A topic with the positions of its clients in the report; subscribers include
+    those by wildcard. ``lost`` is the number of events that registered subscribers have
+    lost, ``rate`` the events per second of all its publishers; None: no publisher has
+    reported."""
 
     name: str
     publishers: list[int]
@@ -36,8 +37,8 @@ class Topic(msgspec.Struct):
 
 
 class ShownTopic(msgspec.Struct):
-    """A topic on a page: the places are those of the clients that are shown, the counts
-    are of all."""
+    """A topic on a page: the positions are those of the clients that are shown, the
+    counts cover all."""
 
     name: str
     publishers: list[int]
@@ -49,9 +50,9 @@ class ShownTopic(msgspec.Struct):
 
 
 class ShownClient(msgspec.Struct, omit_defaults=True, kw_only=True):
-    """A client on a page: without its session, which is all that one needs to send
-    requests in its name. ``title`` is how the page calls it. A field that `ClientStatus`
-    has too is copied by its name, the long ones cut."""
+    """A client on a page: without its session, which would allow requests in its name.
+    ``title`` is its name on the page. Fields that `ClientStatus` has too are copied by
+    name, and long ones are cut."""
 
     role: Role
     address: str
@@ -72,7 +73,7 @@ _COPIED_FIELDS: Final = tuple(
 
 
 class PageView(msgspec.Struct):
-    """A report for a page, with what it draws worked out, and bounded."""
+    """A report for a page, with derived and bounded values."""
 
     epoch: int
     model: Model
@@ -92,8 +93,8 @@ class PageView(msgspec.Struct):
 
 
 def topics_of(status: Status) -> list[Topic]:
-    """All topics by name: registered ones, and those of which events were lost (whose
-    publisher may be gone)."""
+    """All topics by name: registered ones, and those with lost events (the publisher
+    may be gone)."""
     found: dict[str, Topic] = {}
     filters: dict[str, list[int]] = {}
 
@@ -123,7 +124,7 @@ def topics_of(status: Status) -> list[Topic]:
 def _add_subscribers(
     topics: Mapping[str, Topic], filters: Mapping[str, list[int]]
 ) -> None:
-    """Those who have topics by wildcards; ``filters`` with the places of their clients."""
+    """Add the subscribers by wildcard; ``filters`` has the positions of their clients."""
     tree = LevelTree(filters)
     waiting = iter(topics)
     while some := list(islice(waiting, _TOPICS_AT_ONCE)):
@@ -138,25 +139,25 @@ def _add_subscribers(
 
 
 def count(clients: Iterable[ClientStatus], role: Role) -> int:
-    """How many of them have this role."""
+    """The number of clients with this role."""
     return sum(client.role == role for client in clients)
 
 
 def published(topics: Iterable[Topic]) -> float | None:
-    """Events a second of all topics; None where nobody has told."""
+    """The events per second of all topics; None if no publisher has reported."""
     rates = [topic.rate for topic in topics if topic.rate is not None]
     return sum(rates) if rates else None
 
 
 def losing_subscribers(status: Status) -> list[ClientStatus]:
-    """Subscribers that have lost events, the most first."""
+    """Subscribers that have lost events, in descending order."""
     losers = [client for client in status.clients if client.lost]
     return sorted(losers, key=lambda client: -numbers.total(client.lost.values()))
 
 
 def rate(before: Status | None, after: Status) -> float | None:
-    """Messages forwarded in a second between two reports; None where that is not
-    known: the broker does not forward, or it is another one."""
+    """The messages forwarded per second between two reports; None if unknown: the
+    broker does not forward, or it has changed."""
     if after.model != "centralized" or before is None or before.epoch != after.epoch:
         return None
     seconds = after.uptime_s - before.uptime_s
@@ -164,19 +165,19 @@ def rate(before: Status | None, after: Status) -> float | None:
 
 
 def client_title(client: ClientStatus) -> str:
-    """How text, terminal screen, page and metrics call a client."""
+    """The name of a client in text, terminal screen, page and metrics."""
     return client.address
 
 
 def in_order(clients: Iterable[ClientStatus]) -> list[ClientStatus]:
-    """Publishers first, then by address. A report has them as they spoke last, so that
-    the same client would be somewhere else each time."""
+    """Publishers first, then by address. In a report they are in the order of their
+    last messages, so the same client would change its position."""
     return sorted(clients, key=lambda each: (each.role, each.address, each.session))
 
 
 def view_of(status: Status) -> PageView:
-    """The report for a page. Of too many clients and topics, those with losses are
-    shown, then the fastest topics."""
+    """The report for a page. If there are too many clients and topics, those with
+    losses are shown first, then the fastest topics."""
     status = msgspec.structs.replace(status, clients=in_order(status.clients))
     topics = topics_of(status)
     shown_topics = sorted(topics, key=lambda each: (not each.lost, -(each.rate or 0)))[

@@ -1,7 +1,7 @@
-"""What a group of brokers knows in common, and what an engine tells of it: its changes, in one
-order, the same at all brokers.
+"""The shared state of a group of brokers, and its changes, which an engine delivers in
+the same order to all brokers.
 
-Records are what is kept of the group, of each of its brokers and of each client.
+Records hold the state of the group, of each of its brokers and of each client.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from pubsub_common.protocol.messages import Model
 
 
 class About(msgspec.Struct, frozen=True, kw_only=True):
-    """What all brokers of a group must agree on."""
+    """Settings on which all brokers of a group must agree."""
 
     format: int
     model: Model
 
 
 class BrokerRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """A broker: where clients find it, its version, the digest of its policy and clients
-    where it is secure, and where it is centralized the name of its forwarders, and their
-    ports (`control.topic_spread.forwarder_of` tells which has a topic)."""
+    """A broker: its address for clients, its version, and in secure mode the digest of
+    its policy and clients. A centralized broker also has the name of its forwarders,
+    and their ports (`control.topic_spread.forwarder_of` chooses one for a topic)."""
 
     address: str
     version: str
@@ -34,8 +34,8 @@ class BrokerRecord(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ClientRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """A client as ``broker`` registered it; ``write`` numbers that broker's writes, so that
-    it knows its own again."""
+    """A client as ``broker`` registered it; ``write`` numbers that broker's writes, so
+    that it recognizes its own."""
 
     broker: str
     write: int
@@ -43,27 +43,28 @@ class ClientRecord(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LeftRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """How a client left: by itself, with its next sequence number of each topic, or
-    because it was ``revoked``."""
+    """How a client left: by itself, with the next sequence number of each of its
+    topics, or because it was ``revoked``."""
 
     next_sequences: Mapping[str, int] = {}
     revoked: bool = False
 
 
 def broker_name(epoch: int) -> str:
-    """The name of a broker in its group, of this start of it."""
+    """The name of a broker in its group, new at each start."""
     return f"{epoch:x}"
 
 
 class PutClient(msgspec.Struct, frozen=True):
-    """A client registered, or again, at the broker that the record names."""
+    """A client registered, first or again, at the broker in the record."""
 
     record: ClientRecord
     revision: int
 
 
 class DeleteClient(msgspec.Struct, frozen=True):
-    """A client is gone. ``left`` says how it left; None: its lease ended, or its broker's."""
+    """A client is gone. ``left`` has the details; None: its lease expired, or its
+    broker's."""
 
     record: ClientRecord
     left: LeftRecord | None
@@ -71,14 +72,14 @@ class DeleteClient(msgspec.Struct, frozen=True):
 
 
 class Overtaken(msgspec.Struct, frozen=True):
-    """Another broker has written of this client, so what was proposed of it is void: the
-    client has moved there. It may be said twice."""
+    """Another broker has written this client, so the own proposal is void: the client
+    has moved there. This change may come twice."""
 
     session: int
 
 
 class BrokerCame(msgspec.Struct, frozen=True):
-    """A broker is there, or says something else of itself."""
+    """A broker has started, or changed its record."""
 
     broker: str
     record: BrokerRecord
@@ -86,28 +87,29 @@ class BrokerCame(msgspec.Struct, frozen=True):
 
 
 class BrokerWent(msgspec.Struct, frozen=True):
-    """A broker is no longer alive. Its clients are still there, for a while."""
+    """A broker is dead. Its clients stay registered for a while."""
 
     broker: str
     revision: int
 
 
 class AboutTold(msgspec.Struct, frozen=True):
-    """What the group has agreed on; None: that is no longer there."""
+    """The agreed settings of the group; None: they are gone."""
 
     about: About | None
     revision: int
 
 
 class Restored(msgspec.Struct, frozen=True):
-    """The engine is what it was some time ago, as after a backup was restored: each broker
-    writes its own anew. Clients that it has forgotten are kept for a while."""
+    """The engine is back at an earlier state, for example from a backup: each broker
+    writes its own records again. Clients that the engine has lost are kept for a while.
+    """
 
     revision: int
 
 
 class Malformed(msgspec.Struct, frozen=True):
-    """A key of the group has a value that is not understood; it counts as not there."""
+    """A key of the group has an invalid value; it counts as missing."""
 
     key: bytes
     reason: str

@@ -1,6 +1,6 @@
-"""The registered clients, and the interface of what finds them.
+"""The registered clients, and the interface for finding them.
 
-Which broker a client is registered at, and when its lease ends, is kept elsewhere
+The broker of each client, and its lease, are kept elsewhere
 (`pubsub_broker.control.clients`).
 """
 
@@ -16,13 +16,14 @@ from pubsub_common.protocol.messages import Register, Role
 
 
 class Client(msgspec.Struct, frozen=True, kw_only=True):
-    """What one client has registered with. ``address`` is ``IP:port`` of a publisher's data
-    port and ``IP`` of a subscriber, ``strengths`` are a publisher's by topic. ``key`` is
-    its public key, where the broker is secure, and ``key_name`` the name under which that
-    is enrolled. ``origin`` is the IP address from which it registered, or its group
-    (`group_of`), if that is known.
+    """The registration of one client. ``address`` is ``IP:port`` of a publisher's data
+    port or ``IP`` of a subscriber; ``strengths`` are a publisher's, by topic. In secure
+    mode, ``key`` is its public key, and ``key_name`` the name under which the key is
+    enrolled. ``origin`` is the IP address from which it registered, or its group
+    (`group_of`), if known.
 
-    A field that `Register` has too is taken from there by its name (`of`)."""
+    `of` copies the fields that `Register` has too.
+    """
 
     session: int
     role: Role
@@ -36,8 +37,7 @@ class Client(msgspec.Struct, frozen=True, kw_only=True):
 
     @classmethod
     def of(cls, request: Register, **given: Any) -> Client:
-        """The client that a registration describes; fields in ``given`` are not taken
-        from it."""
+        """The client that a registration describes; fields in ``given`` override it."""
         copied = {name: getattr(request, name) for name in _COPIED_FIELDS}
         return cls(**(copied | given))
 
@@ -51,37 +51,37 @@ class Registry(Protocol):
     """Keeps clients, and finds them."""
 
     def put(self, client: Client) -> Client | None:
-        """Add a client, or replace the one of the same session; returns that one.
+        """Add a client, or replace the one of the same session and return that.
 
-        The caller has removed an earlier publisher at a new one's address.
+        The caller has removed any earlier publisher at the address of a new one.
         """
 
     def get(self, session: int) -> Client | None:
         """The client of this session."""
 
     def remove(self, session: int) -> Client | None:
-        """Forget a client; returns it. Forgetting an unknown one is not an error."""
+        """Remove and return a client; None if it is unknown."""
 
     def matching(self, role: Role, topics: Iterable[str]) -> Iterator[Client]:
         """Each client of ``role`` that has at least one of ``topics``, once. Topics of
-        subscribers, given or registered, may hold wildcards."""
+        subscribers, given or registered, may contain wildcards."""
 
     def published(self, subscriptions: Sequence[str]) -> Mapping[int, Sequence[str]]:
-        """The publishers that have topics which any of these topics and wildcards stands
-        for, by session, and these topics."""
+        """The publishers that match any of these topics and wildcards, by session, each
+        with its matching topics."""
 
     def subscribed(self, topics: Sequence[str]) -> Mapping[int, int]:
-        """The subscribers of any of these topics, by session, and how many of them it has;
-        1 for one without wildcards."""
+        """The subscribers of any of these topics, by session, with the number of these
+        topics that each has; 1 for one without wildcards."""
 
     def subscriber_count(self, topic: str) -> int:
-        """How many clients have subscribed to exactly this topic."""
+        """The number of clients that have subscribed to exactly this topic."""
 
     def subscription_count(self) -> int:
         """The topics and wildcards of all subscribers together."""
 
     def needed(self) -> Subscriptions:
-        """What all subscribers together may subscribe to at one port."""
+        """The most subscriptions that all subscribers together may make at one port."""
 
     def publisher_at(self, address: str) -> Client | None:
         """The publisher with this data port."""
@@ -90,27 +90,28 @@ class Registry(Protocol):
         """All clients."""
 
     def count(self) -> int:
-        """How many clients there are."""
+        """The number of clients."""
 
     def count_from(self, origin: str) -> int:
-        """How many clients registered from this address."""
+        """The number of clients from this address."""
 
     def publishers_from(self, origin: str) -> int:
-        """How many of them are publishers."""
+        """The number of publishers from this address."""
 
     def topic_memory(self, origin: str | None = None) -> int:
-        """The memory that the topics of all clients take, or of those from this address, as
-        `topic_memory` has it."""
+        """The memory for the topics of all clients, or of those from this address, by
+        `topic_memory`."""
 
 
-# What each topic, and each of its levels, takes besides its text: measured, and rounded up.
+# The memory per topic, and per level of a topic, in addition to its text: measured, and
+# rounded up.
 _TOPIC_BYTES: Final = 512
 _LEVEL_BYTES: Final = 128
 
 
 def topic_memory(topics: Iterable[str]) -> int:
-    """How many bytes of memory these topics take at most, about. What it takes to look for
-    them depends on that, too."""
+    """An upper estimate of the bytes of memory for these topics. The time to search for
+    them depends on it, too."""
     return sum(
         _TOPIC_BYTES + len(topic) + _LEVEL_BYTES * (topic.count("/") + 1)
         for topic in topics

@@ -1,7 +1,7 @@
-"""An engine in memory: what the brokers of a group have written, in one order.
+"""An engine in memory: the writes of the brokers of a group, in one order.
 
-It does what etcd does for a group (`pubsub_broker.registry.etcd`), without a server, threads or
-time that passes by itself: for tests of several broker cores in one process.
+It replaces etcd (`pubsub_broker.registry.etcd`) without a server, threads or a clock of
+its own: for tests of several broker cores in one process.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from pubsub_broker.registry.interface import Client
 
 @dataclasses.dataclass(slots=True)
 class _Leases:
-    """When the two leases of a broker were renewed, while they are there."""
+    """When the two leases of a broker were renewed, while they exist."""
 
     alive_at: float
     clients_at: float
@@ -36,8 +36,8 @@ class GroupLog:
     """The engine of a group. ``now`` is seconds of one clock of all brokers."""
 
     def __init__(self, *, alive_s: float = 3.0, clients_s: float = 15.0) -> None:
-        """How long a broker counts as alive, and its clients as there, when it does not
-        renew."""
+        """``alive_s`` and ``clients_s``: how long a broker counts as alive, and how
+        long its clients stay, without renewal."""
         self.alive_s = alive_s
         self.clients_s = clients_s
         self.revision = 0
@@ -53,7 +53,7 @@ class GroupLog:
         return member
 
     def renew(self, broker: str, record: BrokerRecord, now: float) -> None:
-        """A broker says that it is there."""
+        """A broker renews its leases."""
         leases = self._leases.get(broker)
         if leases is None or not leases.alive:
             leases = self._leases[broker] = _Leases(now, now)
@@ -70,14 +70,14 @@ class GroupLog:
         self.changes.append(change)
 
     def delete(self, session: int, left: LeftRecord | None) -> None:
-        """A client is gone, if it was there."""
+        """Delete a client, if it exists."""
         written = self.clients.pop(session, None)
         if written is not None:
             self._next_revision()
             self.changes.append(DeleteClient(written.record, left, self.revision))
 
     def tick(self, now: float) -> None:
-        """End the leases whose time is over."""
+        """End expired leases."""
         for broker, leases in list(self._leases.items()):
             if leases.alive and leases.alive_at + self.alive_s <= now:
                 self._end_alive(broker, leases)
@@ -86,12 +86,12 @@ class GroupLog:
                 self._end_clients(broker)
 
     def restart(self, now: float) -> None:
-        """The engine was away: leases that were there begin again."""
+        """The engine was down: existing leases start again."""
         for leases in self._leases.values():
             leases.alive_at = leases.clients_at = now
 
     def end(self, broker: str) -> None:
-        """A broker ends in order: its clients stay, for a while."""
+        """A broker ends normally: its clients stay for a while."""
         leases = self._leases.get(broker)
         if leases is not None and leases.alive:
             self._end_alive(broker, leases)
@@ -103,7 +103,7 @@ class GroupLog:
         self.changes.append(BrokerWent(broker, self.revision))
 
     def _end_clients(self, broker: str) -> None:
-        """All its clients are gone at one revision."""
+        """All its clients are deleted at one revision."""
         gone = [each for each in self.clients.values() if each.record.broker == broker]
         if gone:
             self._next_revision()
@@ -117,8 +117,8 @@ class GroupLog:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Proposal:
-    """``client`` is to be written, or with None deleted, if it was last written at
-    ``basis``, or by this broker."""
+    """Write ``client``, or delete it if None, provided that it was last written at
+    ``basis`` or by this broker."""
 
     client: Client | None
     left: LeftRecord | None
@@ -126,8 +126,8 @@ class _Proposal:
 
 
 class LogMember:
-    """The part of one broker: its proposals in, the changes of all out. A `turn` does what a
-    link to a server does by itself."""
+    """The part of one broker: takes its proposals and returns the changes of all
+    brokers. A `turn` does the work of a link to a server."""
 
     def __init__(self, log: GroupLog, broker: str, record: BrokerRecord) -> None:
         self.reachable = True  # whether the broker can ask the engine
@@ -135,36 +135,37 @@ class LogMember:
         self._broker = broker
         self._record = record
         self._writes = 0
-        self._told = 0  # how many of the engine's changes
-        self._known: dict[int, int] = {}  # the revisions that wrote clients, as told
-        self._own: dict[int, Client] = {}  # what is to be there
+        self._told = 0  # the number of changes delivered so far
+        # the revisions that wrote clients, as delivered
+        self._known: dict[int, int] = {}
+        self._own: dict[int, Client] = {}  # the intended state
         self._waiting: dict[int, _Proposal] = {}
         self._changes: list[Change] = []
         self._renewed_at = float("-inf")
 
-    # As of a link to a server
+    # Like a link to a server
 
     def put_client(self, client: Client) -> None:
-        """A client is to be registered at this broker."""
+        """Register a client at this broker."""
         self._own[client.session] = client
         self._propose(client.session, client, None)
 
     def delete_client(self, session: int, left: LeftRecord | None = None) -> None:
-        """A client of this broker is to be gone."""
+        """Remove a client of this broker."""
         if self._own.pop(session, None) is not None:
             self._propose(session, None, left)
 
     def take_changes(self) -> list[Change]:
-        """What was told since the last call."""
+        """The changes since the last call."""
         taken, self._changes = self._changes, []
         return taken
 
     def cut_off(self, now: float) -> bool:
-        """Whether other brokers may take this one for gone."""
+        """Whether other brokers may consider this one dead."""
         return now >= self._renewed_at + self._log.alive_s
 
     def turn(self, now: float) -> None:
-        """Renew, write what waits, and be told, as far as the engine can be reached."""
+        """Renew, write pending proposals, and read changes, if the engine is reachable."""
         if not self.reachable:
             return
         self._log.tick(now)
@@ -173,15 +174,15 @@ class LogMember:
         self.write(now)
         self.read(now)
 
-    # The parts of a turn
+    # The steps of a turn
 
     def renew(self, now: float) -> None:
-        """Say that the broker is there."""
+        """Renew the broker's leases."""
         self._log.renew(self._broker, self._record, now)
         self._renewed_at = now
 
     def write(self, _now: float) -> None:
-        """Have all written that waits."""
+        """Write all pending proposals."""
         waiting, self._waiting = self._waiting, {}
         for session, proposal in waiting.items():
             there = self._log.clients.get(session)
@@ -200,12 +201,12 @@ class LogMember:
                 )
 
     def read(self, _now: float) -> None:
-        """Be told of all that is new."""
+        """Read all new changes."""
         for change in self._log.changes[self._told :]:
             self._changes += self._follow(change)
         self._told = len(self._log.changes)
 
-    # Inside
+    # Private
 
     def _propose(
         self, session: int, client: Client | None, left: LeftRecord | None

@@ -1,4 +1,4 @@
-"""What registered subscribers may subscribe to where they get their events."""
+"""The most subscriptions that registered subscribers may make at a port for events."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pubsub_common.protocol.wildcards import is_filter
 
 
 class Needs:
-    """The topics of all clients, how many there are and how long their names are."""
+    """The topics of all clients: their number and the length of their names."""
 
     def __init__(self) -> None:
         self._by_role: dict[Role, Subscriptions] = {
@@ -19,7 +19,7 @@ class Needs:
         self._with_filters = 0
 
     def add(self, client: Client, number: int) -> None:
-        """A client has come (``number`` is 1), or gone (-1)."""
+        """A client has joined (``number`` is 1) or left (-1)."""
         names = "".join(client.topics)
         amount = Subscriptions(len(client.topics), len(names.encode())).times(number)
         self._by_role[client.role] += amount
@@ -31,7 +31,7 @@ class Needs:
         return self._by_role["subscriber"].number
 
     def total(self) -> Subscriptions:
-        """What all subscribers together may need. Those with wildcards may come to have the
+        """The need of all subscribers together. A subscriber with wildcards may get the
         topics of all publishers."""
         published, subscribed = self._by_role["publisher"], self._by_role["subscriber"]
         every = needed_for(published.number, published.size).times(self._with_filters)

@@ -1,4 +1,4 @@
-"""How much room clients take, together and those of each IP address."""
+"""Counts the clients and their memory, in total and per IP address."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from pubsub_broker.registry.interface import Client, topic_memory
 
 
 class Occupancy:
-    """Counts of clients; an address of which there is no client takes no memory."""
+    """Counts of clients; an address without clients takes no memory."""
 
     def __init__(self) -> None:
         self.count = 0
-        # How many clients each address has, and how much memory their topics take.
+        # The number of clients of each address, and the memory of their topics.
         self._by_origin: dict[str | None, tuple[int, int]] = {}
         self._publishers: Counter[str | None] = Counter()
         self._topic_memory = 0
 
     def add(self, client: Client, number: int) -> None:
-        """A client has come (``number`` is 1), or gone (-1)."""
+        """A client has joined (``number`` is 1) or left (-1)."""
         taken = number * topic_memory(client.topics)
         self.count += number
         self._topic_memory += taken
@@ -32,15 +32,15 @@ class Occupancy:
             self._publishers.pop(client.origin, None)
 
     def clients(self, origin: str) -> int:
-        """How many clients come from this address."""
+        """The number of clients from this address."""
         return self._by_origin.get(origin, (0, 0))[0]
 
     def publishers(self, origin: str) -> int:
-        """How many of them are publishers."""
+        """The number of publishers from this address."""
         return self._publishers[origin]
 
     def topic_memory(self, origin: str | None = None) -> int:
-        """The memory that the topics of all clients take, or of those from this address."""
+        """The memory for the topics of all clients, or of those from this address."""
         if origin is None:
             return self._topic_memory
         return self._by_origin.get(origin, (0, 0))[1]

@@ -1,7 +1,8 @@
-"""The content of the snapshot file, and the clients of an earlier run that have not returned.
+"""The content of the snapshot file, and the clients of an earlier run that have not
+returned.
 
 The file is one JSON object: format, version, the SHA-256 of the content's bytes, and
-the content. The checksum finds what was cut off, mixed up or edited.
+the content. The checksum detects truncated, damaged or edited content.
 """
 
 from __future__ import annotations
@@ -18,19 +19,19 @@ from pubsub_common.protocol.messages import ClientDescription, ClientStatus
 
 FORMAT: Final = "pubsub-broker state"
 VERSION: Final = 1
-# To encode so many takes some 10 ms of the broker's loop, at most once a second.
+# Encoding this many takes some 10 ms of the broker's loop, at most once a second.
 MAX_TOPIC_CHARACTERS: Final = 4 * 1024 * 1024
 
 
 class SnapshotError(PubSubError):
-    """This broker cannot read the bytes as a snapshot; the text says why."""
+    """The bytes are not a snapshot that this broker can read; the text has the reason."""
 
 
 class SnapshotClient(
     ClientDescription, frozen=True, kw_only=True, forbid_unknown_fields=False
 ):
-    """One client. ``idle_s`` is how long before the snapshot it was there: 0, but for
-    one that was still expected then."""
+    """One client. ``idle_s`` is the time between its last presence and the snapshot: 0,
+    except for a client that was still expected then."""
 
     idle_s: Annotated[float, msgspec.Meta(ge=0)] = 0.0
 
@@ -55,7 +56,7 @@ _decode_content = msgspec.json.Decoder(Snapshot).decode
 
 
 def encode_snapshot(snapshot: Snapshot) -> bytes:
-    """The bytes of a file."""
+    """Encode a file."""
     content = _encode(snapshot)
     envelope = _Envelope(
         format=FORMAT,
@@ -67,10 +68,10 @@ def encode_snapshot(snapshot: Snapshot) -> bytes:
 
 
 def decode_snapshot(data: bytes) -> Snapshot:
-    """What a file says.
+    """Decode a file.
 
     Raises:
-        SnapshotError: it is damaged, or not ours.
+        SnapshotError: it is damaged, or has another format.
     """
     try:
         envelope = _decode_envelope(data)
@@ -92,10 +93,10 @@ def decode_snapshot(data: bytes) -> Snapshot:
 
 
 class Expected:
-    """The clients of an earlier run that have not come back yet.
+    """The clients of an earlier run that have not returned yet.
 
-    Each says how long it has been away: since the snapshot was written, as far as the
-    realtime clock tells, which may have been set back meanwhile.
+    Each has the time of its absence since the snapshot was written, by the realtime
+    clock, which may have been changed meanwhile.
     """
 
     def __init__(
@@ -111,15 +112,15 @@ class Expected:
             self._clients = {client.session: client for client in snapshot.clients}
 
     def returned(self, session: int) -> bool:
-        """A client registered under this session; whether it was expected."""
+        """A client registered under this session; returns whether it was expected."""
         return self._clients.pop(session, None) is not None
 
     def sessions(self) -> Iterable[int]:
-        """The sessions of those that have not returned yet."""
+        """The sessions of the clients that have not returned yet."""
         return self._clients.keys()
 
     def status_of(self, session: int, now: float) -> ClientStatus | None:
-        """One of them; None: it has returned, or is not known."""
+        """The status of one of them; None: it has returned, or is unknown."""
         client = self._clients.get(session)
         if client is None:
             return None
@@ -132,8 +133,8 @@ class Expected:
         return [client for client in found if client is not None]
 
     def expire(self, now: float) -> tuple[ClientStatus, ...]:
-        """The clients that have not returned in time; from now on none is expected. Before
-        that time none."""
+        """The clients that have not returned in time, after which no client is expected
+        any more. Empty before that time."""
         if not self._clients or now < self._until:
             return ()
         gone = tuple(self.status(now))
@@ -141,15 +142,16 @@ class Expected:
         return gone
 
     def next_deadline(self) -> float | None:
-        """When `expire` is due; None while no client is expected."""
+        """When `expire` is due; None if no client is expected."""
         return self._until if self._clients else None
 
 
 def snapshot_of(
     clients: Iterable[Client], expected: Iterable[ClientStatus], clock_ns: int
 ) -> Snapshot:
-    """What to write: the registered clients, and those still expected. Beyond some megabytes of
-    topics only the first of each: it is made while others wait, and is to be read again."""
+    """The snapshot to write: the registered clients, and those still expected. Beyond
+    some megabytes of topics it has only the first topic of each client, as other
+    clients wait while it is made."""
     budget = _TopicBudget()
     there = [
         SnapshotClient(**_described(client) | {"topics": budget.cut(client.topics)})
@@ -166,7 +168,7 @@ def snapshot_of(
 
 
 class _TopicBudget:
-    """How much the topics of all clients may take together."""
+    """The memory that the topics of all clients may take together."""
 
     def __init__(self) -> None:
         self._left = MAX_TOPIC_CHARACTERS
@@ -182,7 +184,7 @@ def _described(client: ClientDescription | Client) -> dict[str, Any]:
 
 
 def _sha256(content: bytes) -> str:
-    # Only a broker with a state file needs it, and OpenSSL takes some memory.
+    # Only needed for a state file, and OpenSSL takes some memory.
     import hashlib
 
     return hashlib.sha256(content).hexdigest()

@@ -24,22 +24,23 @@ _log = logging.getLogger(__name__)
 
 # The shortest time between two writes of the file.
 MIN_INTERVAL_S: Final = 1.0
-# A full disk at the start is nothing that a user can have meant with the option.
+# A full disk at the start is an error, as a state file would be useless.
 _FULL: Final = (errno.ENOSPC, errno.EDQUOT)
 
 
-# Longest state that is read, and written: that of 10,000 clients with hundreds of topics.
+# The longest state that is read and written: that of 10,000 clients with hundreds of
+# topics.
 MAX_STATE_BYTES: Final = 64 * 1024 * 1024
 
 
 class StateInUse(PubSubError):
-    """Another broker keeps its state in the file. It may end soon, so this is no mistake in the
-    options."""
+    """Another broker keeps its state in the file. It may end soon, so the options may
+    be right."""
 
 
 class SnapshotFile:
-    """Reads the file once, and writes it in a thread of its own: the disk may be slow,
-    and clients must not wait for it."""
+    """Reads the file once, and writes it in its own thread: the disk may be slow, and
+    clients must not wait for it."""
 
     def __init__(
         self,
@@ -48,11 +49,11 @@ class SnapshotFile:
         *,
         interval_s: float = MIN_INTERVAL_S,
     ) -> None:
-        """``clock`` is monotonic seconds, for the rate of log lines; ``interval_s`` is the
-        shortest time between two writes.
+        """``clock`` is monotonic seconds, for the rate of log lines; ``interval_s`` is
+        the shortest time between two writes.
 
         Raises:
-            ConfigError: the file could never be written.
+            ConfigError: the file cannot be written.
         """
         self.path = Path(path)
         self._clock = clock
@@ -66,10 +67,10 @@ class SnapshotFile:
         self._claim = FileClaim(self.path, "broker")
 
     def claim(self) -> None:
-        """From here on the file is this broker's, until `close`.
+        """Claim the file for this broker, until `close`.
 
         Raises:
-            StateInUse: it is another broker's.
+            StateInUse: another broker uses it.
         """
         try:
             self._claim.take()
@@ -79,11 +80,11 @@ class SnapshotFile:
             ) from error
 
     def load(self) -> Snapshot | None:
-        """What the file says; None without one. One that cannot be understood is set
-        aside and mentioned.
+        """The snapshot in the file; None without a file. An unreadable file is moved
+        away and logged.
 
         Raises:
-            ConfigError: it could not be set aside.
+            ConfigError: it could not be moved away.
         """
         try:
             data = read_file(self.path, MAX_STATE_BYTES)
@@ -109,13 +110,14 @@ class SnapshotFile:
         self.thread.start()
 
     def save(self, data: bytes) -> None:
-        """Write this soon. Returns at once; an earlier one that waits is forgotten."""
+        """Write this snapshot soon. Returns immediately; it replaces an earlier one
+        that waits."""
         with self._changed:
             self._waiting = data
             self._changed.notify()
 
     def close(self) -> None:
-        """Write what waits, end the thread, and leave the file to others."""
+        """Write the waiting snapshot, end the thread, and release the file."""
         with self._changed:
             self._closing = True
             self._changed.notify()
@@ -140,7 +142,8 @@ class SnapshotFile:
         try:
             if len(data) > MAX_STATE_BYTES:
                 raise OSError(errno.EFBIG, f"{len(data)} bytes are too many to read")
-            # Sessions are in it: with one, anybody could speak for a client.
+            # The file has sessions, and a session allows requests in the name of its
+            # client.
             with atomic_replace(self.path, mode=0o600) as part:
                 part.write_bytes(data)
             sync_folder(self.path)
@@ -155,14 +158,15 @@ class SnapshotFile:
     def _check(self) -> None:
         try:
             self.path.resolve()
-        except (OSError, RuntimeError) as error:  # Python before 3.13 has the second
+        # Python before 3.13 raises the second one
+        except (OSError, RuntimeError) as error:
             raise ConfigError(
                 f"cannot keep state in {self.path}: links in a circle"
             ) from error
         if self.path.exists() and not self.path.is_file():
             raise ConfigError(f"cannot keep state in {self.path}: it is not a file")
         check_writable(str(self.path))
-        # Permissions do not tell all: root has them even where it cannot write.
+        # Permissions are not enough: root has them even where it cannot write.
         target = self.path.resolve()
         probe = target.with_name(f".{target.name}.{os.getpid()}.probe")
         try:
@@ -202,7 +206,8 @@ def free_name(path: Path) -> Path:
 
 
 def sync_folder(path: Path) -> None:
-    """Have the kernel write down a file's new name too. Not every file system can."""
+    """Have the kernel write a file's new name to the disk, too. Not every file system
+    can."""
     fd = os.open(path.resolve().parent, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(fd)

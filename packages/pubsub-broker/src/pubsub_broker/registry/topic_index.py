@@ -1,8 +1,9 @@
-"""Which clients have topics in common.
+"""Finds clients with common topics.
 
-Both directions, the subscribers of some topics and the publishers of some subscriptions, go
-through a tree of levels (`pubsub_common.protocol.level_tree`), so that neither a client with
-thousands of wildcards nor many clients with a few cost a comparison for each.
+Both directions, the subscribers of some topics and the publishers for some
+subscriptions, use a tree of levels (`pubsub_common.protocol.level_tree`), so that
+neither a client with thousands of wildcards nor many clients with a few cost a
+comparison for each.
 """
 
 from __future__ import annotations
@@ -25,14 +26,14 @@ class TopicIndex:
         self._subscribers: dict[str, dict[int, None]] = {}
         self._topics = LevelTree()  # of publishers
         self._filters = LevelTree()  # of subscribers
-        self._wild: set[int] = set()  # the sessions of those who have any
-        # What was asked last, and found: one registration asks several times.
+        self._wild: set[int] = set()  # the sessions of subscribers with filters
+        # The last query and its result: one registration repeats it several times.
         self._published: tuple[Names, Mapping[int, list[str]]] | None = None
         self._subscribed: tuple[Names, Mapping[int, int]] | None = None
 
     @property
     def empty(self) -> bool:
-        """Whether nobody has any topic."""
+        """Whether no client has a topic."""
         known = self._publishers or self._subscribers
         kept = known or self._wild
         return not kept and self._topics.empty and self._filters.empty
