@@ -41,7 +41,7 @@ def test_a_text_that_is_published_at_once_arrives(
     client = ("-b", "127.0.0.1", "--broker-port", port, "-t", "x")
     subscriber = run("pubsub-subscriber", *client, "--raw")
     log = tmp_path / "pubsub-broker-0.err"
-    wait_for(lambda: "subscriber 127.0.0.1 joined: x" in log.read_text(), "it is there")
+    wait_for(lambda: " at 127.0.0.1 joined: x" in log.read_text(), "it is there")
 
     for number in range(TIMES):
         done = publish(port, "-t", "x", "-l", f"text {number}")

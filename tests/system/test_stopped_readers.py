@@ -142,7 +142,7 @@ def test_how_much_of_a_log_is_missing_is_said_when_it_is_read_again() -> None:
         come_and_go(port, broker)
         log = ""
         with Subscriber(broker_port=port, topics=["A"], connect_timeout_s=WAIT_S):
-            while "subscriber 127.0.0.1 joined: A\n" not in log:
+            while " at 127.0.0.1 joined: A\n" not in log:
                 log += os.read(broker.read_fd, PIPE_BYTES).decode()
         assert "missing" not in log  # all had room in the queue
         assert broker.end() == 0

@@ -24,7 +24,6 @@ from pubsub_broker.monitoring import (
     prometheus,
     status_page,
     status_screen,
-    status_text,
     status_view,
 )
 from pubsub_broker.monitoring.prometheus import exposition
@@ -56,7 +55,7 @@ NOT_SHOWN = {"clock", "strengths", "key", "key_name", "origin"}
 # the topics.
 NOT_ON_THE_PAGE = {"session", "rates"}
 # Fields of which the title of a client is made.
-IN_THE_TITLE = {"address"}
+IN_THE_TITLE = {"name"}
 # What the page has besides: the title, and how many topics were cut.
 ONLY_ON_THE_PAGE = {"title", "more_topics"}
 
@@ -68,6 +67,7 @@ PUBLISHER = Register(
     address="10.0.0.76:5556",
     clock="realtime",
     strengths={"walked/topic": 3},
+    name="walker@lab:76",
 )
 SUBSCRIBER = Register(
     id=1,
@@ -76,6 +76,7 @@ SUBSCRIBER = Register(
     topics=["walked/topic", "other/topic"],
     address="10.0.0.77",
     clock="realtime",
+    name="walker@lab:77",
 )
 LATENCY = Latency(count=7, p50_ns=1_230_000, p99_ns=45_600_000, max_ns=789_000_000)
 LOST = {"walked/topic": 4711}
@@ -91,9 +92,10 @@ class Places:
 
 
 SHOWN = {
-    "role": Places("publisher 10", "publisher", 'clients{role="publisher"} 1.0'),
+    "role": Places("publisher walker", "publisher", 'clients{role="publisher"} 1.0'),
     "session": Places(),
-    "address": Places("subscriber 10.0.0.77", "10.0.0.77", 'subscriber="10.0.0.77"'),
+    "address": Places("subscriber walker@lab:77 at 10.0.0.77:"),
+    "name": Places("walker@lab:77", "walker@lab:77", 'subscriber="walker@lab:77"'),
     "topics": Places(
         "walked/topic", "walked/topic, other/topic", 'topic="walked/topic"'
     ),
@@ -236,7 +238,7 @@ def test_the_page_has_each_field_and_uses_it(status: Status) -> None:
 def test_all_places_call_a_client_by_the_same_title(
     status: Status, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in (status_view, status_text, status_screen, prometheus):
+    for module in (status_view, status_screen, prometheus):
         monkeypatch.setattr(module, "client_title", lambda each: f"a {each.role}")
     status = msgspec.structs.replace(status, expected=status.clients)
 

@@ -165,6 +165,8 @@ MAX_CLIENTS: Final = 10_000
 # The brokers of a group. A publisher has a connection from each, and each has a record of
 # every client, so that a group is some dozens at most; lists of them stay short.
 MAX_BROKERS: Final = 256
+# The name of a client: as long as the longest host name, and fits on a line of a terminal.
+MAX_NAME_CHARACTERS: Final = 64
 # What is kept of a client in the registry of a group, as JSON. etcd takes 1.5 MiB in a request,
 # of which a broker makes 1 MiB; how a client left has numbers of its topics in addition.
 RECORD_BYTES: Final = 896 * 1024

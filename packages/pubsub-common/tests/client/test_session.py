@@ -128,6 +128,7 @@ def test_each_field_of_the_identity_is_in_the_registration() -> None:
         clock="monotonic",
         model="centralized",
         strengths={"A": 3},
+        name="walker",
     )
     unset = Identity("subscriber", (), "", "")
 

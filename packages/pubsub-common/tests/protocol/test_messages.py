@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from pubsub_common.errors import ProtocolError
 from pubsub_common.protocol import messages
+from pubsub_common.protocol.client_names import is_client_name
 from pubsub_common.protocol.messages import (
     Alive,
     BrokersChanged,
@@ -50,6 +51,7 @@ SESSIONS = st.integers(0, 2**53 - 1)
 SEQUENCES = st.integers(0, 2**53 - 1)
 DURATIONS = st.integers(0, 2**62 - 1)
 NANOSECONDS = st.integers(-(2**62), 2**62 - 1)
+NAMES = st.text(st.characters().filter(is_client_name), max_size=64)
 FLOATS = st.floats(0, 1e12)
 MODELS = st.sampled_from(("centralized", "decentralized"))
 ROLES = st.sampled_from(("publisher", "subscriber"))
@@ -72,6 +74,7 @@ REQUESTS = st.one_of(
         clock=TEXTS,
         model=st.none() | MODELS,
         session=st.none() | SESSIONS,
+        name=NAMES,
     ),
     st.builds(
         Heartbeat,
@@ -164,6 +167,7 @@ REPLIES = st.one_of(
                 topics=TOPIC_LISTS,
                 idle_s=st.none() | FLOATS,
                 broker=st.none() | TEXTS,
+                name=TEXTS,
             ),
             max_size=3,
         ),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from pubsub_common import defaults, validation
 from pubsub_common.errors import ConfigError
+from pubsub_common.protocol.client_names import check_client_name
 from pubsub_common.protocol.endpoints import broker_endpoints
 from pubsub_common.protocol.listening import parse_advertised, parse_listen_host
 from pubsub_common.protocol.wildcards import validate_publisher_topics
@@ -62,6 +63,7 @@ class PublisherConfig:
     history_total: int = defaults.HISTORY_TOTAL_BYTES
     strengths: Mapping[str, int] | int | None = None
     keys: str | Path | None = None
+    name: str | None = None
 
     def __post_init__(self) -> None:
         # Once: it may be a generator.
@@ -108,6 +110,8 @@ class PublisherConfig:
         validation.at_least("history_total", self.history_total)
         check_strengths(self.strengths)
         validation.path("keys", self.keys)
+        validation.text("name", self.name, optional=True)
+        check_client_name(self.name or "")
 
     def brokers(self) -> tuple[tuple[str, int], ...]:
         """The address or name of each broker, and its port.

@@ -65,6 +65,7 @@ class Publisher(PublisherReadings):
         history_total: int = defaults.HISTORY_TOTAL_BYTES,
         strengths: Mapping[str, int] | int | None = None,
         keys: str | Path | None = None,
+        name: str | None = None,
     ) -> None:
         """``broker_address`` is the broker's IP address or name, also with its port,
         ``HOST:PORT`` or ``[IPV6]:PORT``; ``broker_port`` is 5555 without either. A name is
@@ -109,6 +110,9 @@ class Publisher(PublisherReadings):
         clients that the broker admits can connect here, encrypted. Nothing is taken
         from the environment: ``PUBSUB_KEYS`` and ``PUBSUB_BROKER`` are for the programs.
 
+        ``name`` is shown in the broker's status, page, log and metrics: at most 64 printable
+        characters without spaces. None: ``program@host:pid``. "": none is shown.
+
         Raises:
             ConfigError: an argument cannot work.
         """
@@ -139,6 +143,7 @@ class Publisher(PublisherReadings):
                 history_total=history_total,
                 strengths=strengths,
                 keys=keys,
+                name=name,
             )
         )
 

@@ -67,6 +67,11 @@ class PublisherReadings:
         return self._runtime.config
 
     @property
+    def name(self) -> str:
+        """The name that the broker shows for this client; "" for none."""
+        return self._runtime.name
+
+    @property
     def broker_address(self) -> str:
         """The broker's address or name, without port: of several the one that this is
         connected to."""

@@ -22,6 +22,7 @@ from pubsub_common.client.broker_place import (
 )
 from pubsub_common.client.control_client import ControlClient, client_keys
 from pubsub_common.client.identity import HeartbeatInputs, Identity
+from pubsub_common.client.own_name import own_name
 from pubsub_common.errors import NotReady, PubSubError
 from pubsub_common.life_cycle import LifeCycle
 from pubsub_common.measurement.clocks import clock_ns
@@ -59,6 +60,7 @@ class PublisherRuntime:
         """
         config.validate()
         self.config = config
+        self.name = own_name() if config.name is None else config.name
         self.life = LifeCycle("publisher", self._cut_off)
         self.topics = TopicSet(
             config.topics,
@@ -311,4 +313,5 @@ class PublisherRuntime:
             self.core.address,
             self.config.clock,
             strengths=self.topics.strengths,
+            name=self.name,
         )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pubsub_common import defaults, validation
 from pubsub_common.errors import ConfigError
+from pubsub_common.protocol.client_names import check_client_name
 from pubsub_common.protocol.endpoints import broker_endpoints, validate_own_host
 from pubsub_common.protocol.events import Event
 from pubsub_common.protocol.messages import PublisherInfo
@@ -49,6 +50,7 @@ class SubscriberConfig:
     recover_bytes: int = defaults.RECOVER_BYTES
     on_publisher: Callable[[PublisherInfo, bool], None] | None = None
     keys: str | Path | None = None
+    name: str | None = None
     safe_csv: bool = False
 
     def __post_init__(self) -> None:
@@ -91,6 +93,8 @@ class SubscriberConfig:
         validation.callback("on_gap", self.on_gap)
         validation.callback("on_publisher", self.on_publisher)
         validation.path("keys", self.keys)
+        validation.text("name", self.name, optional=True)
+        check_client_name(self.name or "")
         validation.flag("safe_csv", self.safe_csv)
 
     def brokers(self) -> tuple[tuple[str, int], ...]:

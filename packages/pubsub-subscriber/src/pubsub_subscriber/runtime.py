@@ -20,6 +20,7 @@ from pubsub_common.client.broker_place import (
 )
 from pubsub_common.client.control_client import ControlClient, client_keys
 from pubsub_common.client.identity import HeartbeatInputs, Identity
+from pubsub_common.client.own_name import own_name
 from pubsub_common.client.session_updates import (
     Accepted,
     PublishersUpdated,
@@ -59,6 +60,7 @@ class SubscriberRuntime:
         """
         config.validate()
         self.config = config
+        self.name = own_name() if config.name is None else config.name
         self.topics = validate_subscriptions(config.topics)
         self._claim: FileClaim | None = None
         if config.filename is not None:
@@ -207,6 +209,7 @@ class SubscriberRuntime:
                 self.host_address(),
                 self.config.clock,
                 model,
+                name=self.name,
             ),
             self._on_session_update,
             on_wake=self.performer.check_connections,

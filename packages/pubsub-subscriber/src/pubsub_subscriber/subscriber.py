@@ -64,6 +64,7 @@ class Subscriber(SubscriberReadings, SeedMethods):
         recover_bytes: int = defaults.RECOVER_BYTES,
         on_publisher: Callable[[PublisherInfo, bool], None] | None = None,
         keys: str | Path | None = None,
+        name: str | None = None,
         safe_csv: bool = False,
     ) -> None:
         """``broker_address`` is the broker's IP address or name, also with its port,
@@ -107,6 +108,9 @@ class Subscriber(SubscriberReadings, SeedMethods):
         ``keys`` is the file of this client's keys, for a secure broker. Nothing is taken
         from the environment: ``PUBSUB_KEYS`` and ``PUBSUB_BROKER`` are for the programs.
 
+        ``name`` is shown in the broker's status, page, log and metrics: at most 64 printable
+        characters without spaces. None: ``program@host:pid``. "": none is shown.
+
         With ``safe_csv`` texts in the file ``filename`` that a spreadsheet would run as a
         formula have an apostrophe before them. Analyses want them as they are.
 
@@ -140,6 +144,7 @@ class Subscriber(SubscriberReadings, SeedMethods):
                 recover_bytes=recover_bytes,
                 on_publisher=on_publisher,
                 keys=keys,
+                name=name,
                 safe_csv=safe_csv,
             )
         )

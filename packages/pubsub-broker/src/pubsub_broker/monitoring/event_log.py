@@ -26,7 +26,7 @@ from pubsub_common.printable import printable
 from pubsub_common.protocol import numbers
 from pubsub_common.protocol.endpoints import group_of
 from pubsub_common.protocol.listening import near_host
-from pubsub_common.protocol.messages import Model
+from pubsub_common.protocol.messages import ClientStatus, Model
 from pubsub_common.queue_bounds import QueueBounds
 from pubsub_common.security.lost_connections import lost_line
 from pubsub_common.security.unread_queues import Unread, unread_line
@@ -83,10 +83,10 @@ class EventLog:
             case Rejected(peer, detail):
                 self._warn(self._rejections.rejected(peer, detail, now))
             case EventsLost(client, events):
-                for line in loss_lines(client.address, events):
+                for line in loss_lines(_place(client), events):
                     self._about(client, logging.WARNING, line, now)
             case NotReturned(clients):
-                names = [f"{item.role} {item.address}" for item in clients]
+                names = [f"{item.role} {_place(item)}" for item in clients]
                 _log.warning(
                     "%d clients known before the restart did not reconnect: %s",
                     len(names),
@@ -132,16 +132,17 @@ class EventLog:
             _log.warning("%s", printable(line))
 
 
-def loss_lines(address: str, events: Mapping[str, int]) -> list[str]:
+def loss_lines(subscriber: str, events: Mapping[str, int]) -> list[str]:
     """The lines about a subscriber that lost this many events of each topic."""
     lines = [
-        f"subscriber {address} lost {count} events of {topic}"
+        f"subscriber {subscriber} lost {count} events of {topic}"
         for topic, count in list(events.items())[:_TOPICS]
     ]
     rest = list(events.values())[_TOPICS:]
     if rest:
         lines.append(
-            f"subscriber {address} lost {numbers.total(rest)} events of {len(rest)} more topics"
+            f"subscriber {subscriber} lost {numbers.total(rest)} events of {len(rest)} "
+            "more topics"
         )
     return lines
 
@@ -152,5 +153,9 @@ def _first(names: Sequence[str], most: int) -> str:
 
 
 def _describe(client: Client) -> str:
-    name = f" ({client.key_name})" if client.key_name else ""
-    return f"{client.role} {client.address}{name}"
+    user = f" ({client.key_name})" if client.key_name else ""
+    return f"{client.role} {_place(client)}{user}"
+
+
+def _place(client: Client | ClientStatus) -> str:
+    return f"{client.name} at {client.address}" if client.name else client.address

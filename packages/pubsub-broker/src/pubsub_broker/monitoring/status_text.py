@@ -13,10 +13,10 @@ from pubsub_broker.monitoring.group_view import (
 )
 from pubsub_broker.monitoring.status_view import (
     Topic,
-    client_title,
     count,
     in_order,
     losing_subscribers,
+    title_and_address,
     topics_of,
 )
 from pubsub_common.measurement.latency_histogram import format_ns
@@ -51,7 +51,7 @@ def render(
     if losers:
         lines.append(f"slow consumers: {len(losers)}")
         lines += [
-            f"  {client_title(client)}: {numbers.total(client.lost.values())} events lost"
+            f"  {title_and_address(client)}: {numbers.total(client.lost.values())} events lost"
             for client in losers
         ]
     if status.expected:
@@ -153,7 +153,7 @@ def _topic(topic: Topic) -> str:
 
 
 def _line(client: ClientStatus, seen: str, own: BrokerStatus | None) -> str:
-    line = f"  {client.role} {client_title(client)}: {', '.join(client.topics)}"
+    line = f"  {client.role} {title_and_address(client)}: {', '.join(client.topics)}"
     if broker := elsewhere(client, own):
         line += f"; at {broker}"
     if client.idle_s is not None:

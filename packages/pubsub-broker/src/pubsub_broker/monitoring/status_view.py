@@ -59,6 +59,7 @@ class ShownClient(msgspec.Struct, omit_defaults=True, kw_only=True):
     title: str
     topics: list[str]
     idle_s: float | None
+    name: str = ""
     lost: dict[str, int]
     more_topics: int = 0
     latency: Latency | None = None
@@ -166,7 +167,13 @@ def rate(before: Status | None, after: Status) -> float | None:
 
 def client_title(client: ClientStatus) -> str:
     """The name of a client in text, terminal screen, page and metrics."""
-    return client.address
+    return client.name or client.address
+
+
+def title_and_address(client: ClientStatus) -> str:
+    """The title, and for a client with a name its address."""
+    title = client_title(client)
+    return f"{title} at {client.address}" if client.name else title
 
 
 def in_order(clients: Iterable[ClientStatus]) -> list[ClientStatus]:

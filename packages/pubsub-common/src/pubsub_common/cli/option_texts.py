@@ -25,6 +25,8 @@ CLIENT_OPTIONS: Final = f"""\
                                   subscribers that are there already; 0: not at all
                                   [default: {defaults.ATTACH_TIMEOUT_S:g}]
 {KEYS_OPTION}
+  --name NAME                     name of this client in the broker's status, page, log
+                                  and metrics; without it program@host:pid
   --address HOST                  this host's own IP address or name, instead of
                                   looking for the address
   --clock NAME                    clock of the time stamps, realtime or monotonic

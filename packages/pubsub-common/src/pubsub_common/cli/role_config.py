@@ -74,6 +74,7 @@ def client_arguments(
         "connect_timeout_s": console_script.seconds(options, "--connect-timeout"),
         "attach_timeout_s": console_script.seconds(options, "--attach-timeout"),
         "keys": options["--keys"],
+        "name": options["--name"],
     }
 
 

@@ -14,7 +14,7 @@ from pubsub_common.protocol.versions import VERSIONS
 class Identity:
     """What a client says of itself. ``address`` is ``IP:port`` for a publisher and
     ``IP`` for a subscriber; ``model`` is None for a publisher, ``strengths`` empty for
-    a subscriber. `Register` takes each field by its name."""
+    a subscriber. ``name`` is for people. `Register` takes each field by its name."""
 
     role: messages.Role
     topics: tuple[str, ...]
@@ -22,6 +22,7 @@ class Identity:
     clock: str
     model: messages.Model | None = None
     strengths: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    name: str = ""
 
     def register(self, number: int, session: int | None) -> messages.Register:
         """The message that registers this client, again if it has a ``session``."""

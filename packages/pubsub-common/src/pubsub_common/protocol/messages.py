@@ -17,6 +17,7 @@ import msgspec
 
 from pubsub_common.defaults import MAX_BROKERS
 from pubsub_common.errors import ProtocolError
+from pubsub_common.protocol.client_names import ClientName, is_client_name
 from pubsub_common.protocol.events import SESSION_BITS, Sequence, Session
 from pubsub_common.protocol.numbers import Amount, Count, Duration, Nanoseconds
 from pubsub_common.protocol.versions import Version, Versions
@@ -87,6 +88,7 @@ class Register(_Message, frozen=True, tag="register"):
     ``model`` is what a subscriber expects the broker to be; one that takes either model
     leaves it out, and so do publishers.
     ``strengths`` are a publisher's, for those of its topics where it has one.
+    ``name`` is for people; "": it has none.
     """
 
     id: RequestId
@@ -98,6 +100,11 @@ class Register(_Message, frozen=True, tag="register"):
     model: Model | None = None
     session: Session | None = None
     strengths: dict[str, Strength] = {}
+    name: ClientName = ""
+
+    def __post_init__(self) -> None:
+        if not is_client_name(self.name):
+            raise ValueError("`name` has a space, or a character that is not printable")
 
 
 class ClockOffset(_MessagePart, frozen=True):
@@ -332,6 +339,7 @@ class ClientDescription(_MessagePart, frozen=True, kw_only=True):
     session: Session
     address: str
     topics: list[str]
+    name: ClientName = ""
 
 
 class ClientStatus(ClientDescription, frozen=True, kw_only=True):
