@@ -83,12 +83,12 @@ class BrokerConfig:
 
     @property
     def advertised(self) -> tuple[str, int | None] | None:
-        """The host and the port that others are told, where ``advertise`` was given."""
+        """The host and the port that others get, if ``advertise`` was given."""
         return listening.parse_advertised(self.advertise) if self.advertise else None
 
     @property
     def forward_ports(self) -> range | None:
-        """The ports to forward from, where ``forward_port`` was given."""
+        """The ports to forward from, if ``forward_port`` was given."""
         if self.forward_port is None:
             return None
         return listening.parse_ports("forward_port", self.forward_port)

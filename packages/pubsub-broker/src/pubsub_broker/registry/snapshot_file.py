@@ -24,7 +24,7 @@ _log = logging.getLogger(__name__)
 
 # The shortest time between two writes of the file.
 MIN_INTERVAL_S: Final = 1.0
-# A full disk at the start is an error, as a state file would be useless.
+# A full disk at the start is not a mistake in the options: the broker starts anyway.
 _FULL: Final = (errno.ENOSPC, errno.EDQUOT)
 
 

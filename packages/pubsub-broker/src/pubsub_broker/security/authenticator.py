@@ -24,8 +24,8 @@ _log = logging.getLogger(__name__)
 
 # How often the folder is checked for clients that were enrolled or revoked.
 _POLL_S: Final = 0.5
-# How long a handshake waits until it is known whether its client was enrolled just now. To
-# read the list takes as long if it is one of 10,000 clients.
+# How long a handshake waits to learn whether its client was enrolled just now: the time
+# to read a list of 10,000 clients.
 _LOOK_TIMEOUT_S: Final = 2.0
 
 
@@ -38,12 +38,12 @@ _Line = tuple[int, str]
 
 
 class Authenticator:
-    """Knows the folder of a secure broker. Its files are read by a thread of its own, but for
-    the first time; all methods but `look` are for any other thread."""
+    """Reads the folder of a secure broker. After the first time its own thread reads
+    the files; all methods except `look` are for other threads."""
 
     def __init__(self, directory: str | Path, audit: AuditLog) -> None:
         """Raises:
-        ConfigError: the folder does not hold what it must.
+        ConfigError: a file in the folder is missing or invalid.
         """
         self._store = KeyStore(directory)
         self._own_keys = self._store.own_keys()
@@ -52,14 +52,14 @@ class Authenticator:
         self._stamp = self._store.stamp()
         self._clients = self._store.clients()
         self._policy = self._store.policy()
-        # Of keys, clients and policy: brokers of a group are to have the same.
+        # Of keys, clients and policy: the brokers of a group should have the same.
         self.digest = self._store.digest(self.pair.public)
         self.grants.update(self._clients.values(), self._policy, _now())
         self._apply_at = 0.0
         self._audit = audit
         self._watch = FolderWatch(self.look, _POLL_S)
         self._on_change: Callable[[], object] = bool
-        # The keys that are not yet taken by `take_changes`.
+        # The keys that `take_changes` has not returned yet.
         self._changed: set[str] | None = None
         self._lock = threading.Lock()
 
@@ -72,31 +72,30 @@ class Authenticator:
         context: zmq.Context[zmq.Socket[bytes]],
         on_change: Callable[[], object] = bool,
     ) -> None:
-        """Decide about handshakes of sockets of ``context`` from here on, and look at the
-        folder until `close`. ``on_change`` is called when `take_changes` has something."""
+        """Decide about handshakes of sockets of ``context``, and watch the folder,
+        until `close`. ``on_change`` is called when `take_changes` has changes."""
         self._on_change = on_change
         ZapServer(context, self.allows)
         self._watch.start()
 
     def close(self, timeout_s: float) -> None:
-        """Look at the folder no more. Waits no longer than ``timeout_s`` seconds."""
+        """Stop watching the folder. Waits at most ``timeout_s`` seconds."""
         self._watch.stop(timeout_s)
 
     @property
     def thread(self) -> threading.Thread:
-        """The one that looks at the folder."""
+        """The thread that watches the folder."""
         return self._watch.thread
 
     def describe(self) -> str:
-        """What holds, for the log."""
+        """The rules in force, for the log."""
         now = _now()
         states = [client.state(now) for client in self._clients.values()]
         policy = "without a policy" if self._policy is None else "with a policy"
         return f"{states.count('ok')} of {len(states)} clients allowed, {policy}"
 
     def take_changes(self) -> set[str] | None:
-        """The keys of those that may do something else than before; None when nobody's rights
-        are others."""
+        """The keys of clients with changed permissions; None if nothing has changed."""
         with self._lock:
             changed, self._changed = self._changed, None
         return changed
@@ -105,7 +104,8 @@ class Authenticator:
         """Whether the owner of a key may connect from ``address``."""
         if self.grants.allows(key):
             return True
-        self._watch.look_now(_LOOK_TIMEOUT_S)  # it may have been enrolled just now
+        # the client may have been enrolled just now
+        self._watch.look_now(_LOOK_TIMEOUT_S)
         if self.grants.allows(key):
             return True
         owner = self.grants.describe(key, _now())
@@ -113,7 +113,7 @@ class Authenticator:
         return False
 
     def subscription_refused(self, key: str, what: str, address: str) -> None:
-        """A client subscribed to a topic without permission, and was disconnected."""
+        """A client without permission subscribed to a topic, and was disconnected."""
         name = self.grants.describe(key, _now())
         self._audit.warn(
             address,
@@ -122,7 +122,7 @@ class Authenticator:
         )
 
     def message_forged(self, key: str, address: str) -> None:
-        """A publisher sent what is not in its own name, and was dropped."""
+        """A publisher sent a message that names another sender; it was dropped."""
         name = self.grants.describe(key, _now())
         self._audit.warn(
             address,
@@ -131,27 +131,28 @@ class Authenticator:
         )
 
     def look(self) -> None:
-        """Read the folder if it was changed, and let hold what is there. For one thread."""
+        """Read the folder if it has changed, and apply its content. For one thread."""
         said = self._reload()
         now = time.monotonic()
         if said or now >= self._apply_at:  # keys expire, too
             self._apply_at = now + _POLL_S
             self._apply()
         if said:
-            self._on_change()  # the digest is another one
+            self._on_change()  # the digest has changed
         for level, text in said:
             _log.log(level, "%s", text)
 
     def _reload(self) -> list[_Line]:
-        """Read the folder, if it was changed; what to say of that in the log."""
+        """Read the folder if it has changed; returns the lines for the log."""
         stamp = self._store.stamp()
         if stamp == self._stamp:
             return []
         self._stamp = stamp
         self.digest = self._store.digest(self.pair.public)
         said: list[_Line] = []
-        # Each on its own: a mistake in one must not keep the other from holding. What
-        # has one stays as it was, rather than open, or shut, to everybody.
+        # Each file is read separately: a mistake in one must not delay the other. A
+        # file with a mistake keeps its previous content, rather than allow or forbid
+        # everything.
         try:
             self._clients = self._store.clients()
         except ConfigError as error:

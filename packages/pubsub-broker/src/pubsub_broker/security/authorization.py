@@ -19,9 +19,9 @@ _HOLD_NO_LONGER: Final = "this client's keys were revoked or have expired"
 
 
 class Authorization:
-    """Clients are known by their public keys, ``key`` in what follows. Without ``grants``
-    everybody may do everything. Without ``signature`` a session that is not registered is
-    anybody's."""
+    """Clients are identified by their public keys (``key``). Without ``grants`` every
+    client may do everything. Without ``signature`` any client may claim a session that
+    is not registered."""
 
     def __init__(
         self,
@@ -35,16 +35,16 @@ class Authorization:
 
     @property
     def limited(self) -> bool:
-        """Whether anything is refused to anybody."""
+        """Whether there are any permissions."""
         return self._grants is not None
 
     def key_name_of(self, key: str | None) -> str:
-        """The name under which a client was enrolled; empty where nobody is."""
+        """The name under which a client was enrolled; empty without enrollment."""
         grant = self._grant(key)
         return "" if grant is None else grant.name
 
     def session_for(self, key: str | None, number: int) -> int:
-        """A session for this key, made from a random number; for each number the same."""
+        """A session for this key, derived from a random number."""
         if self._signature is None or key is None:
             return number
         return self._signature.sign(number, key)
@@ -56,8 +56,9 @@ class Authorization:
         key: str | None,
         previous: Client | None,
     ) -> None:
-        """Whether a client may register for ``topics``, and takes nothing that is
-        another's; ``previous`` is the client registered under its session.
+        """Check that a client may register for ``topics``, and takes nothing that
+        belongs to another client; ``previous`` is the client registered under its
+        session.
 
         Raises:
             Refusal: it may not.
@@ -67,7 +68,7 @@ class Authorization:
             self._check_owner(request, key or "", previous)
 
     def refusal(self, client: Client) -> Refusal | None:
-        """Why a client may no longer have what it has; None: it may."""
+        """The reason why a client must lose its registration; None: it may keep it."""
         if self._grants is None:
             return None
         grant = self._grant(client.key)
@@ -80,7 +81,7 @@ class Authorization:
         return None
 
     def owns(self, session: int, key: str | None) -> bool:
-        """Whether this is the key's session, or nobody's."""
+        """Whether this key owns the session, or no client does."""
         if self._grants is None:
             return True
         client = self._registry.get(session)
@@ -102,7 +103,7 @@ class Authorization:
         if previous is not None and previous.key != key:
             raise Refusal(messages.NOT_ALLOWED, "this session is another client's")
         if previous is None and not self._may_bring(request.session, key):
-            # It may be on its way back to a broker that was restarted.
+            # That client may be on its way back to a restarted broker.
             raise Refusal(
                 messages.NOT_ALLOWED, "this session was given to another client"
             )

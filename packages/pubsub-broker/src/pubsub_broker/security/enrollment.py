@@ -1,4 +1,4 @@
-"""The enrolled clients: their public keys, and how long these are valid."""
+"""The enrolled clients: their public keys, and until when these are valid."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from pubsub_common.errors import ConfigError
 from pubsub_common.security.z85 import is_key
 
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-_RESERVED: Final = "broker"  # whose file it would be
+_RESERVED: Final = "broker"  # the broker's own file
 _FIELDS: Final = {"public", "enrolled", "expires", "revoked"}
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class EnrolledKey:
-    """A client that was enrolled; times are in UTC. Expiry is by the broker's clock, so
-    what a client's says makes no difference."""
+    """An enrolled client; times are in UTC. Expiry is by the broker's clock, as a
+    client could change its own."""
 
     name: str
     public: str
@@ -37,10 +37,10 @@ class EnrolledKey:
 
 
 def validate_name(name: str) -> str:
-    """Return ``name`` if a client can have it.
+    """Return ``name`` if it is a valid name of a client.
 
     Raises:
-        ConfigError: it cannot.
+        ConfigError: it is not.
     """
     if name == _RESERVED:
         raise ConfigError(f"{name!r} is the broker's own name")
@@ -53,10 +53,10 @@ def validate_name(name: str) -> str:
 
 
 def parse(document: Mapping[str, Any], path: str) -> dict[str, EnrolledKey]:
-    """The clients in a file, by name.
+    """Parse the clients of a file, by name.
 
     Raises:
-        ConfigError: it says what makes no sense.
+        ConfigError: the content is invalid.
     """
     clients: dict[str, EnrolledKey] = {}
     owners: dict[str, str] = {}
@@ -87,7 +87,7 @@ def parse(document: Mapping[str, Any], path: str) -> dict[str, EnrolledKey]:
 
 
 def render(clients: Iterable[EnrolledKey]) -> str:
-    """Such a file."""
+    """Write the content of a file."""
     lines = ["# Written by pubsub-broker keygen, enroll and revoke. No secrets here."]
     for client in sorted(clients, key=lambda each: each.name):
         lines += ["", f'["{client.name}"]', f'public = "{client.public}"']

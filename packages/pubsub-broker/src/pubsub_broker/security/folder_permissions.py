@@ -1,7 +1,7 @@
-"""Checks that nobody else can write where the broker's keys are.
+"""Checks that no other user can write to the folder of the broker's keys.
 
-A user that may write in the folder can enroll itself, though every file in it is for its
-owner only: it can replace a file.
+With write access to the folder a user could enroll itself, even if every file is
+private: it can replace a file.
 """
 
 from __future__ import annotations
@@ -19,21 +19,22 @@ _ROOT: Final = 0
 
 
 def check_folder(folder: Path) -> None:
-    """Check that the folder belongs to the user that runs this, or to root, and that no
-    other user may write in it, or replace it.
+    """Check that the folder belongs to the current user or to root, and that no other
+    user may write to it or replace it.
 
     Raises:
-        ConfigError: others may, or it cannot be looked at.
+        ConfigError: other users may, or the folder cannot be read.
     """
     try:
         if os.statvfs(folder).f_flag & os.ST_RDONLY:
-            return  # as where secrets are mounted into a container; nobody may
+            # for example where secrets are mounted into a container; read-only for all
+            return
         found = folder.stat()
         above = [path for path in folder.resolve().parents if _open_to_all(path)]
     except OSError as error:
         raise ConfigError(f"cannot read {folder}: {error.strerror}") from None
     if found.st_mode & _CHANGE:
-        # Also where it is sticky, as one file more can be a policy.
+        # Even with the sticky bit, as another user could add a policy.
         raise ConfigError(
             f"others may write in {folder}, and so enroll themselves: "
             f"chmod go-w {quote(str(folder))}"
@@ -51,8 +52,8 @@ def check_folder(folder: Path) -> None:
 
 
 def check_file_owner(path: Path, found: os.stat_result) -> None:
-    """Check that a file of the folder, which was ``found`` so, belongs to the user that
-    runs this, or to root. Where nobody can write, it may belong to anybody.
+    """Check that a file of the folder, with the stat result ``found``, belongs to the
+    current user or to root. On a read-only file system it may belong to any user.
 
     Raises:
         ConfigError: it belongs to another user.
@@ -70,7 +71,7 @@ def _trusted(found: os.stat_result) -> bool:
 
 
 def _open_to_all(path: Path) -> bool:
-    """Whether anybody may rename what is in it. Not asked of groups, as many systems
-    give each user one of its own, which may write in all the user's folders."""
+    """Whether any user may rename files in it. Groups are not checked, as many systems
+    give each user its own group, with write access to all its folders."""
     mode = path.stat().st_mode
     return bool(mode & stat.S_IWOTH) and not mode & stat.S_ISVTX

@@ -1,7 +1,7 @@
-"""Has a folder looked at again and again, in a thread of its own.
+"""Checks a folder again and again, in its own thread.
 
-What is there may be large, and the disk slow, or out of reach for a time: clients must not wait
-for it.
+The files may be large, and the disk slow, or unavailable for a while: clients must not
+wait for it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ _log = logging.getLogger(__name__)
 
 
 class FolderWatch:
-    """Calls ``look`` every ``interval_s`` seconds, and when it is asked to."""
+    """Calls ``look`` every ``interval_s`` seconds, and on request."""
 
     def __init__(self, look: Callable[[], object], interval_s: float) -> None:
         self.thread = threading.Thread(
@@ -29,13 +29,13 @@ class FolderWatch:
         self._stopped = False
 
     def start(self) -> None:
-        """Begin."""
+        """Start the thread."""
         self.thread.start()
 
     def look_now(self, timeout_s: float) -> None:
-        """Return when it has looked once more, or after ``timeout_s`` seconds. While it has
-        been looking for longer than that already, at once: what is slow holds up one caller,
-        and not one after the other."""
+        """Wait for one more check, at most ``timeout_s`` seconds. If a check has taken
+        longer than that already, return immediately: a slow disk delays one caller, not
+        each one."""
         if not self.thread.is_alive():
             return
         with self._changed:
@@ -50,7 +50,7 @@ class FolderWatch:
             )
 
     def stop(self, timeout_s: float) -> None:
-        """End. Waits for a look that is under way, but no longer than ``timeout_s`` seconds."""
+        """End the thread. Waits at most ``timeout_s`` seconds for a check in progress."""
         with self._changed:
             self._stopped = True
             self._changed.notify_all()
@@ -69,7 +69,7 @@ class FolderWatch:
                 self._looks_since = time.monotonic()
             try:
                 self._look()
-            except Exception:  # without it, no revocation would hold any more
+            except Exception:  # if the thread ended, revocations would have no effect
                 _log.exception("cannot look at the keys; trying again")
             with self._changed:
                 self._done = number

@@ -1,6 +1,6 @@
-"""What each enrolled key may do, at this moment.
+"""The current permissions of each enrolled key.
 
-One thread updates it; others (the forwarders', that of the handshakes) ask meanwhile.
+One thread updates them; others (the forwarders', that of the handshakes) read them.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ class Grants:
     """The grants of all clients that may connect, by public key."""
 
     def __init__(self, own: str | None = None) -> None:
-        """``own`` is the broker's public key: its owner may ask it for its status,
-        and nothing else."""
+        """``own`` is the broker's public key: its owner may request the status, and
+        nothing else."""
         self._own = {} if own is None else {own: Grant("the broker", (), ())}
         # Replaced as a whole, never changed.
         self._by_key: Mapping[str, Grant] = self._own
@@ -32,8 +32,8 @@ class Grants:
         policy: Policy | None,
         now: datetime.datetime,
     ) -> set[str] | None:
-        """These are enrolled, by this policy, at ``now``; returns the keys of those that
-        may do something else than before, or nothing; None when nothing has changed."""
+        """Set the enrolled clients and the policy at ``now``. Returns the keys with
+        changed permissions; None without changes."""
         before = self._by_key
         self._clients = {client.public: client for client in clients}
         self._by_key = self._own | {
@@ -46,20 +46,20 @@ class Grants:
         return {key for key, grant in before.items() if self._by_key.get(key) != grant}
 
     def grant(self, key: str | None) -> Grant | None:
-        """What the owner of this key may do; None: not even connect."""
+        """The permissions of this key; None: it may not connect."""
         return None if key is None else self._by_key.get(key)
 
     def allows(self, key: str) -> bool:
-        """Whether the owner of this key may connect."""
+        """Whether this key may connect."""
         return key in self._by_key
 
     def permits(self, key: str, topic: str) -> bool:
-        """Whether it may have the events of ``topic``."""
+        """Whether this key may receive the events of ``topic``."""
         grant = self._by_key.get(key)
         return grant is not None and grant.may_subscribe(topic)
 
     def describe(self, key: str, now: datetime.datetime) -> str:
-        """Whose key this is, for people."""
+        """The name of this key, for people."""
         client = self._clients.get(key)
         if client is None:
             return f"an unknown key ({key})"

@@ -4,8 +4,8 @@
 
     DIR/broker.keys     the broker's key pair (secret)
     DIR/clients.toml    the enrolled clients (`enrollment`)
-    DIR/policy.toml     what they may do (`policy`); may be missing
-    DIR/NAME.keys       what `enroll NAME` made, to be moved to the client (secret)
+    DIR/policy.toml     their permissions (`policy`); may be missing
+    DIR/NAME.keys       keys made by `enroll NAME`, to be moved to the client (secret)
 """
 
 from __future__ import annotations
@@ -47,7 +47,8 @@ _MADE_BY: Final = "pubsub-broker keygen {0} makes them"
 
 
 class KeyStore:
-    """Reads and changes such a folder. Several processes may, at the same time."""
+    """Reads and changes the folder of a secure broker, also from several processes at a
+    time."""
 
     def __init__(self, directory: str | Path) -> None:
         self.directory = Path(directory)
@@ -56,8 +57,8 @@ class KeyStore:
         """Make the folder and the broker's keys.
 
         Raises:
-            ConfigError: others may write in the folder.
-            PubSubError: there are some already, or they cannot be written.
+            ConfigError: other users may write to the folder.
+            PubSubError: there are keys already, or they cannot be written.
         """
         new = not _there(self.directory)
         try:
@@ -84,7 +85,8 @@ class KeyStore:
         """The broker's keys.
 
         Raises:
-            ConfigError: they are missing, or others can read them or write beside them.
+            ConfigError: they are missing, or other users can read them or write to the
+                folder.
         """
         path = self.directory / _BROKER
         if self.directory.is_file():
@@ -96,10 +98,10 @@ class KeyStore:
         return pair_in(read_secret(path), path)
 
     def own_keys(self) -> ClientKeys:
-        """The broker's keys, for a client that asks it for its status.
+        """The broker's keys, for a client that requests its status.
 
         Raises:
-            ConfigError: as `pair`.
+            ConfigError: like `pair`.
         """
         pair = self.pair()
         return ClientKeys("broker", pair, pair.public, str(self.directory / _BROKER))
@@ -108,10 +110,10 @@ class KeyStore:
         """The enrolled clients, by name.
 
         Raises:
-            ConfigError: that cannot be read.
+            ConfigError: the list cannot be read.
         """
         path = self.directory / _CLIENTS
-        # It holds no secrets, but it decides which clients may connect.
+        # The list has no secrets, but it decides which clients may connect.
         document = read_secret(path, MAX_CLIENT_LIST_BYTES, public=True)
         return enrollment.parse(document, str(path))
 
@@ -119,7 +121,7 @@ class KeyStore:
         """The policy; None without one.
 
         Raises:
-            ConfigError: it cannot be read, or says what makes no sense.
+            ConfigError: it cannot be read, or is invalid.
         """
         path = self.directory / _POLICY
 
@@ -139,7 +141,7 @@ class KeyStore:
         return policy.parse(parse_toml(data, path, public=True), str(path))
 
     def stamp(self) -> tuple[object, ...]:
-        """Something that is another after clients or policy were changed."""
+        """A value that changes with the clients or the policy."""
         found: list[object] = []
         for name in (_CLIENTS, _POLICY):
             with contextlib.suppress(OSError):
@@ -149,8 +151,7 @@ class KeyStore:
         return tuple(found)
 
     def digest(self, public: str) -> str:
-        """A digest of clients and policy as the files have them, and of the broker's
-        ``public`` key."""
+        """A digest of the clients, the policy and the broker's ``public`` key."""
         found = hashlib.sha256(public.encode())
         for name in (_CLIENTS, _POLICY):
             data = b""
@@ -167,12 +168,13 @@ class KeyStore:
         days: float | None = None,
         now: datetime.datetime,
     ) -> Path | None:
-        """Enroll a client, for ``days`` or without an end. Without ``public``, its public key,
-        keys are made for it; returns the file that they are in.
+        """Enroll a client, for ``days`` or without an end. Without its ``public`` key,
+        a key pair is made for it; returns the file with that pair.
 
         Raises:
-            ConfigError: the name is none, or the key is the broker's.
-            PubSubError: there is one of this name or key, or this cannot be written.
+            ConfigError: the name is invalid, or the key is the broker's.
+            PubSubError: a client with this name or key exists, or the files cannot be
+                written.
         """
         enrollment.validate_name(name)
         broker = self.pair()
@@ -200,16 +202,17 @@ class KeyStore:
             try:
                 self._write(list(clients.values()))
             except PubSubError:
-                if path is not None:  # it would be in the way next time
+                if path is not None:  # it would block the next attempt
                     path.unlink(missing_ok=True)
                 raise
         return path
 
     def revoke(self, name: str, *, now: datetime.datetime) -> None:
-        """Let a client in no longer.
+        """Revoke a client.
 
         Raises:
-            PubSubError: nobody of this name is enrolled, or this cannot be written.
+            PubSubError: no client of this name is enrolled, or the list cannot be
+                written.
         """
         check_folder(self.directory)
         with self._locked():
@@ -248,8 +251,8 @@ class KeyStore:
 
 @contextlib.contextmanager
 def _opened(path: Path, flags: int) -> Iterator[int]:
-    """A descriptor of what is there itself, and not of where a link leads: root may do
-    this in a folder of somebody else."""
+    """A descriptor of the file itself, never of a link's target: root may do this in
+    another user's folder."""
     descriptor = os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
         yield descriptor
@@ -259,7 +262,7 @@ def _opened(path: Path, flags: int) -> Iterator[int]:
 
 def _there(path: Path) -> bool:
     """Raises:
-    ConfigError: its folder cannot be looked into.
+    ConfigError: the folder cannot be read.
     """
     try:
         return path.exists()

@@ -1,7 +1,7 @@
 """The policy of a secure broker: which client may publish and subscribe which topics.
 
-A policy is TOML. Clients by name, ``"*"`` for those that have no table of their own;
-topics may hold wildcards as in subscriptions::
+A policy is TOML, with a table for each client; ``"*"`` is for clients without a table;
+topics may contain wildcards, like subscriptions::
 
     [clients.alice]
     publish = ["sensors/#"]
@@ -12,9 +12,9 @@ topics may hold wildcards as in subscriptions::
 
     [clients.backup]
     publish = ["sensors/#"]
-    strength = 10          # may own its topics, by a strength up to this one
+    strength = 10          # may own its topics, with a strength up to this
 
-What is not granted is refused. Without a policy every enrolled client may do everything.
+Everything else is forbidden. Without a policy every enrolled client may do everything.
 """
 
 from __future__ import annotations
@@ -31,14 +31,15 @@ from pubsub_common.protocol.wildcards import covers, validate_subscriptions
 
 _OTHERS: Final = "*"
 _FIELDS: Final = ("publish", "subscribe", "status", "strength")
-# The strength of who may have none: whoever owns a topic keeps the others from being heard.
+# The strength of a publisher without a grant for one: an owner silences other
+# publishers.
 _NO_STRENGTH: Final = -1
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Grant:
-    """What one client may do. None: everything. ``strength`` is the greatest that it may
-    have, -1 when it may have none."""
+    """The permissions of one client; None: everything. ``strength`` is the greatest
+    allowed one, -1 without one."""
 
     name: str
     publish: tuple[str, ...] | None = None
@@ -47,7 +48,7 @@ class Grant:
     strength: int | None = None
 
     def may_subscribe(self, subscription: str) -> bool:
-        """Whether it may have all that a topic or filter stands for."""
+        """Whether it may have all topics that a topic or filter matches."""
         return _granted(self.subscribe, subscription)
 
     def refused(self, role: Role, topics: Sequence[str]) -> str | None:
@@ -63,7 +64,7 @@ class Grant:
         return None
 
     def refused_strength(self, strengths: Mapping[str, int]) -> str | None:
-        """Why a publisher may not have these strengths; None: it may."""
+        """The reason why a publisher may not have these strengths; None: it may."""
         if self.strength is None:
             return None
         for topic, strength in strengths.items():
@@ -80,11 +81,11 @@ class Policy:
     """The grants of all clients."""
 
     def __init__(self, grants: Mapping[str, Grant]) -> None:
-        """``grants`` by name, that of ``"*"`` for all others."""
+        """``grants`` by name; the one of ``"*"`` is for all other clients."""
         self._grants = grants
 
     def grant(self, name: str) -> Grant:
-        """What the client of this name may do."""
+        """The permissions of the client with this name."""
         found = self._grants.get(name) or self._grants.get(_OTHERS)
         if found is None:
             return Grant(name, (), (), status=False, strength=_NO_STRENGTH)
@@ -92,10 +93,10 @@ class Policy:
 
 
 def parse(document: Mapping[str, Any], path: str) -> Policy:
-    """A policy from TOML.
+    """Parse a policy from TOML.
 
     Raises:
-        ConfigError: it says what makes no sense.
+        ConfigError: the content is invalid.
     """
     clients = document.get("clients")
     if document.keys() - {"clients"} or not isinstance(clients, dict):

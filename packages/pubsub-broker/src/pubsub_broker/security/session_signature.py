@@ -1,9 +1,10 @@
-"""Sessions that only the client can bring back to which they were given.
+"""Sessions that only the client that got them can use again.
 
-A secure broker that was restarted, or is another one of a group, does not know who had a session:
-whoever names it first would have it. So a part of each session that it gives is a signature of the
-rest and of the client's public key, by a secret that is the same after a restart and at all brokers
-of a group: it is made from the broker's secret key. Nothing has to be kept for that.
+A restarted secure broker, or another one of its group, does not know the owner of a
+session, so the first client to name it would get it. Therefore a part of each session
+is a signature of the rest and of the client's public key. Its secret is derived from
+the broker's secret key, so it is the same after a restart and at all brokers of a
+group, and nothing needs to be stored.
 """
 
 from __future__ import annotations
@@ -12,11 +13,12 @@ import hashlib
 import hmac
 from typing import Final
 
-# A client can try each session of others with its own key: of 10,000 there is one that fits with a
-# probability of 4 in 100,000. The other 25 bits tell apart the sessions of one key.
+# A client can try each session of others with its own key: of 10,000 sessions one fits
+# with a probability of 4 in 100,000. The other 25 bits distinguish the sessions of one
+# key.
 SIGNATURE_BITS: Final = 28
 _SIZE: Final = 8
-# Keeps these signatures apart from all else that is ever made from the same secret.
+# Separates these signatures from all others made with the same secret.
 _PURPOSE: Final = b"pubsub session"
 
 
@@ -33,7 +35,7 @@ class SessionSignature:
         return upper << SIGNATURE_BITS | self._of(upper, key)
 
     def is_genuine(self, session: int, key: str) -> bool:
-        """Whether this session was given to the client with this public key."""
+        """Whether the client with this public key got this session."""
         given = session & ((1 << SIGNATURE_BITS) - 1)
         right = self._of(session >> SIGNATURE_BITS, key)
         return hmac.compare_digest(

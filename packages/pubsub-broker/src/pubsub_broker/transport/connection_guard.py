@@ -21,29 +21,29 @@ from pubsub_common.security.handshake_monitor import HandshakeMonitor
 
 _log = logging.getLogger(__name__)
 
-# Shorter ones, but for registrations, are done in no time.
+# Shorter ones, except for registrations, take almost no time.
 _LARGE_BYTES: Final = 4096
 
 
 class ConnectionGuard(HandshakeMonitor):
     """Checks messages and connections at a control socket against the limits of their
-    address (`group_of`); closes connections that exceed them too often. Belongs to the thread of
-    that socket.
+    address (`group_of`); closes connections that exceed them too often. Belongs to the
+    thread of that socket.
 
-    Connections are seen through libzmq's monitor: also those on which nothing is ever
-    said, which would take all open files else.
+    Connections are observed with libzmq's monitor, as silent ones could otherwise take
+    all open files.
     """
 
     def __init__(
         self, watched: zmq.Socket[bytes], limits: Limits, *, secure: bool = False
     ) -> None:
         super().__init__(watched, secure=secure)
-        self.port = 0  # on which the watched socket listens
-        self.refused = 0  # messages, so far
+        self.port = 0  # of the watched socket
+        self.refused = 0  # the number of messages
         self._limiter = AddressLimiter(limits)
 
     def admits(self, received: ReceivedMessage, now: float) -> bool:
-        """Whether to look into a message at all."""
+        """Whether to read a message at all."""
         address = received.address
         if address is None:
             return True
@@ -53,13 +53,13 @@ class ConnectionGuard(HandshakeMonitor):
         )
 
     def admits_malformed(self, received: ReceivedMessage, now: float) -> bool:
-        """Whether to answer a message that was none."""
+        """Whether to reply to a malformed message."""
         return self._admits_kind(received, LimitKind.MALFORMED, now)
 
     def admits_request(
         self, received: ReceivedMessage, request: Request, now: float
     ) -> bool:
-        """Whether to serve a request; if not, it is to be answered with "later"."""
+        """Whether to serve a request; if not, the reply is "later"."""
         large = isinstance(request, Register) or len(received.data) > _LARGE_BYTES
         if large and received.address is not None:
             verdict = self._limiter.may_work(
@@ -75,22 +75,22 @@ class ConnectionGuard(HandshakeMonitor):
         return True
 
     def reported(self, received: ReceivedMessage, size: int, now: float) -> None:
-        """A status report of so many bytes was the answer to a message."""
+        """The reply to a message was a status report of this many bytes."""
         if received.address is not None:
             self._limiter.reported(group_of(received.address), size, now)
 
     def worked(self, received: ReceivedMessage, seconds: float, now: float) -> None:
-        """To serve a request took so long: its address has to answer for that."""
+        """Serving a request took this long, which is charged to its address."""
         if received.address is not None:
             self._limiter.worked(group_of(received.address), seconds, now)
 
     def tick(self, now: float) -> None:
-        """Log what is due."""
+        """Write the log lines that are due."""
         for line in self._limiter.tick(now):
             _log.warning("%s", line)
 
     def next_deadline(self) -> float | None:
-        """When `tick` is due; None while nothing is."""
+        """When `tick` is due; None if nothing is pending."""
         return self._limiter.next_deadline()
 
     def _connected(self, fd: int, address: str, now: float) -> None:
@@ -120,21 +120,22 @@ class ConnectionGuard(HandshakeMonitor):
         return False
 
     def _address_of(self, fd: int) -> str | None:
-        """The IP address at the other end of a connection to our port; None: it is none."""
+        """The IP address at the other end of a connection to our port; None: it is not
+        one."""
         connection = self._connection(fd)
         return None if connection is None else connection.remote[0]
 
     def _disconnect(self, fd: int, address: str) -> None:
-        """End the connection of ``address`` on ``fd``; libzmq then drops that peer. Should
-        it have closed the descriptor and opened it for something else meanwhile, that
-        is left alone, unless it is a connection of the same address to our port: limits
-        are of addresses, so it is as good as that."""
+        """Close the connection of ``address`` on ``fd``; libzmq then drops that peer.
+        The descriptor may have been reused meanwhile. It is closed only if it is a
+        connection of the same address to our port: limits belong to addresses, so that
+        is as good."""
         connection = self._connection(fd)
         if connection is not None and connection.remote[0] == address:
             close_connection(connection)
 
     def _connection(self, fd: int) -> Connection | None:
-        """The connection to our port that has this descriptor now; None: none."""
+        """The connection to our port that has this descriptor now, or None."""
         connection = connection_at(fd)
         if connection is None or connection.port != self.port:
             return None

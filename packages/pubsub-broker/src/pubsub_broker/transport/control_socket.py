@@ -27,33 +27,33 @@ if TYPE_CHECKING:
     from pubsub_common.logs.audit_log import AuditLog
     from pubsub_common.security.keys import KeyPair
 
-# How long a farewell may take to leave; one that does not arrive does no harm.
+# How long sending a farewell may take; a lost one does no harm.
 _FAREWELL_S: Final = 1.0
-# Per client: what it does not read is bounded in bytes before, unless it is tiny.
+# Per client: bytes are limited before this, unless the messages are tiny.
 _CONTROL_QUEUE: Final = 1000
-# What the kernel holds for a client.
+# The bytes that the kernel buffers for a client.
 _SEND_BUFFER_BYTES: Final = 128 * 1024
-# What a connection may have waiting here, in libzmq and in the kernel: a client has a
-# message or two, of up to 4 MiB, and the rest of a flood is better left on the other side.
+# The messages of a connection that may wait in libzmq, in addition to the kernel: a
+# client sends one or two, of up to 4 MiB, and the rest of a flood should stay on its
+# side.
 _RECEIVE_QUEUE: Final = 16
 _RECEIVE_BUFFER_BYTES: Final = 128 * 1024
-# Beyond the longest message that is served there are some that are answered, with an
-# error; longer ones end the connection, before they fill the memory.
+# Messages a bit longer than the limit get an error as reply; even longer ones end the
+# connection, before they fill the memory.
 _MAX_RECEIVED: Final = 2 * MAX_CONTROL_BYTES
-# Connections of which the key is remembered.
+# Connections with a remembered key.
 _MAX_CONNECTIONS: Final = 100_000
-# For a client that is to be disconnected to read why.
+# Time for a client to read the reason before it is disconnected.
 _DISCONNECT_DELAY_S: Final = 0.2
-# A broker that forwards has two of libzmq's threads, so that events do not wait for what
-# comes in here. Masks, as ZMQ_AFFINITY takes them.
+# A broker that forwards has two of libzmq's threads, so that events do not wait for
+# control messages. Masks like ZMQ_AFFINITY.
 CONTROL_THREADS: Final = 0b01
 EVENT_THREADS: Final = 0b10
 
 
 class ReceivedMessage(NamedTuple):
-    """A message, the connection that it came on, that one's other end (an IP address),
-    and its owner's public key, where the broker is secure; None for what is not
-    known."""
+    """A message, its connection, the IP address at the other end, and in secure mode
+    the public key of its sender; None for an unknown value."""
 
     peer: bytes
     data: bytes
@@ -68,7 +68,7 @@ class ReceivedMessage(NamedTuple):
 
 
 class ControlSocket:
-    """A ROUTER socket: each client is known by the connection it speaks on."""
+    """A ROUTER socket: each client is identified by its connection."""
 
     def __init__(
         self,
@@ -76,8 +76,8 @@ class ControlSocket:
         audit: AuditLog,
         pair: KeyPair | None = None,
     ) -> None:
-        """``audit`` tells of peers that do not read, which are disconnected. With
-        ``pair``, the broker's keys, only clients with keys are admitted."""
+        """``audit`` reports peers that do not read, and disconnects them. With
+        ``pair``, the broker's keys, only clients with keys can connect."""
         self.socket = context.socket(zmq.ROUTER)
         self.socket.linger = 0
         self.socket.setsockopt(zmq.AFFINITY, CONTROL_THREADS)
@@ -92,7 +92,7 @@ class ControlSocket:
         self._secure = pair is not None
         # Connections that have sent something, with the key of each.
         self._connections: dict[Connection, str] = {}
-        # Whose are to end, and when.
+        # The keys of clients to disconnect, and when.
         self._to_disconnect: list[tuple[float, set[str]]] = []
         if pair is not None:
             from pubsub_common.security.keys import configure_curve_server
@@ -100,7 +100,7 @@ class ControlSocket:
             configure_curve_server(self.socket, pair)
 
     def bind(self, host: str, port: int) -> int:
-        """Listen; returns the port, which is a free one for ``port`` 0.
+        """Listen; returns the port, a free one for ``port`` 0.
 
         Raises:
             CannotListen: the address is not this host's, or the port is taken.
@@ -113,18 +113,18 @@ class ControlSocket:
             ) from error
 
     def receive(self) -> ReceivedMessage | None:
-        """What came from a connection; None when nothing waits."""
+        """The next message of a connection; None without one."""
         while True:
             try:
                 peer = self.socket.recv(zmq.NOBLOCK)
             except zmq.Again:
                 return None
-            # Not copied, as only such a frame knows where it comes from.
+            # Not copied, as only a zero-copy frame knows its connection.
             frame = self.socket.recv(copy=False)
             data = frame.bytes
             while self.socket.rcvmore:
                 self.socket.recv()
-                data = b""  # which is malformed
+                data = b""  # malformed
             key = self._key_of(frame) if self._secure else None
             address = frame_property(frame, "Peer-Address")
             host = None if address is None else written(address)
@@ -138,25 +138,26 @@ class ControlSocket:
         key, connection = user_of(frame), connection_of(frame)
         if key is not None and connection is not None:
             if len(self._connections) >= _MAX_CONNECTIONS:
-                self._connections.clear()  # of those that are in use they come again
+                self._connections.clear()  # connections in use come again
             self._connections[connection] = key
         return key
 
     @property
     def held_bytes(self) -> int:
-        """What waits for peers to read it, as far as they were looked at."""
+        """The bytes that wait for peers to read, at the last check."""
         return self._replies.held
 
     def is_lost(self, peer: bytes) -> bool:
-        """Whether a connection that something came from is known to have ended."""
+        """Whether a connection that has sent something is known to have closed."""
         return self._replies.is_lost(peer)
 
     def disconnect_later(self, keys: set[str], now: float) -> None:
-        """End the connections of clients with these keys, once they have read why."""
+        """Close the connections of clients with these keys, after a delay for reading
+        the reason."""
         self._to_disconnect.append((now + _DISCONNECT_DELAY_S, keys))
 
     def tick(self, now: float) -> None:
-        """End connections whose time has come."""
+        """Close connections that are due."""
         while self._to_disconnect and self._to_disconnect[0][0] <= now:
             self._disconnect(self._to_disconnect.pop(0)[1])
 
@@ -167,20 +168,20 @@ class ControlSocket:
                 close_connection(connection)
 
     def send(self, peer: bytes, message: Reply) -> int:
-        """Send to a connection, if it is still there and reads. Returns the message's
-        length."""
+        """Send to a connection that exists and reads. Returns the message's length."""
         if not peer:
             return 0
         data = messages.encode(message)
         if len(data) > REPLY_BYTES:
-            # Instead of a push too: the client then registers again, and is told there.
+            # Also instead of a push: the client then registers again, and gets this
+            # error.
             data = messages.encode(_too_long(getattr(message, "id", -1), len(data)))
         if self._replies.send(peer, data) and self._trace.wanted:
             self._trace.went(self._replies.remote(peer), data)
         return len(data)
 
     def close(self, linger_s: float) -> None:
-        """Close; farewells have a moment to leave."""
+        """Close the socket; farewells get a moment to leave."""
         self.socket.close(linger=round(min(linger_s, _FAREWELL_S) * 1000))
 
 

@@ -1,10 +1,10 @@
-"""Shows the messages of the control port, for those who write a client: one JSON object a line,
-in the debug log.
+"""Shows the messages of the control port, for authors of clients: one JSON object per
+line, in the debug log.
 
-Nothing is done for it while the logger is not asked for debugging. Who can see the log may see
-what clients are called and which topics they have, but no keys. Lines are bounded like those
-about clients, and long lists and texts in them are cut. So is the work: a message that cannot
-be shown any more is not looked into, and a long one takes more of what may be shown.
+This costs nothing unless the logger is at debug level. The log shows the names of
+clients and their topics, but no keys. Lines are limited like those about clients, and
+long lists and texts are cut. The work is limited as well: beyond the limit messages are
+not decoded, and a long one counts more.
 """
 
 from __future__ import annotations
@@ -26,24 +26,26 @@ from pubsub_common.protocol.endpoints import group_of, join
 
 _log = logging.getLogger(__name__)
 
-# What a message may hold at any depth, and a log may not: keys, and the name by which a
-# publisher knows the broker.
+# Fields that a log must not have, at any depth: keys, and the name by which publishers
+# identify the broker.
 _SECRET: Final = frozenset({"key", "vouched", "forwarders"})
 _LEFT_OUT: Final = "(left out)"
-# A reply has up to 4 MiB. What remains of one of ten lists of ten topics has some 30 KiB.
+# A reply has up to 4 MiB. Ten lists of ten topics have some 30 KiB.
 _ITEMS: Final = 10
 _CHARACTERS: Final = 200
-# No message of ours is deeper; what is unknown in one may be.
+# No message of ours is deeper; an unknown field may be.
 _DEPTH: Final = 6
-# So many bytes of a message count like one of its line: clients wait while it is decoded.
+# This many bytes of a message count like one byte of its line: clients wait while it is
+# decoded.
 _BYTES_A_BYTE: Final = 128
-# What is unknown in a longer message is not shown: one of 4 MiB may be a million lists.
+# Unknown fields of a longer message are not shown: one of 4 MiB may contain a million
+# lists.
 _WHOLE_BYTES: Final = 64 * 1024
-# Of what is no message, so many bytes are shown.
+# The number of bytes shown of a malformed message.
 _BEGINNING: Final = 64
 
 
-# The host and the port at the other end of a connection, where they are known.
+# The host and the port at the other end of a connection, if known.
 Remote = tuple[str, int] | None
 
 
@@ -55,11 +57,11 @@ class ControlTrace:
 
     @property
     def wanted(self) -> bool:
-        """Whether anything is to be shown."""
+        """Whether the debug log is on."""
         return _log.isEnabledFor(logging.DEBUG)
 
     def came(self, remote: Remote, data: bytes) -> None:
-        """A message came."""
+        """A message arrived."""
         self._show(remote, data, _what_came)
 
     def went(self, remote: Remote, data: bytes) -> None:
@@ -101,7 +103,7 @@ def _undecodable(data: bytes, reason: str) -> dict[str, Any]:
 
 
 def _as_it_came(data: bytes, request: messages.Request) -> Any:
-    """A request with the fields that are unknown here, if they can be read at all."""
+    """A request with its unknown fields, if it can be decoded at all."""
     if len(data) > _WHOLE_BYTES:
         return msgspec.to_builtins(request)
     try:
@@ -111,7 +113,7 @@ def _as_it_came(data: bytes, request: messages.Request) -> Any:
 
 
 def _shown(value: Any, depth: int = _DEPTH) -> Any:
-    """A value of a message, cut, and without what a log may not hold."""
+    """A value of a message, cut, and without the fields that a log must not have."""
     match value:
         case str():
             return _cut(value)

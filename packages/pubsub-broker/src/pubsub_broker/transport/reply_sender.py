@@ -1,4 +1,4 @@
-"""Sends to the connections of the control socket, and ends those that do not read."""
+"""Sends to the connections of the control socket, and closes those that do not read."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ from pubsub_common.security.connections import (
     sent_by,
 )
 
-# Connections that are remembered: of those that are in use, more than there can be.
+# Remembered connections: more than can be in use.
 _MAX_CONNECTIONS: Final = 100_000
 _KIND: Final = "does not read"
-# What libzmq puts before a message: flags, and its length in one byte or eight.
+# The prefix of a message in libzmq: flags, and its length in one byte or eight.
 _SHORT_BYTES: Final = 255
 _SHORT_HEADER: Final = 2
 _LONG_HEADER: Final = 9
-# What CURVE adds to it: the command's name, a nonce, flags and the authenticator.
+# The prefix that CURVE adds: the command's name, a nonce, flags and the authenticator.
 _CURVE_BYTES: Final = 33
 
 
 @dataclasses.dataclass(slots=True)
 class _Route:
     """A connection. ``sent`` are the bytes that were sent since it had acknowledged
-    ``acknowledged``, and all from before. ``closed``: it did not read."""
+    ``acknowledged``, and all earlier ones. ``closed``: it did not read."""
 
     connection: Connection
     sent: int = 0
@@ -40,14 +40,14 @@ class _Route:
 
     @property
     def address(self) -> str:
-        """Of whom the bounds of one IP address are."""
+        """The address that the bounds belong to."""
         return group_of(self.connection.remote[0])
 
 
 class ReplySender:
     """The sending side of a ROUTER socket. For the thread of that socket.
 
-    What a peer does not read is bounded in bytes (`UnreadReplies`).
+    The unread bytes of a peer are bounded (`UnreadReplies`).
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class ReplySender:
         limits: UnreadLimits | None = None,
     ) -> None:
         self._socket = socket
-        # So that libzmq tells of a peer that is gone, or has no room.
+        # Makes libzmq report a peer that is gone, or has no room.
         socket.setsockopt(zmq.ROUTER_MANDATORY, 1)
         self._audit = audit
         self._extra = _CURVE_BYTES if secure else 0
@@ -68,21 +68,21 @@ class ReplySender:
 
     @property
     def held(self) -> int:
-        """The bytes that wait for all peers, as far as they were looked at."""
+        """The bytes that wait for all peers, at the last check."""
         return self._unread.total
 
     def heard(self, peer: bytes, fd: int | None) -> bool:
-        """A message came from ``peer``, by the connection with this descriptor. False: it was
-        disconnected, and what it sent before is not served."""
+        """A message came from ``peer``, over the connection with this descriptor.
+        False: the peer was disconnected, and its earlier messages are not served."""
         if fd is None:
             return True
         known = self._routes.get(peer)
         if known is not None and known.connection.fd == fd:
             return not known.closed
-        if known is not None:  # it calls itself as one before it did
+        if known is not None:  # it reuses the name of an earlier one
             self._forget(peer)
         elif len(self._routes) >= _MAX_CONNECTIONS:
-            for each in list(self._routes):  # those that are in use come again
+            for each in list(self._routes):  # connections in use come again
                 self._forget(each)
         connection = connection_at(fd)
         if connection is not None:
@@ -92,7 +92,7 @@ class ReplySender:
         return True
 
     def is_lost(self, peer: bytes) -> bool:
-        """Whether the connection of ``peer``, from which something came, has ended."""
+        """Whether the connection of ``peer``, which has sent something, has closed."""
         route = self._routes.get(peer)
         return (
             route is None
@@ -101,19 +101,19 @@ class ReplySender:
         )
 
     def remote(self, peer: bytes) -> tuple[str, int] | None:
-        """The address and the port at the other end of a connection; None: not known."""
+        """The address and the port at the other end of a connection; None if unknown."""
         route = self._routes.get(peer)
         return None if route is None else route.connection.remote
 
     def send(self, peer: bytes, data: bytes) -> bool:
-        """Send to a connection, if it is still there and reads. Whether it was sent."""
+        """Send to a connection that exists and reads. Returns whether it was sent."""
         route = self._routes.get(peer)
         if route is not None and (route.closed or not self._has_room(peer, route)):
             return False
         try:
             self._socket.send_multipart([peer, data], zmq.NOBLOCK)
         except zmq.Again:
-            self._disconnect(peer)  # as many messages wait as libzmq takes
+            self._disconnect(peer)  # libzmq's queue is full
         except zmq.ZMQError as error:
             if error.errno != zmq.EHOSTUNREACH:
                 raise
@@ -153,14 +153,14 @@ class ReplySender:
         return route.sent
 
     def _disconnect(self, peer: bytes) -> None:
-        """End a connection that does not read."""
+        """Close a connection that does not read."""
         route = self._routes.get(peer)
         if route is None:
             return
         route.closed = True
         held = self._unread.held(peer, route.address)
         self._unread.update(peer, route.address)
-        if close_connection(route.connection):  # else it is gone already
+        if close_connection(route.connection):  # otherwise it is closed already
             self._audit.warn(
                 route.connection.remote[0],
                 _KIND,

@@ -15,31 +15,31 @@ from pubsub_broker.transport.control_socket import ControlSocket, ReceivedMessag
 from pubsub_common.errors import ProtocolError
 from pubsub_common.protocol.messages import Request
 
-# Requests served before queued ones wait for pushes and forwarder changes: bounds
-# how long a crowd of newcomers delays the others' notifications.
+# Requests that are served before pushes and forwarder changes get their turn: limits
+# how long a crowd of new clients delays the notifications of others.
 _BURST: Final = 256
-# After so many refused messages the control socket is not read for a while: its queues fill
-# up, and then the senders'. Both are short, so that a turn is over before the processor is
-# missed by somebody else (it is given away for milliseconds at a time), and so that a client
-# that comes meanwhile does not wait long.
+# After this many rejected messages the control socket is not read for a while, so its
+# queues fill up, and then the senders'. Both times are short. The turn ends before
+# another process needs the processor (it is released for milliseconds at a time), and a
+# client that connects meanwhile does not wait long.
 _FLOOD: Final = 10
 _PAUSE_S: Final = 0.005
 
 
 class ServedRequest(NamedTuple):
-    """A request to serve, and the message that it came in."""
+    """A request to serve, and its message."""
 
     received: ReceivedMessage
     request: Request
 
 
-# What to do about a message that is not served.
+# The effects of a message that is not served.
 Refused = list[Effect]
 
 
 class RequestReader:
-    """Reads messages, and says of each what is to be done: a request to serve, or the
-    answer to what is refused. The connection guard decides which these are."""
+    """Reads messages and sorts them: requests to serve, and rejected messages with
+    their replies. The connection guard decides."""
 
     def __init__(
         self,
@@ -53,16 +53,16 @@ class RequestReader:
         self._paused_until = 0.0
 
     def update(self, poller: zmq.Poller, now: float) -> None:
-        """Before each wait: in a pause, an incoming message is not a reason to end it."""
+        """Before each wait: during a pause, an incoming message must not end the wait."""
         listening = now >= self._paused_until
         poller.register(self._control_socket.socket, zmq.POLLIN if listening else 0)
 
     def next_deadline(self, now: float) -> float | None:
-        """When a pause ends; None: there is none."""
+        """When a pause ends; None without a pause."""
         return self._paused_until if self._paused_until > now else None
 
     def requests(self) -> Iterator[ServedRequest | Refused]:
-        """Those that wait, each to be served before the next one is taken in."""
+        """The waiting requests; each must be served before the next one is read."""
         refused = self._guard.refused
         for _ in range(_BURST):
             received = self._control_socket.receive()
@@ -74,7 +74,7 @@ class RequestReader:
                 return
 
     def _read(self, received: ReceivedMessage, now: float) -> ServedRequest | Refused:
-        """The request in a message, if it is to be served."""
+        """The request in a message, if it must be served."""
         if not self._guard.admits(received, now):
             return self._refusals.unread(received.peer)
         try:

@@ -1,6 +1,6 @@
-"""What etcd answers, as its HTTP/JSON gateway writes it.
+"""The answers of etcd, in the format of its HTTP/JSON gateway.
 
-Its integers are strings there, and what is empty, zero or false is left out.
+There, integers are strings, and empty, zero or false values are omitted.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ _T = TypeVar("_T")
 
 
 class Header(msgspec.Struct, frozen=True):
-    """``revision`` is that of the member that answered; ``cluster_id`` is another one after
-    a backup was restored, unless the operator saw to that."""
+    """``revision`` is that of the member that answered. ``cluster_id`` changes when a
+    backup is restored, unless the operator prevents it."""
 
     cluster_id: str = ""
     revision: int = 0
 
 
 class KeyValue(msgspec.Struct, frozen=True):
-    """A key as it was at ``mod_revision``; of a deleted one there is no value."""
+    """A key as it was at ``mod_revision``; a deleted one has no value."""
 
     key: bytes
     value: bytes = b""
@@ -42,7 +42,7 @@ class KeyValue(msgspec.Struct, frozen=True):
 
 
 class RangeAnswer(msgspec.Struct, frozen=True):
-    """Keys in order; ``more``: there are others behind them."""
+    """Keys in order; ``more``: further keys follow."""
 
     header: Header = Header()
     kvs: list[KeyValue] = []
@@ -58,14 +58,14 @@ class Listing(msgspec.Struct, frozen=True):
 
 
 class WriteAnswer(msgspec.Struct, frozen=True):
-    """Of a put, a delete, a revoke."""
+    """The answer to a put, a delete, or a revoke."""
 
     header: Header = Header()
     deleted: int = 0
 
 
 class TransactionAnswer(msgspec.Struct, frozen=True):
-    """What was done; a nested one has an empty header."""
+    """The executed operations; a nested answer has an empty header."""
 
     header: Header = Header()
     succeeded: bool = False
@@ -73,7 +73,7 @@ class TransactionAnswer(msgspec.Struct, frozen=True):
 
 
 class OperationAnswer(msgspec.Struct, frozen=True):
-    """Of one part of a transaction; one field is set."""
+    """The answer to one operation of a transaction; one field is set."""
 
     response_range: RangeAnswer | None = None
     response_put: WriteAnswer | None = None
@@ -82,7 +82,7 @@ class OperationAnswer(msgspec.Struct, frozen=True):
 
 
 class LeaseAnswer(msgspec.Struct, frozen=True):
-    """The seconds that a lease has from now on; 0: it is gone."""
+    """The remaining seconds of a lease; 0: it is gone."""
 
     ID: int
     TTL: int = 0
@@ -103,7 +103,8 @@ class Event(msgspec.Struct, frozen=True):
 
 
 class WatchAnswer(msgspec.Struct, frozen=True):
-    """Events in the engine's order, all of each revision; or the begin or end of a watch."""
+    """Events in the engine's order, all of each revision; or the start or end of a
+    watch."""
 
     header: Header = Header()
     events: list[Event] = []
@@ -122,7 +123,7 @@ class Streamed(msgspec.Struct, frozen=True):
 
 def decode(data: bytes, answer: type[_T]) -> _T:
     """Raises:
-    EtcdRefused: it is no such answer.
+    EtcdRefused: the answer has another format.
     """
     try:
         return msgspec.json.decode(data, type=answer, strict=False)
@@ -131,10 +132,10 @@ def decode(data: bytes, answer: type[_T]) -> _T:
 
 
 def decode_streamed(line: bytes, answer: type[_T]) -> _T:
-    """One line of a stream.
+    """Decode one line of a stream.
 
     Raises:
-        EtcdError: it tells of a failure, or it is no such answer.
+        EtcdError: it is a failure, or has another format.
     """
     streamed = decode(line, Streamed)
     if not streamed.result:
@@ -148,7 +149,7 @@ _UNAVAILABLE: Final = 14
 _UNAUTHENTICATED: Final = 16
 _SERVER_FAILED: Final = 500
 
-# What etcd's texts mean, and what is clearer.
+# The errors behind etcd's texts, with a clearer text.
 _TOLD: Final[tuple[tuple[str, type[EtcdError], str], ...]] = (
     ("has been compacted", Compacted, ""),
     ("lease not found", LeaseGone, ""),
@@ -173,7 +174,7 @@ _TOLD: Final[tuple[tuple[str, type[EtcdError], str], ...]] = (
 
 
 def failure_in(status: int, body: bytes) -> EtcdError:
-    """The error that an answer with this status of HTTP tells of."""
+    """The error behind an answer with this HTTP status."""
     try:
         told = msgspec.json.decode(body, type=dict[str, Any])
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):

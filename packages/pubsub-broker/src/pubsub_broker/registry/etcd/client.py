@@ -1,4 +1,4 @@
-"""The client of etcd: version 3 of its API, by the HTTP/JSON gateway.
+"""The client of etcd: version 3 of its API, over the HTTP/JSON gateway.
 
 It has no thread. One thread at a time uses a client; several clients share `Endpoints`.
 """
@@ -40,9 +40,8 @@ PAGE: Final = 1000
 
 
 class EtcdClient:
-    """Asks etcd. Each method raises `EtcdError` and nothing else that is etcd's or the
-    network's doing; a request that changes nothing when it is carried out twice is tried at
-    each member."""
+    """Sends requests to etcd. Each method raises `EtcdError`, and no other error that
+    etcd or the network causes. Idempotent requests are tried at each member."""
 
     def __init__(self, members: Members) -> None:
         self._members = members
@@ -52,7 +51,7 @@ class EtcdClient:
         return self._ask("/v3/kv/range", request, RangeAnswer)
 
     def list(self, prefix: bytes, page: int = PAGE) -> Listing:
-        """All keys of a prefix, as they were at one revision, in requests of ``page`` keys.
+        """All keys of a prefix at one revision, in requests of ``page`` keys.
 
         Raises:
             Compacted: that revision was compacted meanwhile.
@@ -71,25 +70,25 @@ class EtcdClient:
         return self._ask("/v3/kv/put", request, WriteAnswer).header.revision
 
     def delete(self, request: Delete) -> int:
-        """Delete keys; returns how many there were."""
+        """Delete keys; returns their number."""
         return self._ask("/v3/kv/deleterange", request, WriteAnswer).deleted
 
     def transact(self, request: Transaction) -> TransactionAnswer:
-        """Carry out a transaction, once at most.
+        """Execute a transaction, at most once.
 
         Raises:
-            EtcdUnreachable: there was no answer; ``maybe_done`` tells whether it may have
-                been carried out.
+            EtcdUnreachable: there was no answer; ``maybe_done``: it may have been
+                executed.
         """
         return self._ask("/v3/kv/txn", request, TransactionAnswer, repeat=False)
 
     def grant(self, ttl_s: int) -> LeaseAnswer:
-        """Make a lease. etcd gives it more seconds than were asked for if that is less than
-        1.5 times its election timeout."""
+        """Grant a lease. etcd extends it if it is shorter than 1.5 times its election
+        timeout."""
         return self._ask("/v3/lease/grant", Grant(ttl_s), LeaseAnswer)
 
     def keep_alive(self, leases: Iterable[int]) -> dict[int, int]:
-        """Renew leases, all in one request; returns the seconds of each, 0 for one that is
+        """Renew leases in one request; returns the seconds of each, 0 for one that is
         gone."""
         body = b"".join(encode(LeaseRequest(lease)) for lease in leases)
         data = self._members.post("/v3/lease/keepalive", body)
@@ -105,7 +104,7 @@ class EtcdClient:
         self._ask("/v3/lease/revoke", LeaseRequest(lease), WriteAnswer)
 
     def watch(self, prefix: bytes, revision: int) -> WatchStream:
-        """Be told each change of the keys of a prefix, from ``revision`` on."""
+        """Watch the keys of a prefix for changes, from ``revision`` on."""
 
         def attempt(endpoint: Endpoint, deadline: float) -> WatchStream:
             members = self._members
@@ -116,7 +115,7 @@ class EtcdClient:
         return self._members.ask(attempt)
 
     def close(self) -> None:
-        """End the connection."""
+        """Close the connection."""
         self._members.close()
 
     def _ask(

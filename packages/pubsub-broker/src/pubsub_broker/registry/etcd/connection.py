@@ -18,10 +18,10 @@ from pubsub_broker.registry.etcd.errors import (
 )
 from pubsub_broker.registry_options import Endpoint
 
-# A list is read in pages, and a transaction writes 1 MiB, so answers are far smaller.
+# Lists are read in pages, and a transaction writes 1 MiB, so answers are far smaller.
 MAX_ANSWER_BYTES: Final = 64 * 1024 * 1024
 _BLOCK_BYTES: Final = 256 * 1024
-# The kernel finds that a host has vanished after _IDLE_S + _PROBES * _PROBE_S seconds.
+# The kernel detects that a host is gone after _IDLE_S + _PROBES * _PROBE_S seconds.
 _IDLE_S: Final = 2
 _PROBE_S: Final = 1
 _PROBES: Final = 3
@@ -29,8 +29,8 @@ _VERDICT_S: Final = 0.5
 
 
 class Connection:
-    """Asks one member, one request after the other. Connects at the first request, and
-    again where the connection has ended."""
+    """Sends requests to one member, one after the other. Connects at the first request,
+    and again when the connection has closed."""
 
     def __init__(self, endpoint: Endpoint, tls: ssl.SSLContext | None) -> None:
         self.endpoint = endpoint
@@ -38,14 +38,14 @@ class Connection:
         self._http = http.client.HTTPConnection(*endpoint)
 
     def post(self, path: str, body: bytes, token: str | None, deadline: float) -> bytes:
-        """The body of the answer, if that is no failure. ``deadline`` is a time of the
-        monotonic clock.
+        """The body of the answer to a request. ``deadline`` is a time of the monotonic
+        clock.
 
         Raises:
-            EtcdUnreachable: there is no answer, or none in time; ``maybe_done`` is false
-                if nothing was sent.
+            EtcdUnreachable: there is no answer, or none in time; ``maybe_done`` is
+                false if nothing was sent.
             BadStatus: the answer is a failure.
-            TlsFailed: certificates do not fit.
+            TlsFailed: the certificates do not match.
         """
         if self._http.sock is not None and _has_ended(self._http.sock):
             self._http.close()
@@ -69,7 +69,7 @@ class Connection:
                 ) from error
             raise failure_of(error, maybe_done=True) from error
         except BaseException:
-            # What is still to come would be taken for the next answer.
+            # The rest of this answer would be taken for the next answer.
             self.close()
             raise
         if response.status != http.client.OK:
@@ -77,7 +77,7 @@ class Connection:
         return data
 
     def close(self) -> None:
-        """End the connection, if there is one."""
+        """Close the connection, if there is one."""
         self._http.close()
 
     def _body(self, response: http.client.HTTPResponse, deadline: float) -> bytes:
@@ -88,17 +88,17 @@ class Connection:
             size += len(block)
             if size > MAX_ANSWER_BYTES:
                 raise EtcdRefused(f"an answer has more than {MAX_ANSWER_BYTES} bytes")
-            # None once the server has said that it closes the connection.
+            # None after the server has announced that it closes the connection.
             if self._http.sock is not None:
                 self._http.sock.settimeout(remaining(deadline))
         if response.length:
             raise http.client.IncompleteRead(b"", response.length)
-        response.close()  # else the connection waits for more of it
+        response.close()  # otherwise the connection waits for the rest of it
         return b"".join(blocks)
 
 
 class BadStatus(Exception):
-    """An answer that is a failure: its status of HTTP, and its body."""
+    """An answer that is a failure: its HTTP status and its body."""
 
     def __init__(self, status: int, body: bytes) -> None:
         super().__init__(status)
@@ -109,12 +109,12 @@ class BadStatus(Exception):
 def connect(
     endpoint: Endpoint, tls: ssl.SSLContext | None, deadline: float
 ) -> socket.socket:
-    """A connected socket, after the handshake of TLS. It takes longer than ``deadline``
-    only where ``endpoint`` has a name and the system is slow to find its address.
+    """A connected socket, after the TLS handshake. It exceeds ``deadline`` only if
+    ``endpoint`` has a host name that the system is slow to resolve.
 
     Raises:
-        EtcdUnreachable: that did not work, or not in time.
-        TlsFailed: certificates do not fit.
+        EtcdUnreachable: the connection failed, or was too slow.
+        TlsFailed: the certificates do not match.
     """
     try:
         plain = socket.create_connection(endpoint, remaining(deadline))
@@ -131,7 +131,8 @@ def connect(
         plain.settimeout(remaining(deadline))
         wrapped = tls.wrap_socket(plain, server_hostname=endpoint.host)
     except ConnectionResetError as error:
-        plain.close()  # as where it ends in the handshake: which of them, is a matter of time
+        # like a failure in the handshake: the timing decides between the two
+        plain.close()
         raise failure_of(ssl.SSLEOFError()) from error
     except OSError as error:
         plain.close()
@@ -145,11 +146,12 @@ def connect(
 
 
 def _wait_for_verdict(wrapped: ssl.SSLSocket) -> None:
-    """In TLS 1.3 a server looks at the client's certificate after the handshake. Then it
-    sends a ticket, or why it refuses, which would be lost if a request met a closed port.
+    """In TLS 1.3 a server checks the client's certificate after the handshake. Then it
+    sends a ticket, or the reason for its rejection, which would be lost if a request
+    met a closed port.
 
     Raises:
-        OSError: it refuses.
+        OSError: it rejects the certificate.
     """
     if wrapped.version() != "TLSv1.3":
         return
@@ -163,7 +165,7 @@ def _wait_for_verdict(wrapped: ssl.SSLSocket) -> None:
 
 
 def remaining(deadline: float) -> float:
-    """Seconds until then.
+    """The seconds until the deadline.
 
     Raises:
         TimeoutError: it has passed.
@@ -177,7 +179,7 @@ def remaining(deadline: float) -> float:
 def failure_of(
     error: OSError | http.client.HTTPException, *, maybe_done: bool = False
 ) -> EtcdError:
-    """The error to raise for one of a socket, or of HTTP."""
+    """The etcd error for an error of a socket or of HTTP."""
     match error:
         case ssl.SSLCertVerificationError():
             return TlsFailed(f"its certificate is not accepted: {error.verify_message}")
@@ -197,7 +199,7 @@ def failure_of(
 
 
 def _has_ended(idle: socket.socket) -> bool:
-    """Whether something came without being asked for: the end, as a rule."""
+    """Whether the server sent something without a request: usually the end."""
     poller = select.poll()
     poller.register(idle, select.POLLIN)
     return bool(poller.poll(0))

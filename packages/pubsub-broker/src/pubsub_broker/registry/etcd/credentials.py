@@ -1,4 +1,4 @@
-"""How a broker shows etcd who it is: a folder of certificates, a file with a password."""
+"""A broker's credentials for etcd: a folder of certificates, a file with a password."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ class Login(NamedTuple):
 
 
 def read_login(path: str | Path) -> Login:
-    """User and password in a TOML file that nobody else can read or change.
+    """User and password from a TOML file that no other user can read or change.
 
     Raises:
-        ConfigError: others can, or it does not have both.
+        ConfigError: other users can, or one of the two is missing.
     """
     told = read_secret(path)
     user, password = told.get("user"), told.get("password")
@@ -38,11 +38,12 @@ def read_login(path: str | Path) -> Login:
 
 
 def tls_context(folder: str | Path) -> ssl.SSLContext:
-    """TLS as the files of a folder have it: ``ca.pem`` has the certificates of those who may
-    sign etcd's; ``client.pem`` and ``client-key.pem``, the broker's own, may be missing.
+    """The TLS settings from the files of a folder. ``ca.pem`` has the certificates of
+    the authorities that may sign etcd's certificate; ``client.pem`` and
+    ``client-key.pem``, the broker's own, may be missing.
 
     Raises:
-        ConfigError: a file cannot be used, or others can read the key.
+        ConfigError: a file cannot be used, or other users can read the key.
     """
     place = Path(folder)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -68,12 +69,12 @@ def tls_context(folder: str | Path) -> ssl.SSLContext:
 
 
 def _no_passphrase() -> str:
-    """Else OpenSSL asks for that of a key at the terminal."""
+    """Otherwise OpenSSL asks for the passphrase of a key at the terminal."""
     return ""
 
 
 def _unusable(path: Path, error: OSError) -> ConfigError:
-    # Errors of OpenSSL are among them, and name no file.
+    # OpenSSL's errors are a subclass, and name no file.
     named = Path(error.filename) if error.filename else path
     why = getattr(error, "reason", None) or error.strerror or "it cannot be used"
     return ConfigError(f"cannot use {named}: {why}")

@@ -1,4 +1,4 @@
-"""Which member of etcd is asked."""
+"""Chooses the member of etcd for requests."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from pubsub_broker.registry_options import Endpoint
 
 
 class Endpoints:
-    """All members, and the one that is asked until it fails.
+    """All members, and the one that is used until it fails.
 
-    A broker's watch and its writes share this: once one of them finds that a member fails,
-    both leave it. So the keep-alives, one a second, watch over an idle watch, too.
+    A broker's watch and its writes share this: when one of them fails, both change the
+    member. So the keep-alives, one per second, also check the member of an idle watch.
     """
 
     def __init__(self, endpoints: Sequence[Endpoint]) -> None:
@@ -20,11 +20,11 @@ class Endpoints:
 
     @property
     def current(self) -> Endpoint:
-        """The one to ask."""
+        """The member for the next request."""
         return self.all[self._at]
 
     def failed(self, endpoint: Endpoint) -> None:
-        """Ask the next one from now on, if this is the one that is asked."""
+        """If this member is the current one, use the next one from now on."""
         at = self._at
         if self.all[at] == endpoint:
             self._at = (at + 1) % len(self.all)

@@ -1,14 +1,14 @@
-"""What can go wrong between a broker and etcd.
+"""The errors between a broker and etcd.
 
 ::
 
     PubSubError
     └── EtcdError
-        ├── EtcdUnreachable   nobody answered in time, or there is no majority: later
-        ├── EtcdRefused       an operator has to change something first
-        │   ├── TlsFailed     certificates do not fit
-        │   └── TokenRejected the client has to authenticate anew
-        ├── Compacted         the history that was asked for is gone: list anew
+        ├── EtcdUnreachable   no answer in time, or no majority: retry later
+        ├── EtcdRefused       an operator must change something first
+        │   ├── TlsFailed     certificates do not match
+        │   └── TokenRejected the client must authenticate again
+        ├── Compacted         the requested history is gone: list again
         └── LeaseGone         the lease has ended: grant another one
 """
 
@@ -22,8 +22,8 @@ class EtcdError(PubSubError):
 
 
 class EtcdUnreachable(EtcdError):
-    """No endpoint answered in time. ``maybe_done``: the request may have been carried out
-    nevertheless."""
+    """No endpoint answered in time. ``maybe_done``: the request may have been executed
+    anyway."""
 
     def __init__(self, detail: str, *, maybe_done: bool = False) -> None:
         super().__init__(detail)
@@ -31,7 +31,7 @@ class EtcdUnreachable(EtcdError):
 
 
 class EtcdRefused(EtcdError):
-    """etcd refused the request, and will do so again."""
+    """etcd rejected the request, and would reject it again."""
 
 
 class TlsFailed(EtcdRefused):
@@ -39,12 +39,12 @@ class TlsFailed(EtcdRefused):
 
 
 class TokenRejected(EtcdRefused):
-    """The token has ended, or users and roles have changed since it was given."""
+    """The token has expired, or users and roles have changed since it was issued."""
 
 
 class Compacted(EtcdError):
-    """The revision that was asked for has been compacted."""
+    """The requested revision has been compacted."""
 
 
 class LeaseGone(EtcdError):
-    """There is no such lease, or there is none any more."""
+    """The lease does not exist, or no longer."""

@@ -1,7 +1,8 @@
-"""One broker's part in a group: its own clients in etcd, and what etcd tells of all.
+"""One broker's part in a group: its own clients in etcd, and the state of all from
+etcd.
 
-It joins mirror, writer, leases and what the broker wants to be there. The shell asks etcd what is
-to be asked, and hands over the answers, in any threads, one call at a time.
+It combines mirror, writer, leases and the intended records. The shell sends the
+requests to etcd, and passes on the answers, in any threads, one call at a time.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ class Group:
         alive_s: int,
         clients_s: int,
     ) -> None:
-        """``broker`` is the name of this broker, of this start of it. Its two leases last
+        """``broker`` is the name of this broker, new at each start. Its two leases last
         ``alive_s`` and ``clients_s``."""
         self.broker = broker
         self.mirror = Mirror(keys, hold_s=clients_s)
@@ -51,14 +52,14 @@ class Group:
         self.own = OwnRecords(self.mirror, self._writer, broker, about, record)
         self._leases = Leases(alive_s, clients_s)
         self._hold_s = clients_s
-        # When clients that a restored etcd brought back are taken back.
+        # When to delete clients that a restored etcd brought back.
         self._take_back_at: float | None = None
 
-    # What the broker decides
+    # Decisions of the broker
 
     def put_client(self, client: Client) -> int:
-        """A client is to be registered at this broker; returns the number of the write,
-        which the mirror's change has when that is so.
+        """Register a client at this broker; returns the number of the write, which the
+        mirror's change will have.
 
         Raises:
             TooLarge: it does not fit into a transaction.
@@ -66,10 +67,10 @@ class Group:
         return self.own.put_client(client)
 
     def delete_client(self, session: int, left: LeftRecord | None = None) -> None:
-        """A client of this broker is to be gone."""
+        """Remove a client of this broker."""
         self.own.delete_client(session, left)
 
-    # What etcd answers
+    # Answers of etcd
 
     def listed(self, listing: Listing, now: float) -> list[Change]:
         """The keys of the group."""
@@ -84,61 +85,61 @@ class Group:
         return found
 
     def watched(self, answer: WatchAnswer) -> list[Change]:
-        """An answer to the watch that began at the mirror's next revision."""
+        """An answer to the watch that started at the mirror's next revision."""
         return self.own.follow(self.mirror.watched(answer))
 
     def answered(self, answer: TransactionAnswer) -> list[Overtaken]:
-        """The transaction of `to_write` was carried out."""
+        """The transaction of `to_write` was executed."""
         return self.own.dropped(self._writer.answered(answer))
 
     def unanswered(self) -> None:
-        """It had no answer, or was refused."""
+        """It had no answer, or was rejected."""
         self._writer.unanswered()
 
     def granted(self, kind: Kind, answer: LeaseAnswer, sent_at: float) -> None:
-        """A lease was granted: what waits for it can be written."""
+        """A lease was granted, so records that wait for it can be written."""
         self._leases.granted(kind, answer.ID, answer.TTL, sent_at)
         if kind == "alive":
             self.own.propose_broker()
 
     def renewed(self, seconds: Mapping[int, int], sent_at: float) -> None:
-        """Leases were renewed, or are gone: then they are to be granted anew."""
+        """Leases were renewed; those that are gone must be granted again."""
         self._leases.renewed(seconds, sent_at)
 
     def lease_gone(self) -> None:
-        """The transaction was refused because a lease is gone, whichever: a renewal tells,
-        and is due now. The one that is not renewed is granted anew."""
+        """The transaction was rejected because a lease is gone. A renewal finds out
+        which one, and is due now; the lease that is not renewed is granted again."""
         self._writer.unanswered()
         self._leases.renew_now()
         self._leases.forget("left")
 
     def tick(self, now: float) -> list[Change]:
-        """What is due at ``now``."""
+        """Handle everything due at ``now``."""
         if self._take_back_at is not None and now >= self._take_back_at:
             self._take_back_at = None
             self.own.take_back()
         return self.own.follow(self.mirror.tick(now))
 
-    # What is to be asked
+    # Requests to etcd
 
     def to_write(self, now: float) -> Transaction | None:
         """The next transaction, if there is something to write."""
         return self._writer.transaction(self._leases.ids(now))
 
     def to_grant(self, now: float) -> dict[Kind, int]:
-        """The leases to be granted, and their seconds."""
+        """The leases to grant, and their seconds."""
         return self._leases.to_grant(now, leaving=self._writer.leaving)
 
     def to_renew(self, now: float) -> list[int]:
-        """The leases to be renewed now, in one request."""
+        """The leases to renew now, in one request."""
         return self._leases.to_renew(now)
 
     def to_revoke(self) -> list[int]:
-        """The leases to be revoked when this broker ends; not that of its clients."""
+        """The leases to revoke when this broker ends, except that of its clients."""
         return self._leases.to_revoke()
 
     def next_deadline(self, now: float) -> float:
-        """When one of these, or `tick`, is due; what there is to write, is so at once."""
+        """When one of these, or `tick`, is due; pending writes are due immediately."""
         times = (
             self._leases.next_deadline(now),
             self.mirror.next_deadline(),
@@ -146,12 +147,12 @@ class Group:
         )
         return min(time for time in times if time is not None)
 
-    # What the broker may know
+    # State for the broker
 
     def cut_off(self, now: float) -> bool:
-        """Whether other brokers may take this one for gone."""
+        """Whether other brokers may consider this one dead."""
         return self._leases.cut_off(now)
 
     def is_behind(self) -> bool:
-        """Whether the mirror has not been told yet of what this broker has written."""
+        """Whether the mirror lacks a write of this broker."""
         return self.mirror.revision < self._writer.revision

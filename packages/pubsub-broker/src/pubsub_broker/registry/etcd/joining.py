@@ -1,4 +1,4 @@
-"""Makes a broker's part in a group, as the options of the broker ask."""
+"""Creates a broker's membership in a group from the broker's options."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ def make_link(
     record: BrokerRecord,
     on_change: Callable[[], object],
 ) -> GroupLink:
-    """The part of ``broker``, which has still to `begin`. ``on_change`` is called in a thread
-    when it has changes.
+    """The link of ``broker``, not started yet. A thread calls ``on_change`` when it has
+    changes.
 
     Raises:
-        ConfigError: the options make no sense, or a file of them cannot be used.
+        ConfigError: the options are inconsistent, or one of their files cannot be used.
     """
     assert config.registry is not None, "the broker is to be in a group"
     assert config.group is not None, "the options were validated"
@@ -62,14 +62,14 @@ def make_link(
 
 
 def clients_lease_s(lease_s: float) -> int:
-    """How many seconds the clients of a broker stay when it is gone. Until its lease ends
-    nobody may know of that; a client that sees only silence looks for another broker within
-    a lease of its own, and has as long again to get there."""
+    """How many seconds the clients of a dead broker stay registered. Its death may go
+    unnoticed until its lease ends. A client that gets no replies looks for another
+    broker within its own lease, and then has as long again to connect."""
     return BROKER_LEASE_S + math.ceil(_LEASES * lease_s)
 
 
 def _login(path: str | Path) -> Callable[[], Login]:
-    """What reads user and password each time they are needed.
+    """Returns a function that reads user and password each time they are needed.
 
     Raises:
         ConfigError: they cannot be read now.
@@ -80,7 +80,7 @@ def _login(path: str | Path) -> Callable[[], Login]:
         try:
             return read_login(path)
         except ConfigError as error:
-            # It was changed; when it is mended, the broker goes on.
+            # The file was changed; the broker continues when it is repaired.
             raise EtcdRefused(str(error)) from None
 
     return login

@@ -1,8 +1,8 @@
-"""The leases that a broker has in etcd, and whether they still hold by its own clock.
+"""The leases of a broker in etcd, and whether they are valid by its own clock.
 
-- *alive*, short: the broker's own key; when it ends, others know that the broker is gone.
-- *clients*, long: its clients' keys; they stay while clients look for another broker.
-- *left*: how clients left. It is not renewed: another one is granted now and then, so its
+- *alive*, short: the broker's own key; when it expires, the broker counts as dead.
+- *clients*, long: the keys of its clients, which stay while clients look for another broker.
+- *left*: departures of clients. It is not renewed: a new one is granted regularly, so its
   keys are there for 60 to 90 s.
 """
 
@@ -15,7 +15,7 @@ Kind = Literal["alive", "clients", "left"]
 
 _LEFT_S: Final = 90
 _LEFT_AGE_S: Final = 30.0
-# Of a lease's time: three requests may go without an answer.
+# A fraction of a lease's time: three requests may go without an answer.
 _RENEWALS: Final = 3
 
 
@@ -24,16 +24,17 @@ class _Lease:
         self.ttl_s = ttl_s
         self.renewed = renewed
         self.id = 0  # until it is granted
-        self.since = 0.0  # when the request was sent that made it last
-        self.until = 0.0  # it lasts so long at least
+        self.since = 0.0  # when the request for the current period was sent
+        self.until = 0.0  # it lasts at least until then
 
 
 class Leases:
-    """``now`` is seconds of one monotonic clock; ``sent_at`` is when a request was sent, so
-    that etcd counts from a later time."""
+    """``now`` is seconds of one monotonic clock; ``sent_at`` is when a request was
+    sent, so that etcd counts from a later time."""
 
     def __init__(self, alive_s: int, clients_s: int) -> None:
-        """How many seconds the two leases last without a renewal."""
+        """``alive_s`` and ``clients_s``: the seconds that the two leases last without a
+        renewal."""
         self._leases: dict[Kind, _Lease] = {
             "alive": _Lease(alive_s, renewed=True),
             "clients": _Lease(clients_s, renewed=True),
@@ -43,7 +44,7 @@ class Leases:
         self._renew_at = 0.0
 
     def ids(self, now: float) -> dict[Kind, int]:
-        """Those that can be written with."""
+        """The ids of the leases that records can use."""
         return {
             kind: lease.id
             for kind, lease in self._leases.items()
@@ -51,12 +52,12 @@ class Leases:
         }
 
     def cut_off(self, now: float) -> bool:
-        """Whether others may take this broker for gone: it has not renewed in time, as far
-        as it knows. It must not say before it looked at its clock that it is alive."""
+        """Whether other brokers may consider this one dead: it has not renewed in time
+        by its own clock. The broker must check this before it acts as alive."""
         return now >= self._leases["alive"].until
 
     def to_grant(self, now: float, *, leaving: bool) -> dict[Kind, int]:
-        """The leases to ask for, and their seconds; ``leaving``: how clients left waits to
+        """The leases to request, and their seconds; ``leaving``: a departure waits to
         be written."""
         there = self.ids(now)
         return {
@@ -66,7 +67,7 @@ class Leases:
         }
 
     def to_renew(self, now: float) -> list[int]:
-        """The leases to renew now, in one request; none before that is due."""
+        """The leases to renew now, in one request; empty before that is due."""
         if now < self._renew_at:
             return []
         return [
@@ -74,18 +75,18 @@ class Leases:
         ]
 
     def to_revoke(self) -> list[int]:
-        """The leases to revoke when the broker ends: clients are to stay, for a while."""
+        """The leases to revoke when the broker ends; its clients stay for a while."""
         alive = self._leases["alive"].id
         return [alive] if alive else []
 
     def granted(self, kind: Kind, lease: int, ttl_s: int, sent_at: float) -> None:
-        """etcd granted a lease; it may last longer than was asked for."""
+        """etcd granted a lease; it may last longer than requested."""
         self._leases[kind].id = lease
         self._extend(self._leases[kind], ttl_s, sent_at)
 
     def renewed(self, seconds: Mapping[int, int], sent_at: float) -> list[Kind]:
-        """etcd answered to a renewal: the seconds of each lease. Returns those that are
-        gone, and with them all their keys: these have to be written anew."""
+        """etcd answered a renewal with the seconds of each lease. Returns the leases
+        that are gone; all their keys are gone too, and must be written again."""
         self._renew_at = sent_at + self._interval_s
         gone = []
         for kind, lease in self._leases.items():
@@ -98,7 +99,7 @@ class Leases:
         return gone
 
     def renew_now(self) -> None:
-        """A renewal is due now: it tells which leases are gone."""
+        """A renewal is due now: it finds out which leases are gone."""
         self._renew_at = 0.0
 
     def forget(self, kind: Kind) -> None:

@@ -1,5 +1,5 @@
-"""A broker's part in a group, for the thread of the broker: what it wants to have written goes
-in, and what etcd tells comes out. Nothing here waits for etcd but the beginning and the end."""
+"""A broker's part in a group, for the thread of the broker: accepts records to write,
+and returns changes from etcd. Only its start and its end wait for etcd."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from pubsub_common.errors import ConfigError
 
 _log = logging.getLogger(__name__)
 
-# How long the beginning waits for etcd: as long as each member has been asked once.
+# How long the start waits for etcd: the time to ask each member once.
 _BEGIN_S: Final = 5.0
 
 
@@ -36,19 +36,19 @@ class GroupLink:
         members: Callable[[], Members],
         on_change: Callable[[], object] = bool,
     ) -> None:
-        """``members`` gives those at the endpoints, for one thread; ``on_change`` is called
-        in a thread when `take_changes` has something."""
+        """``members`` creates the list of members for one thread; a thread calls
+        ``on_change`` when `take_changes` has something."""
         self._group = group
         self._threads = EtcdThreads(group, keys.prefix, endpoints, members, on_change)
         self._changed = self._threads.changed
 
     def begin(self) -> None:
-        """Ask etcd for the first time, and go on in threads. It may be away: then that is
-        logged, and the broker is cut off until it is there.
+        """Send the first requests to etcd, and continue in threads. Without an answer
+        the failure is logged, and the broker is cut off until etcd answers.
 
         Raises:
-            ConfigError: this broker cannot be in the group, or etcd does not let it do what
-                it must.
+            ConfigError: this broker cannot be in the group, or lacks a permission in
+                etcd.
         """
         threads = self._threads
         threads.start()
@@ -69,25 +69,25 @@ class GroupLink:
         return self._threads.all
 
     def put_client(self, client: Client) -> int:
-        """As `Group.put_client`."""
+        """See `Group.put_client`."""
         with self._changed:
             self._changed.notify_all()
             return self._group.put_client(client)
 
     def delete_client(self, session: int, left: LeftRecord | None = None) -> None:
-        """As `Group.delete_client`."""
+        """See `Group.delete_client`."""
         with self._changed:
             self._changed.notify_all()
             self._group.delete_client(session, left)
 
     def describe(self, record: BrokerRecord) -> None:
-        """The broker says something else of itself."""
+        """Change the broker's own record."""
         with self._changed:
             self._changed.notify_all()
             self._group.own.describe(record)
 
     def take_changes(self) -> list[Change]:
-        """What was told since the last call. Raises what ended a thread."""
+        """The changes since the last call. Raises the error that ended a thread."""
         threads = self._threads
         if threads.failure is not None:
             raise threads.failure
@@ -98,20 +98,21 @@ class GroupLink:
         return taken
 
     def cut_off(self) -> bool:
-        """Whether other brokers may take this one for gone. It never waits for a thread."""
+        """Whether other brokers may consider this one dead. It never waits for a
+        thread."""
         return self._group.cut_off(time.monotonic())
 
     def why(self) -> str:
-        """The last failure of etcd since leases were renewed; empty if there was none."""
+        """The last failure of etcd since leases were renewed; empty without one."""
         error, renewing = self._threads.error, self._threads.renewing
         if error is None and renewing is not None:
             return f"{renewing} has not answered yet"
         return "" if error is None else str(error)
 
     def close(self, timeout_s: float) -> None:
-        """End the threads, which write what is left to write, and tell others that the
-        broker is gone; its clients stay for a while. Waits ``timeout_s`` at most: else etcd
-        finds itself that the broker is gone."""
+        """End the threads, which write the remaining records, and tell other brokers
+        that this one is gone; its clients stay for a while. Waits at most
+        ``timeout_s``: after that, etcd itself detects that the broker is gone."""
         deadline = time.monotonic() + timeout_s
         with self._changed:
             self._threads.closing = True
@@ -123,7 +124,7 @@ class GroupLink:
             self._threads.close()
 
     def _has_begun(self) -> bool:
-        """Whether it is known how this begins."""
+        """Whether the result of the start is known."""
         threads = self._threads
         failed = isinstance(threads.error, EtcdUnreachable) or threads.refused
         known = self._group.mirror.about is not None and not self.cut_off()

@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 
-# Longer than etcd takes to elect a leader, 1.6 s, at each of three members.
+# More than the time to elect a leader, 1.6 s, at each of three members.
 TIMEOUT_S: Final = 5.0
-# One of a few is not waited for any longer than it takes to elect one: the broker's lease, 3 s,
-# would end without the broker knowing why.
+# With few members, one member gets no more than the time of an election: otherwise the
+# broker's lease of 3 s would expire for no visible reason.
 _ATTEMPT_S: Final = 2.0
 
 
@@ -41,8 +41,8 @@ class Members:
         login: Callable[[], Login] | None = None,
         timeout_s: float = TIMEOUT_S,
     ) -> None:
-        """``login`` gives user and password each time they are needed: a file of them may
-        change meanwhile."""
+        """``login`` returns user and password each time they are needed, as their file
+        may change."""
         self.tls = tls
         self.token: str | None = None
         self._endpoints = endpoints
@@ -51,11 +51,11 @@ class Members:
         self._connection: Connection | None = None
 
     def post(self, path: str, body: bytes, *, repeat: bool = True) -> bytes:
-        """The body of the answer to a request. One that must not be carried out twice is
-        not to be ``repeat``-ed where it may have been carried out.
+        """The body of the answer to a request. Without ``repeat`` a request is not sent
+        again if it may have been executed.
 
         Raises:
-            EtcdError: there was no answer in time, or it tells of a failure.
+            EtcdError: there was no answer in time, or it is a failure.
         """
 
         def attempt(endpoint: Endpoint, deadline: float) -> bytes:
@@ -66,8 +66,8 @@ class Members:
     def ask(
         self, attempt: Callable[[Endpoint, float], _T], *, repeat: bool = True
     ) -> _T:
-        """Have each member asked once by ``attempt``, beginning with the one that answered
-        last, each with its share of the time that is left."""
+        """Call ``attempt`` for each member, beginning with the one that answered last,
+        each with its share of the remaining time."""
         deadline = time.monotonic() + self._timeout_s
         failures: list[str] = []
         maybe_done = refused = False
@@ -90,7 +90,7 @@ class Members:
         raise EtcdUnreachable(f"etcd does not answer: {told}", maybe_done=maybe_done)
 
     def close(self) -> None:
-        """End the connection."""
+        """Close the connection."""
         if self._connection is not None:
             self._connection.close()
             self._connection = None
@@ -98,7 +98,7 @@ class Members:
     def _with_token(
         self, attempt: Callable[[Endpoint, float], _T], endpoint: Endpoint, until: float
     ) -> _T:
-        """Authenticate where that is needed, and once more where the token has ended."""
+        """Authenticate if needed, and again when the token has expired."""
         fresh = self._login is not None and not self.token
         if fresh:
             self._authenticate(endpoint, until)
@@ -118,7 +118,7 @@ class Members:
         try:
             answer = self._exchange(endpoint, "/v3/auth/authenticate", body, until)
         except EtcdUnreachable as error:
-            # What was to be asked then has not been.
+            # The request itself has not been sent then.
             raise EtcdUnreachable(str(error)) from error
         self.token = decode(answer, TokenAnswer).token
 

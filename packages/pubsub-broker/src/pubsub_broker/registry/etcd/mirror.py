@@ -1,8 +1,8 @@
-"""All of a group that etcd has, as far as it has told: lists and watches in, changes out.
+"""A copy of a group's state in etcd: lists and watches in, changes out.
 
-The order of changes is etcd's, the same at all brokers. What is told twice changes nothing.
-Where history is missing, because it was compacted or a member is behind, the mirror asks for
-a list and tells the difference.
+The order of changes is etcd's, the same at all brokers. A repeated change has no
+effect. If history is missing, because it was compacted or a member lags, the mirror
+requests a list and derives the changes from it.
 """
 
 from __future__ import annotations
@@ -39,17 +39,18 @@ from pubsub_broker.registry.etcd.records import (
 
 class _Known(NamedTuple):
     record: Record
-    revision: int  # that wrote it last
+    revision: int  # of the last write
 
 
 class Mirror:
     """``now`` is seconds of one monotonic clock."""
 
     def __init__(self, keys: Keys, *, hold_s: float) -> None:
-        """Clients and brokers that a restored etcd has forgotten are kept for ``hold_s``:
-        in that time their brokers write them anew."""
+        """Clients and brokers that a restored etcd has lost are kept for ``hold_s``: in
+        that time their brokers write them again."""
         self.revision = 0
-        self.must_list = "nothing has been listed yet"  # why; empty if it need not
+        # the reason; empty if not needed
+        self.must_list = "nothing has been listed yet"
         self._keys = keys
         self._hold_s = hold_s
         self._cluster_id = ""
@@ -59,9 +60,8 @@ class Mirror:
     # Input
 
     def listed(self, listing: Listing, now: float) -> list[Change]:
-        """All keys of the group were read; from here on `watched` goes on at
-        `next_revision`. What is gone is told first, then what is new in the order of its
-        writing."""
+        """All keys of the group were read; from here on `watched` continues at
+        `next_revision`. Returns the deletions first, then the writes in their order."""
         restored = self._is_restored(listing)
         self.revision = listing.revision
         self._cluster_id = listing.cluster_id
@@ -71,13 +71,13 @@ class Mirror:
             if name := self._keys.name(kv.key):
                 there[name] = kv
         changes: list[Change] = [Restored(listing.revision)] if restored else []
-        # How clients left is told with their going, and so is known before.
+        # Departures come with the deletions, so read them first.
         for name in sorted(there, key=_left_first):
             if name.kind == "left":
                 changes += self._put(name, there[name])
         for name in [name for name in self._known if name not in there]:
             if restored and name.kind != "left":
-                # Whatever is written from now on is newer.
+                # All later writes are newer.
                 self._known[name] = self._known[name]._replace(revision=0)
                 self._held[name] = now + self._hold_s
             elif name not in self._held:
@@ -89,8 +89,8 @@ class Mirror:
         return changes + self.tick(now)
 
     def watched(self, answer: WatchAnswer) -> list[Change]:
-        """An answer came to a watch that began at `next_revision`. If `must_list` is set
-        afterwards, that watch is of no use any more."""
+        """An answer came to a watch that started at `next_revision`. If `must_list` is
+        set afterwards, that watch is useless."""
         if not self.must_list:
             self.must_list = self._what_is_missing(answer)
         if self.must_list:
@@ -103,7 +103,7 @@ class Mirror:
         return changes
 
     def tick(self, now: float) -> list[Change]:
-        """What is due: the end of those that were kept, and that nobody has written anew."""
+        """End records that were kept but have not been written again."""
         changes: list[Change] = []
         for name in [name for name, until in self._held.items() if until <= now]:
             changes += self._delete(name, self.revision)
@@ -113,11 +113,11 @@ class Mirror:
 
     @property
     def next_revision(self) -> int:
-        """Where a watch has to begin."""
+        """Where a watch must start."""
         return self.revision + 1
 
     def next_deadline(self) -> float | None:
-        """When `tick` is due; None while nothing is."""
+        """When `tick` is due; None if nothing is pending."""
         return min(self._held.values(), default=None)
 
     def clients(self) -> Iterator[ClientRecord]:
@@ -133,7 +133,7 @@ class Mirror:
         return record if isinstance(record, ClientRecord) else None
 
     def brokers(self) -> dict[str, BrokerRecord]:
-        """All brokers that are alive, by name."""
+        """All live brokers, by name."""
         return {
             name.name: known.record
             for name, known in self._known.items()
@@ -142,17 +142,17 @@ class Mirror:
 
     @property
     def about(self) -> About | None:
-        """What the group has agreed on, as far as is known."""
+        """The agreed settings of the group, if known."""
         known = self._known.get(ABOUT)
         record = None if known is None else known.record
         return record if isinstance(record, About) else None
 
     def written_at(self, name: Name) -> int:
-        """The revision that wrote a key last, as far as is known; 0: it is not there."""
+        """The revision of a key's last write, if known; 0: the key does not exist."""
         known = self._known.get(name)
         return 0 if known is None else known.revision
 
-    # Inside
+    # Private
 
     def _is_restored(self, listing: Listing) -> bool:
         if not self.revision:
@@ -161,18 +161,19 @@ class Mirror:
         return behind or listing.cluster_id != self._cluster_id
 
     def _what_is_missing(self, answer: WatchAnswer) -> str:
-        """Why there must be a list after this answer; nothing if there need not."""
+        """Why a list is needed after this answer; empty if it is not."""
         if answer.compact_revision:
             return f"the history after {self.revision} is compacted"
         if answer.header.cluster_id != self._cluster_id:
             return "it is another cluster"
         if answer.created and answer.header.revision < self.revision:
-            # It lags; or all do, because a backup was restored. A list tells.
+            # The member lags; or all members do, because a backup was restored. A list
+            # decides.
             return f"a member is at revision {answer.header.revision} only"
         return ""
 
     def _happened(self, events: list[Event], revision: int) -> list[Change]:
-        """All that changed at one revision; how a client left comes before its going."""
+        """All changes of one revision; the details of a departure come first."""
         changes: list[Change] = []
         of = {
             name: event for event in events if (name := self._keys.name(event.kv.key))
@@ -180,7 +181,7 @@ class Mirror:
         for name in sorted(of, key=_left_first):
             known = self._known.get(name)
             if known is not None and known.revision >= revision:
-                continue  # told twice
+                continue  # repeated
             if of[name].type == "PUT":
                 changes += self._put(name, of[name].kv)
             else:
@@ -222,10 +223,10 @@ class Mirror:
                 return []
 
     def _left(self, session: int, registered_at: int) -> LeftRecord | None:
-        """How a client left that registered at this revision for the last time."""
+        """How the client left that was last registered at this revision."""
         known = self._known.get(left_name(session))
         if known is None or known.revision <= registered_at:
-            return None  # it left so some time before, and came back
+            return None  # an earlier departure, before it came back
         return known.record if isinstance(known.record, LeftRecord) else None
 
 

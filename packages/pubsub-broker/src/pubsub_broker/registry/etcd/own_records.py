@@ -1,6 +1,6 @@
-"""What one broker wants to be in etcd: its own record, its clients', and what the group must
-agree on. What is there and not wanted is taken back, and what is wanted and not there, because a
-lease or etcd's memory has gone, is written again."""
+"""The records that one broker wants in etcd: its own, its clients', and the agreed
+settings of the group. It deletes records in etcd that it no longer wants, and writes
+records again that are missing because a lease expired or etcd lost them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from pubsub_broker.registry.interface import Client
 
 
 class OwnRecords:
-    """Proposes to ``writer``, by what ``mirror`` knows to be there."""
+    """Makes proposals to ``writer``, from the state in ``mirror``."""
 
     def __init__(
         self,
@@ -42,10 +42,10 @@ class OwnRecords:
         self._clients: dict[int, ClientRecord] = {}
         self._writes = 0
 
-    # What the broker decides
+    # Decisions of the broker
 
     def put_client(self, client: Client) -> int:
-        """As `Group.put_client`."""
+        """See `Group.put_client`."""
         record = ClientRecord(
             broker=self._broker, write=self._writes + 1, client=client
         )
@@ -55,21 +55,21 @@ class OwnRecords:
         return record.write
 
     def delete_client(self, session: int, left: LeftRecord | None) -> None:
-        """A client of this broker is to be gone."""
+        """Remove a client of this broker."""
         if self._clients.pop(session, None) is not None:
             basis = self._mirror.written_at(client_name(session))
             self._writer.delete_client(session, left, basis)
 
     def describe(self, record: BrokerRecord) -> None:
-        """The broker says something else of itself."""
+        """Change the broker's own record."""
         self._record = record
         self.propose_broker()
 
-    # What etcd tells
+    # Changes from etcd
 
     def follow(self, changes: list[Change]) -> list[Change]:
-        """Do what the changes ask of this broker; returns those that it is to be told of,
-        and what is void by them."""
+        """React to changes; returns those for the broker, and the proposals that they
+        make void."""
         restored = is_restored(changes)
         found: list[Change] = []
         for change in changes:
@@ -77,21 +77,21 @@ class OwnRecords:
             if self._concerns_others(change, restored=restored):
                 found.append(change)
         if restored:
-            # Who has a client there is what was so some time ago. Each broker writes its own
-            # anew; only then it takes back those that it has no more.
+            # The owners of clients are those of an earlier time. Each broker writes its
+            # own clients again, and only then deletes those that it no longer has.
             self.propose_broker()
             for record in self._clients.values():
                 self._propose(record)
         return found
 
     def dropped(self, overtaken: list[Overtaken]) -> list[Overtaken]:
-        """These clients are other brokers'."""
+        """Other brokers have these clients now."""
         for each in overtaken:
             self._clients.pop(each.session, None)
         return overtaken
 
     def mismatch(self) -> str:
-        """Why this broker cannot be in the group; empty if it can."""
+        """The reason why this broker cannot be in the group; empty if it can."""
         known = self._mirror.about
         if known is None or known == self._about:
             return ""
@@ -102,37 +102,37 @@ class OwnRecords:
             )
         return f"the group is {known.model}, and this broker {self._about.model}"
 
-    # What is written again, or taken back
+    # Repairs
 
     def propose_broker(self) -> None:
-        """Have the broker's own record written."""
+        """Write the broker's own record."""
         name = Name("brokers", self._broker)
         self._writer.put(name, self._record, "alive", self._mirror.written_at(name))
 
     def propose_about(self) -> None:
-        """Have written what the group must agree on, unless that is there."""
+        """Write the agreed settings of the group, if they are missing."""
         if not self._mirror.written_at(ABOUT):
             self._writer.put(ABOUT, self._about, None, 0)
 
     def propose_missing(self) -> None:
-        """Have clients written that were written, and deleted with their lease, before the
-        mirror was told of them."""
+        """Write clients again that were deleted with their lease before the mirror saw
+        them."""
         for session, record in self._clients.items():
             if self._mirror.client(session) is None and not self._writer.has(session):
                 self._propose(record)
 
     def take_back(self) -> None:
-        """Have clients deleted that a restored etcd brought back."""
+        """Delete clients that a restored etcd brought back."""
         for record in list(self._mirror.clients()):
             self._take_back(record)
 
-    # Inside
+    # Private
 
     def _concerns_others(self, change: Change, *, restored: bool) -> bool:
-        """Do what a change asks for; whether the broker is to be told of it."""
+        """React to a change; returns whether the broker needs it."""
         match change:
             case PutClient(record=record) if restored:
-                # That was so; what is to be so is written now.
+                # This is an old state; the intended one is being written.
                 return record.client.session not in self._clients
             case PutClient(record=record):
                 if record.broker != self._broker:
@@ -150,8 +150,8 @@ class OwnRecords:
         return True
 
     def _take_back(self, record: ClientRecord) -> None:
-        """Delete what this broker has written of a client that is not its any more: by a
-        request that had no answer and came late, or in the time before a backup."""
+        """Delete this broker's record of a client that it no longer has. The record
+        comes from a late request without an answer, or from before a backup."""
         session = record.client.session
         if record.broker != self._broker or session in self._clients:
             return
@@ -165,5 +165,5 @@ class OwnRecords:
 
 
 def is_restored(changes: list[Change]) -> bool:
-    """Whether etcd is what it was some time ago."""
+    """Whether etcd is back at an earlier state."""
     return any(isinstance(change, Restored) for change in changes)

@@ -1,8 +1,8 @@
-"""What a broker wants to have written, and the part of a transaction that writes it.
+"""A record that a broker wants to write, and the part of a transaction that writes it.
 
-Each part has a condition of its own: the key is still as the broker knew it when it decided.
-So it does no harm when a part is carried out twice, or late. Where the condition does not
-hold, the answer brings what is there instead.
+Each part has its own condition: the key is unchanged since the broker's decision. So a
+part may be executed twice, or late, without harm. If the condition fails, the answer
+has the current value instead.
 """
 
 from __future__ import annotations
@@ -26,16 +26,17 @@ from pubsub_broker.registry.etcd.requests import (
     operation,
 )
 
-# A key is in the condition, in the operation and in what is read where it does not hold.
+# A key is in the condition, in the operation, and in the read if the condition fails.
 _KEY_COPIES: Final = 3
 _OVERHEAD: Final = 64
 
 
 class Proposal(msgspec.Struct, frozen=True, kw_only=True):
-    """A key is to have ``value`` and ``lease``; without a value it is to be deleted, and
-    ``left``, another key and its value, to be written with that.
+    """Set a key to ``value`` with ``lease``; without a value, delete it and write
+    ``left``, another key with its value.
 
-    ``basis`` is the revision that wrote the key last, as the broker knows; 0: none."""
+    ``basis`` is the revision of the key's last write that the broker knows; 0: none.
+    """
 
     name: Name
     value: bytes | None
@@ -45,23 +46,23 @@ class Proposal(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def key_count(self) -> int:
-        """How many keys it writes."""
+        """The number of keys that it writes."""
         return 1 if self.left is None else 2
 
     @property
     def changes_something(self) -> bool:
-        """Whether it does, if it is carried out: a delete of what is not there does not."""
+        """Whether its execution has an effect: deleting a missing key has none."""
         return self.value is not None or self.left is not None or self.basis > 0
 
     def size(self, keys: Keys) -> int:
-        """About how many bytes of a transaction it takes."""
+        """Its approximate size in a transaction, in bytes."""
         total = len(self.value or b"") + _KEY_COPIES * len(keys.key(self.name))
         if self.left is not None:
             total += len(self.left[1]) + len(keys.key(self.left[0]))
         return total + _OVERHEAD
 
     def lease_kinds(self) -> set[Kind]:
-        """The leases it needs."""
+        """The leases that it needs."""
         kinds: set[Kind] = set() if self.lease is None else {self.lease}
         return kinds if self.left is None else kinds | {"left"}
 
@@ -87,10 +88,11 @@ class Proposal(msgspec.Struct, frozen=True, kw_only=True):
 def outcomes(
     answer: TransactionAnswer, count: int
 ) -> list[tuple[bool, KeyValue | None]]:
-    """Of each of so many parts, whether it was carried out, and else what is there.
+    """For each of this many parts, whether it was executed, and otherwise the current
+    value.
 
     Raises:
-        EtcdRefused: it is no answer to such a transaction.
+        EtcdRefused: the answer is not one to this kind of transaction.
     """
     found: list[tuple[bool, KeyValue | None]] = []
     for response in answer.responses:

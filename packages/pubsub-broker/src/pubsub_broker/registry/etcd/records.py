@@ -1,4 +1,4 @@
-"""What a group of brokers keeps in etcd: its keys, and what their values say.
+"""The records of a group of brokers in etcd: keys and values.
 
 ::
 
@@ -7,8 +7,8 @@
     /pubsub/<group>/clients/<session>   a registered client, and its broker
     /pubsub/<group>/left/<session>      how a client left, for a minute
 
-Values are JSON. Fields that are not known are ignored, so that brokers of several versions
-can be in a group; `About` has what they must agree on.
+Values are JSON. Unknown fields are ignored, so that brokers of several versions
+can be in a group; `About` has the settings on which they must agree.
 """
 
 from __future__ import annotations
@@ -38,7 +38,8 @@ _OF_KIND: Final[Mapping[Kind, type[Record]]] = {
 
 
 class Name(NamedTuple):
-    """What a key is of: ``name`` is a broker's, or a session in hexadecimal digits."""
+    """The kind of a key and its ``name``: a broker's, or a session in hexadecimal
+    digits."""
 
     kind: Kind
     name: str = ""
@@ -48,7 +49,7 @@ ABOUT: Final = Name("about")
 
 
 def client_name(session: int) -> Name:
-    """Of the key of a registered client."""
+    """The name of a registered client's key."""
     return Name("clients", f"{session:014x}")
 
 
@@ -58,7 +59,7 @@ def session_of(name: Name) -> int:
 
 
 def left_name(session: int) -> Name:
-    """Of the key of a client that left."""
+    """The name of the key for a client that left."""
     return Name("left", f"{session:014x}")
 
 
@@ -67,16 +68,17 @@ class Keys:
 
     def __init__(self, group: str) -> None:
         """Raises:
-        ConfigError: that is no name of a group.
+        ConfigError: the name of the group is invalid.
         """
         self.prefix = f"/pubsub/{validate_group(group)}/".encode()
 
     def key(self, name: Name) -> bytes:
-        """The key of this name."""
+        """The key with this name."""
         return self.prefix + "/".join(filter(None, name)).encode()
 
     def name(self, key: bytes) -> Name | None:
-        """The name of a key with the prefix; None for one that is not of the group's."""
+        """The name of a key with the prefix; None if the key does not belong to the
+        group."""
         text = key.removeprefix(self.prefix).decode("ascii", "replace")
         kind, _, name = text.partition("/")
         match kind:
@@ -98,7 +100,7 @@ def decode(name: Name, value: bytes) -> Record:
     """The record in the value of this key.
 
     Raises:
-        ValueError: it is none.
+        ValueError: the value is invalid.
     """
     try:
         record = msgspec.json.decode(value, type=_OF_KIND[name.kind])

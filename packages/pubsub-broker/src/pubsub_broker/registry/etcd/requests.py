@@ -1,7 +1,7 @@
-"""What is asked of etcd, as its HTTP/JSON gateway takes it.
+"""The requests to etcd, in the format of its HTTP/JSON gateway.
 
-Keys and values are base64 there, which `msgspec` makes of bytes. Names and spelling of the
-fields are etcd's.
+Keys and values are base64 there, which `msgspec` makes of bytes. Names and spelling of
+the fields are etcd's.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ class Compare(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def mod_revision_is(key: bytes, revision: int) -> Compare:
-    """The key was last written at this revision; 0: it is not there."""
+    """The key was last written at this revision; 0: it does not exist."""
     return Compare(key=key, target="MOD", mod_revision=revision)
 
 
 def version_is(key: bytes, version: int) -> Compare:
-    """The key was written so many times since it was created; 0: it is not there."""
+    """The key was written this many times since its creation; 0: it does not exist."""
     return Compare(key=key, target="VERSION", version=version)
 
 
 class Range(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Read a key, or those up to ``range_end``. A ``serializable`` one is answered by the
-    member that is asked, without the others: it may be late."""
+    """Read a key, or the keys up to ``range_end``. The member that gets a
+    ``serializable`` request answers it alone, so the answer may be outdated."""
 
     key: bytes
     range_end: bytes = b""
@@ -52,14 +52,14 @@ class Put(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Delete(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Delete a key, or those up to ``range_end``."""
+    """Delete a key, or the keys up to ``range_end``."""
 
     key: bytes
     range_end: bytes = b""
 
 
 class Transaction(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Do ``success`` if each of ``compare`` is so, else ``failure``."""
+    """Execute ``success`` if each of ``compare`` is true, otherwise ``failure``."""
 
     compare: list[Compare] = []
     success: list[Operation] = []
@@ -67,7 +67,7 @@ class Transaction(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Operation(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One part of a transaction; exactly one field is set."""
+    """One operation of a transaction; exactly one field is set."""
 
     request_range: Range | None = None
     request_put: Put | None = None
@@ -76,7 +76,7 @@ class Operation(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 def operation(request: Range | Put | Delete | Transaction) -> Operation:
-    """A request as a part of a transaction."""
+    """A request as an operation of a transaction."""
     match request:
         case Range():
             return Operation(request_range=request)
@@ -89,7 +89,7 @@ def operation(request: Range | Put | Delete | Transaction) -> Operation:
 
 
 class Grant(msgspec.Struct, frozen=True):
-    """Make a lease of so many seconds."""
+    """Grant a lease of this many seconds."""
 
     TTL: int
 
@@ -101,14 +101,14 @@ class LeaseRequest(msgspec.Struct, frozen=True):
 
 
 class Authenticate(msgspec.Struct, frozen=True):
-    """Ask for a token."""
+    """Request a token."""
 
     name: str
     password: str
 
 
 class WatchCreate(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Tell each change of these keys from ``start_revision`` on."""
+    """Report each change of these keys from ``start_revision`` on."""
 
     key: bytes
     range_end: bytes
@@ -116,7 +116,7 @@ class WatchCreate(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Watch(msgspec.Struct, frozen=True):
-    """Begin to watch."""
+    """Start a watch."""
 
     create_request: WatchCreate
 

@@ -1,4 +1,4 @@
-"""Takes the answer to a watch apart: head, then lines that come one by one."""
+"""Splits the answer to a watch: a head, then lines that come one by one."""
 
 from __future__ import annotations
 
@@ -6,31 +6,32 @@ from typing import Final
 
 from pubsub_broker.registry.etcd.errors import Compacted, EtcdRefused
 
-# etcd tells all changes of 1,000 revisions in one line at most. Of more than this a list of
-# what there is at the end is the shorter way.
+# etcd sends all changes of at most 1,000 revisions in one line. With more than this, a
+# list of the final state is shorter.
 MAX_LINE_BYTES: Final = 128 * 1024 * 1024
 _MAX_HEAD_BYTES: Final = 64 * 1024
 _OK: Final = 200
 
 
 class StreamLines:
-    """The answer to a request of HTTP 1.0, so it has no chunks: what was read so far."""
+    """The answer to a request of HTTP 1.0, so it has no chunks: the part that was read
+    so far."""
 
     def __init__(self) -> None:
-        self.status = 0  # until the head is there
+        self.status = 0  # until the head is complete
         self._waiting = bytearray()
 
     @property
     def rest(self) -> bytes:
-        """What came after the last whole line."""
+        """The bytes after the last complete line."""
         return bytes(self._waiting)
 
     def feed(self, data: bytes) -> list[bytes]:
-        """The lines that are whole now; of an answer that is a failure, none.
+        """The lines that are complete now; empty if the answer is a failure.
 
         Raises:
-            EtcdRefused: it is no such answer.
-            Compacted: a line is too long; all is to be listed.
+            EtcdRefused: the answer has another format.
+            Compacted: a line is too long; all keys must be listed.
         """
         self._waiting += data
         if not self.status and not self._read_head():

@@ -1,7 +1,7 @@
-"""The two threads that ask etcd what a broker's part in a group has to ask.
+"""The two threads that send a broker's requests to etcd.
 
-One reads the watch, the other writes and renews leases. Both may wait for etcd as long as that
-takes; the broker's own thread never does.
+One reads the watch, the other writes and renews leases. Both may wait for etcd; the
+broker's own thread never does.
 """
 
 from __future__ import annotations
@@ -30,16 +30,16 @@ from pubsub_common.logs.throttle import LogThrottle
 
 _log = logging.getLogger(__name__)
 
-# How long after a failure etcd is asked again: an election takes 1.6 s.
+# The delay of a retry after a failure: an election takes 1.6 s.
 _PAUSE_S: Final = 0.25
-# How long a watch waits in one go; it looks then whether to go on at this member.
+# How long a watch waits before it checks whether to stay at this member.
 _WATCH_S: Final = 0.25
 # How long the watch may be behind the broker's own writes.
 _BEHIND_S: Final = 2.0
 
 
 class EtcdThreads:
-    """What is public here is guarded by ``changed``."""
+    """``changed`` guards the public attributes."""
 
     def __init__(
         self,
@@ -49,19 +49,19 @@ class EtcdThreads:
         members: Callable[[], Members],
         on_change: Callable[[], object],
     ) -> None:
-        """``members`` gives those at the endpoints, for one thread; ``on_change`` is called
-        in a thread when there are ``changes``, or a ``failure``."""
+        """``members`` creates the list of members for one thread; a thread calls
+        ``on_change`` when there are ``changes``, or a ``failure``."""
         self.group = group
         self.changed = threading.Condition()
         self.changes: list[Change] = []
         self.closing = False
-        self.begun = False  # until then failures are the caller's to tell
-        # What ended a thread; the last failure of etcd since it
-        # renewed leases; whether it has refused something.
+        self.begun = False  # until then the caller handles failures
+        # The error that ended a thread; the last failure of etcd since it renewed
+        # leases; whether it has rejected something.
         self.failure: BaseException | None = None
         self.error: EtcdError | None = None
         self.refused = False
-        # The member that leases are being renewed at.
+        # The member at which leases are being renewed.
         self.renewing: Endpoint | None = None
         self._prefix = prefix
         self._endpoints = endpoints
@@ -78,12 +78,12 @@ class EtcdThreads:
         ]
 
     def start(self) -> None:
-        """Start them."""
+        """Start both."""
         for thread in self.all:
             thread.start()
 
     def close(self) -> None:
-        """End the connections, when both have ended."""
+        """Close the connections, when both have ended."""
         self._watching.close()
         self._writing.close()
 
@@ -126,7 +126,8 @@ class EtcdThreads:
                 return
             permit = self._throttle.admit(type(error).__name__, time.monotonic())
         if isinstance(error, EtcdUnreachable):
-            # An election is nothing to talk of; of more the broker says that it is cut off.
+            # An election is not worth a log line; the broker logs a longer failure as
+            # being cut off.
             _log.debug("%s", error)
         elif permit is not None:
             _log.warning("%s", error)
@@ -152,7 +153,7 @@ class EtcdThreads:
             self._tell(self.group.listed(listing, time.monotonic()))
 
     def _watch(self) -> bool:
-        """Watch until that is of no use any more."""
+        """Watch until the watch is useless."""
         mirror = self.group.mirror
         if mirror.must_list:
             if mirror.revision:
@@ -161,7 +162,8 @@ class EtcdThreads:
         behind_since: float | None = None
         watch = self._watching.watch(self._prefix, mirror.next_revision)
         with contextlib.closing(watch):
-            # The other thread finds that a member does not answer; this one leaves it, too.
+            # The other thread detects a member that does not answer; this one leaves
+            # it, too.
             while not self.closing and watch.endpoint == self._endpoints.current:
                 answers = watch.read(_WATCH_S)
                 now = time.monotonic()
@@ -177,7 +179,7 @@ class EtcdThreads:
         return False
 
     def _write(self) -> bool:
-        """Renew, grant or write what is due; wait if nothing is."""
+        """Renew, grant or write if something is due; otherwise wait."""
         group, now = self.group, time.monotonic()
         with self.changed:
             self._tell(group.tick(now))

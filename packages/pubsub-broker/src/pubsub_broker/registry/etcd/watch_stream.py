@@ -1,4 +1,4 @@
-"""A watch that is open: etcd's answers to it as they come."""
+"""An open watch, with etcd's answers to it as they come."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ _BLOCK_BYTES: Final = 1024 * 1024
 
 
 class WatchStream:
-    """Whole answers only: where the connection breaks within one, it is as if that had not
-    begun. The connection's own probes find that a host vanished; that a member hangs, or
-    has lost the others, is found by the keep-alives that go to the same one."""
+    """Complete answers only: if the connection breaks within one, that answer is
+    dropped. The connection's own probes detect a host that is gone; the keep-alives to
+    the same member detect one that hangs, or has lost the others."""
 
     def __init__(self, stream: socket.socket, endpoint: Endpoint) -> None:
         self.endpoint = endpoint
@@ -39,10 +39,11 @@ class WatchStream:
         self._first: list[WatchAnswer] = []
 
     def begin(self, deadline: float) -> None:
-        """Wait for the first answer, which `read` gives: it tells whether the watch may be.
+        """Wait for the first answer, which shows whether the watch is allowed; `read`
+        returns it.
 
         Raises:
-            EtcdError: it may not be, or did not begin in time.
+            EtcdError: it is not, or did not start in time.
         """
         first: list[WatchAnswer] = []
         while not first:
@@ -53,11 +54,11 @@ class WatchStream:
         self._first = first
 
     def fileno(self) -> int:
-        """For a poll; one that is not ready may still have something: `pending`."""
+        """For a poll; without an event there may still be data: `pending`."""
         return self._socket.fileno()
 
     def pending(self) -> bool:
-        """Whether something is there that was read already."""
+        """Whether data is available that was read already."""
         return bool(self._first) or self._decrypted()
 
     def _decrypted(self) -> bool:
@@ -68,7 +69,7 @@ class WatchStream:
 
         Raises:
             EtcdUnreachable: the stream has ended.
-            EtcdError: etcd ended it, and says why.
+            EtcdError: etcd ended it, with a reason.
         """
         if self._first:
             first, self._first = self._first, []
@@ -81,7 +82,7 @@ class WatchStream:
         try:
             data = self._socket.recv(_BLOCK_BYTES)
         except TimeoutError:
-            return []  # a part of a record of TLS
+            return []  # part of a TLS record
         except OSError as error:
             raise failure_of(error) from error
         if not data:
@@ -97,11 +98,11 @@ class WatchStream:
 
 
 def checked(answer: WatchAnswer) -> WatchAnswer:
-    """An answer, if it does not say that the watch may not be. One that was ended because
-    of a compaction is an answer as others.
+    """Return an answer unless it rejects the watch. The end of a watch because of a
+    compaction is a normal answer.
 
     Raises:
-        EtcdError: it says so.
+        EtcdError: it rejects the watch.
     """
     if answer.canceled and not answer.compact_revision:
         reason = answer.cancel_reason or "no reason given"
@@ -117,10 +118,10 @@ def open_watch(
     revision: int,
     deadline: float,
 ) -> WatchStream:
-    """Ask a member to tell each change of the keys of a prefix from ``revision`` on.
+    """Ask a member to report each change of the keys of a prefix from ``revision`` on.
 
     Raises:
-        EtcdError: it cannot be asked, or refuses.
+        EtcdError: the member cannot be asked, or rejects this.
     """
     create = WatchCreate(prefix, prefix_end(prefix), revision)
     body = encode(Watch(create))
@@ -133,7 +134,7 @@ def open_watch(
     try:
         stream.settimeout(remaining(deadline))
         stream.sendall(head.encode() + body)
-        stream.settimeout(0.1)  # of a part of a record of TLS
+        stream.settimeout(0.1)  # the time for the rest of a TLS record
     except OSError as error:
         stream.close()
         raise failure_of(error) from error

@@ -1,8 +1,8 @@
-"""What a broker writes to etcd: proposals in, transactions out, one at a time.
+"""Writes to etcd: proposals in, transactions out, one at a time.
 
-While one is under way, others gather, so that the more there is to write the larger the
-transactions are. Whatever had no answer is written again. What another broker has written
-over meanwhile is dropped: its client has moved there.
+During a transaction further proposals gather, so transactions are larger when there is
+more to write. A proposal without an answer is written again. If another broker has
+written the key meanwhile, the proposal is dropped: its client has moved there.
 """
 
 from __future__ import annotations
@@ -35,35 +35,33 @@ from pubsub_broker.registry.etcd.records import (
 )
 from pubsub_broker.registry.etcd.requests import Transaction
 
-# etcd takes 128 operations and 1.5 MiB in a transaction, unless it is told otherwise.
+# The default limits of etcd are 128 operations and 1.5 MiB per transaction.
 MAX_KEYS: Final = 100
 MAX_BYTES: Final = 1024 * 1024
 
 
 class TooLarge(Exception):
-    """What is to be written does not fit into a transaction."""
+    """A proposal does not fit into a transaction."""
 
 
 class Writer:
-    """The proposals of one broker. That one was carried out is told by the mirror; here it is
-    only told that one never will be."""
+    """The proposals of one broker. The mirror reports executed proposals; the writer
+    only reports those that never will be."""
 
     def __init__(self, keys: Keys, broker: str) -> None:
-        self.revision = 0  # of what was written last: the mirror must come to have it
+        self.revision = 0  # of the last write, which the mirror must reach
         self._keys = keys
         self._broker = broker
-        # In the order in which they are written; of each key the latest.
+        # In the order of writing; the latest for each key.
         self._waiting: dict[Name, Proposal] = {}
         self._under_way: tuple[Proposal, ...] = ()
-        self._void = (
-            False  # whether nobody wants to know any more what becomes of these
-        )
+        self._void = False  # whether the results of these no longer matter
 
     # Input
 
     def put(self, name: Name, record: Record, lease: Kind | None, basis: int) -> None:
-        """Have a record written, if its key was last written at ``basis``, or by this
-        broker since.
+        """Write a record, if its key was last written at ``basis``, or by this broker
+        since.
 
         Raises:
             TooLarge: it does not fit into a transaction.
@@ -73,11 +71,11 @@ class Writer:
         )
 
     def delete_client(self, session: int, left: LeftRecord | None, basis: int) -> None:
-        """Have a client deleted, if it was last written so, and how it left written, if
-        others need to know.
+        """Delete a client, if its key is unchanged, and write the details of its
+        departure, if other brokers need them.
 
         Raises:
-            TooLarge: how it left does not fit into a transaction.
+            TooLarge: the details do not fit into a transaction.
         """
         told = None if left is None else (left_name(session), encode(left))
         self._propose(
@@ -85,7 +83,7 @@ class Writer:
         )
 
     def observed(self, change: Change) -> list[Overtaken]:
-        """The mirror told of a change."""
+        """The mirror reported a change."""
         match change:
             case PutClient(record=record, revision=revision):
                 name = client_name(record.client.session)
@@ -94,17 +92,18 @@ class Writer:
                 elif name in self._waiting:
                     return self._drop(name, revision)
             case Restored():
-                # Revisions mean something else now; the broker proposes all of its own anew.
+                # Revisions have started again; the broker proposes all its own records
+                # again.
                 self._waiting.clear()
                 self._void = True
                 self.revision = 0
         return []
 
     def answered(self, answer: TransactionAnswer) -> list[Overtaken]:
-        """The transaction under way was carried out.
+        """The transaction in progress was executed.
 
         Raises:
-            EtcdRefused: it is no answer to that; it counts as none.
+            EtcdRefused: the answer is invalid; it counts as missing.
         """
         found = outcomes(answer, len(self._under_way))
         under_way, self._under_way = self._under_way, ()
@@ -120,8 +119,9 @@ class Writer:
         return overtaken
 
     def unanswered(self) -> None:
-        """Whether the transaction under way was carried out is not known, or it was refused
-        because a lease had ended: write again what no later proposal stands for."""
+        """The transaction in progress may or may not have been executed, or was
+        rejected because a lease had expired: write its proposals again, unless later
+        ones replace them."""
         again = () if self._void else self._under_way
         self._under_way = ()
         self._waiting = {each.name: each for each in again} | self._waiting
@@ -129,7 +129,7 @@ class Writer:
     # Output
 
     def has(self, session: int) -> bool:
-        """Whether something is to be written, or under way, of this client."""
+        """Whether a proposal for this client waits or is in progress."""
         name = client_name(session)
         return name in self._waiting or any(
             proposal.name == name for proposal in self._under_way
@@ -137,17 +137,17 @@ class Writer:
 
     @property
     def waits(self) -> bool:
-        """Whether there is something to write."""
+        """Whether a proposal waits."""
         return bool(self._waiting)
 
     @property
     def leaving(self) -> bool:
-        """Whether there is something among it that needs the lease of those that left."""
+        """Whether a waiting proposal needs the lease for departures."""
         return any(proposal.left for proposal in self._waiting.values())
 
     def transaction(self, leases: Mapping[Kind, int]) -> Transaction | None:
-        """What to write now; None: nothing, or the leases for it are missing. The next one
-        follows when this was `answered`, or `unanswered`."""
+        """The transaction to write now; None: there is none, or its leases are missing.
+        The next one follows after `answered` or `unanswered`."""
         assert not self._under_way
         self._under_way = tuple(self._next(leases))
         self._void = False
@@ -156,7 +156,7 @@ class Writer:
         parts = [each.part(self._keys, leases) for each in self._under_way]
         return Transaction(success=parts) if parts else None
 
-    # Inside
+    # Private
 
     def _propose(self, proposal: Proposal) -> None:
         if proposal.size(self._keys) > MAX_BYTES:
@@ -175,16 +175,16 @@ class Writer:
             yield proposal
 
     def _not_done(self, proposal: Proposal, there: KeyValue | None) -> list[Overtaken]:
-        """A proposal was not carried out, because this is there, or nothing."""
+        """A proposal was not executed, because of the current value of its key."""
         name = proposal.name
         if there is not None and there.value == proposal.value:
-            # It was, when there was no answer.
+            # It was executed, but without an answer.
             self.revision = max(self.revision, there.mod_revision)
             self._raise_basis(name, there.mod_revision)
         elif there is not None and not self._is_own(name, there):
             return self._drop(name, there.mod_revision)
         elif there is not None or proposal.value is not None:
-            # An earlier write of this broker, or one that went with its lease.
+            # An earlier write of this broker, or one that was deleted with its lease.
             again = self._waiting.get(name, proposal)
             basis = 0 if there is None else there.mod_revision
             self._waiting[name] = replace(again, basis=basis)
@@ -194,19 +194,19 @@ class Writer:
         """Another broker wrote the key at this revision."""
         waiting = self._waiting.get(name)
         if waiting is not None and waiting.basis >= revision:
-            return []  # that was decided with this known
+            return []  # that was known when this was decided
         self._waiting.pop(name, None)
         return [Overtaken(session_of(name))] if name.kind == "clients" else []
 
     def _raise_basis(self, name: Name, revision: int) -> None:
-        """This broker wrote a key, so what it proposed meanwhile follows upon that."""
+        """This broker wrote a key, so its later proposals build on that write."""
         waiting = self._waiting.get(name)
         if waiting is not None and waiting.basis < revision:
             self._waiting[name] = replace(waiting, basis=revision)
 
     def _is_own(self, name: Name, there: KeyValue) -> bool:
         if name.kind == "brokers":
-            return True  # nobody else writes that
+            return True  # no other broker writes that
         try:
             record = decode(name, there.value)
         except ValueError:
