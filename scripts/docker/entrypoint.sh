@@ -1,17 +1,26 @@
 #!/bin/sh
-# Runs pubsub-broker at the container's own address, which is known only now: the broker
-# tells it to others, so it cannot be 0.0.0.0. `check` and `status` ask this broker.
-# PUBSUB_ADDRESS and PUBSUB_PORT say otherwise; the port of --port would not reach `check`.
+# Runs pubsub-broker at all IPv4 addresses of the container, so that its ports can be
+# published. `check` and `status` ask this broker. Variables:
+#   PUBSUB_ADDRESS       another address to serve, for example :: or, with --network host,
+#                        one address of the host
+#   PUBSUB_PORT          the control port; --port would not reach `check`
+#   PUBSUB_FORWARD_PORT  the ports for forwarded events, one for each forwarder
+#   PUBSUB_ADVERTISE     HOST or HOST:PORT of this broker for the others of its group
 set -eu
-address=${PUBSUB_ADDRESS:-$(hostname -i | cut -d ' ' -f 1)}
+address=${PUBSUB_ADDRESS:-0.0.0.0}
 port=${PUBSUB_PORT:-5555}
 case ${1-} in
 check | status)
     command=$1
     shift
+    case $address in
+    0.0.0.0 | ::) address=127.0.0.1 ;;
+    esac
     exec pubsub-broker "$command" --broker-address "$address" --broker-port "$port" "$@"
     ;;
 *)
-    exec pubsub-broker --bind "$address" --port "$port" "$@"
+    exec pubsub-broker --bind "$address" --port "$port" \
+        --forward-port "${PUBSUB_FORWARD_PORT:-5560-5569}" \
+        ${PUBSUB_ADVERTISE:+--advertise "$PUBSUB_ADVERTISE"} "$@"
     ;;
 esac

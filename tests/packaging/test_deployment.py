@@ -9,14 +9,11 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 from support.broker_reports import in_group, report
 from support.documents import own_network
-from support.etcd_servers import needs_etcd
 from support.paths import ROOT
 from support.ports import free_port
 
@@ -177,155 +174,6 @@ def test_a_broker_needs_no_memory_to_write_and_execute() -> None:
     finally:
         broker.kill()
         broker.communicate()
-
-
-# Docker
-
-
-def instructions() -> list[tuple[str, str]]:
-    """The Dockerfile's instructions in order, with what follows them."""
-    text = re.sub(r"^#.*\n", "", (DOCKER / "Dockerfile").read_text(), flags=re.M)
-    lines = re.sub(r"\\\n\s*", "", text).splitlines()
-    return [(line.split()[0], line.split(None, 1)[1]) for line in lines if line.strip()]
-
-
-def test_a_linter_finds_nothing_in_the_dockerfile() -> None:
-    program = shutil.which("hadolint")
-    if program is None:
-        pytest.skip("there is no hadolint")
-    done = subprocess.run(
-        [program, DOCKER / "Dockerfile"], capture_output=True, text=True, timeout=WAIT_S
-    )
-    assert (done.stdout, done.returncode) == ("", 0)
-
-
-def test_the_image_is_slim_and_runs_without_root() -> None:
-    found = instructions()
-    stages = [index for index, (name, _) in enumerate(found) if name == "FROM"]
-    assert len(stages) == 2
-    last = found[stages[1] :]
-
-    assert re.fullmatch(r"python:3\.\d+-slim-\w+", last[0][1])
-    names = [name for name, _ in last]
-    assert dict(last)["USER"] == "10001:10001"
-    # Nothing that root does comes later.
-    assert not {"RUN", "COPY"} & set(names[names.index("USER") :])
-    assert any(
-        what.startswith("--from=build ") for name, what in last if name == "COPY"
-    )
-    assert "pip install" not in " ".join(what for _, what in last)
-
-
-def test_the_images_health_is_what_check_says() -> None:
-    found = dict(instructions())
-
-    assert found["ENTRYPOINT"] == '["pubsub-entrypoint"]'
-    options, _, command = found["HEALTHCHECK"].partition("CMD ")
-    entry, check, *words = json.loads(command)
-    assert (entry, check) == ("pubsub-entrypoint", "check")
-    asked = console_script.parse(
-        CHECK_USAGE, ["check", *words], f"{PROGRAM} check", "1"
-    )
-    # Docker gives up later than the command does.
-    assert float(asked["--timeout"]) < int(re.findall(r"--timeout=(\d+)s", options)[0])
-    console_script.parse(USAGE, json.loads(found["CMD"]), PROGRAM, "1")
-
-
-def test_all_that_is_copied_is_there_and_in_the_context() -> None:
-    kept = [
-        line[1:]
-        for line in (DOCKER / "Dockerfile.dockerignore").read_text().splitlines()
-        if line.startswith("!")
-    ]
-    copied = [
-        source
-        for name, what in instructions()
-        if name == "COPY" and not what.startswith("--from")
-        for source in what.split()[:-1]
-    ]
-    assert sorted(copied) == sorted(kept)
-    assert all((ROOT / source).exists() for source in copied)
-    assert os.access(DOCKER / "entrypoint.sh", os.X_OK)
-
-
-def test_the_entrypoint_runs_and_checks_a_broker_at_the_containers_address(
-    broker_process: Callable[..., Any], tmp_path: Path
-) -> None:
-    port = str(broker_process().port)
-    hostname = tmp_path / "hostname"
-    hostname.write_text("#!/bin/sh\necho 127.0.0.1 172.17.0.2\n")
-    hostname.chmod(0o755)
-    path = f"{tmp_path}:{PROGRAMS}:{os.environ['PATH']}"
-
-    def run(*words: str, **variables: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [DOCKER / "entrypoint.sh", *words],
-            env=os.environ | {"PATH": path, "PUBSUB_PORT": port} | variables,
-            capture_output=True,
-            text=True,
-            timeout=WAIT_S,
-        )
-
-    checked = run("check", "--timeout", "30")
-    assert checked.returncode == 0
-    assert f" at 127.0.0.1:{port} answers" in checked.stdout
-    assert json.loads(run("status", "--json").stdout)["model"] == "decentralized"
-    # The port is taken, which shows that it would have been this one.
-    assert f"127.0.0.1:{port}" in run("--centralized").stderr
-    elsewhere = run("check", "--timeout", "0.05", PUBSUB_ADDRESS="127.0.0.9")
-    assert elsewhere.returncode == 1
-
-
-# Docker Compose
-
-
-def services() -> dict[str, dict[str, Any]]:
-    yaml = pytest.importorskip("yaml", reason="there is no PyYAML: make install")
-    text = (DOCKER / "compose.yaml").read_text()
-    found: dict[str, dict[str, Any]] = yaml.safe_load(text)["services"]
-    return found
-
-
-def test_the_composed_brokers_are_one_group_of_all_members() -> None:
-    found = services()
-    members = [name for name in found if name.startswith("etcd-")]
-    brokers = [found[name] for name in found if name.startswith("broker-")]
-    assert len(members) == len(brokers) == 3
-    for broker in brokers:
-        assert broker["depends_on"] == members
-        assert (DOCKER / broker["build"]["context"]).resolve() == ROOT
-        assert (ROOT / broker["build"]["dockerfile"]).is_file()
-        options = console_script.parse(USAGE, broker["command"], PROGRAM, "1")
-        config_of(options).validate()
-        assert options["--registry"] == f"etcd://{','.join(members)}"
-
-
-def test_the_composed_members_know_each_other() -> None:
-    found = services()
-    members = {name: each for name, each in found.items() if name.startswith("etcd-")}
-    cluster = ",".join(f"{name}=http://{name}:2380" for name in members)
-    for name, member in members.items():
-        settings = member["environment"]
-        assert settings["ETCD_NAME"] == name
-        assert settings["ETCD_INITIAL_CLUSTER"] == cluster
-        assert settings["ETCD_INITIAL_ADVERTISE_PEER_URLS"] == f"http://{name}:2380"
-        assert settings["ETCD_ADVERTISE_CLIENT_URLS"] == f"http://{name}:2379"
-
-
-def test_etcd_has_the_settings_that_are_given_to_it() -> None:
-    needs_etcd()
-    done = subprocess.run(
-        ["etcd", "--help"], capture_output=True, text=True, timeout=30
-    )
-    names = {
-        name for each in services().values() for name in each.get("environment", ())
-    }
-    names |= set(
-        re.findall(r"^(ETCD_\w+)=", (ROOT / "docs/cluster.md").read_text(), re.M)
-    )
-    for name in names:
-        option = name.removeprefix("ETCD_").lower().replace("_", "-")
-        assert f"--{option} " in done.stdout + done.stderr, name
 
 
 # Grafana

@@ -104,7 +104,7 @@ class Broker:
             max_registrations_per_second: The limit for registrations from one IP
                 address. Ten times as many are allowed in a burst.
             max_topics_per_client: The limit for topics of one client.
-            allow_foreign_addresses: A client may register an address other than its
+            allow_foreign_addresses: A publisher may register an address other than its
                 own, so it can make subscribers connect anywhere. Otherwise only the
                 address that it connects from, or, on this broker's machine, any address
                 of the machine.

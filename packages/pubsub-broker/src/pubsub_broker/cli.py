@@ -66,8 +66,8 @@ Options:
                                   [default: {defaults.REGISTRATIONS_PER_SECOND:g}]
   --max-topics-per-client N       how many topics each may have
                                   [default: {defaults.MAX_TOPICS_PER_CLIENT}]
-  --allow-foreign-addresses       let clients name other addresses than those that they
-                                  come from, where addresses are translated between
+  --allow-foreign-addresses       let publishers name other addresses than those that
+                                  they connect from, as behind NAT
   --owner-idle SECONDS            how long a publisher that owns a topic (--strength) may
                                   send nothing while others do; without it, for ever
   --state FILE                    keep the clients in FILE; after a restart the status

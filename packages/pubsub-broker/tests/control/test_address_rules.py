@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 import pytest
 
 from pubsub_broker.control.address_rules import AddressRules
@@ -63,15 +61,13 @@ def test_a_client_names_where_it_comes_from(address: str, origin: str | None) ->
         ("[::1]:1000", "[2001:db8::2]"),
     ],
 )
-def test_a_client_names_no_other_host(address: str, origin: str) -> None:
+def test_a_publisher_names_no_other_host(address: str, origin: str) -> None:
     with pytest.raises(Refusal, match="--allow-foreign-addresses") as refusal:
         rules().check(registration(address), origin)
     assert refusal.value.code == messages.BAD_ADDRESS
     host = host_of(address)
-    expected = re.escape(f"names {host}, but comes from {origin}")
-    with pytest.raises(Refusal, match=expected):
-        rules().check(registration(host, "subscriber"), origin)
-
+    assert f"names {host}, but comes from {origin}" in str(refusal.value)
+    rules().check(registration(host, "subscriber"), origin)
     rules(allow_foreign=True).check(registration(address), origin)
 
 
@@ -86,15 +82,12 @@ def test_nobody_publishes_at_a_port_of_the_broker(
 
 @pytest.mark.parametrize("origin", ["10.0.0.2", None])
 def test_names_are_for_brokers_that_take_foreign_addresses(origin: str | None) -> None:
-    requests = (
-        registration("pub.example:5556"),
-        registration("sub.example", "subscriber"),
-    )
-    for request in requests:
-        with pytest.raises(Refusal, match="--allow-foreign-addresses") as refusal:
-            rules().check(request, origin)
-        assert f"names {request.address[:11]}, which is not" in str(refusal.value)
-        rules(allow_foreign=True).check(request, origin)
+    request = registration("pub.example:5556")
+    with pytest.raises(Refusal, match="--allow-foreign-addresses") as refusal:
+        rules().check(request, origin)
+    assert "names pub.example, which is not" in str(refusal.value)
+    rules(allow_foreign=True).check(request, origin)
+    rules().check(registration("sub.example", "subscriber"), origin)
 
 
 def test_publishers_of_one_address_are_limited() -> None:

@@ -21,11 +21,14 @@ from pubsub_common.protocol.messages import Register
 class AddressRules:
     """The addresses that are allowed.
 
+    Clients connect to the address of a publisher, so it must be the publisher's own. Nobody
+    connects to a subscriber: its address is for people, and it may be behind NAT.
+
     Args:
         is_own: Whether the broker itself listens on an endpoint.
-        is_local: Whether an IP address belongs to the broker's machine. A client on
+        is_local: Whether an IP address belongs to the broker's machine. A publisher on
             that machine may name any of its addresses.
-        allow_foreign: Clients may name hosts other than their own, also by host name.
+        allow_foreign: Publishers may name hosts other than their own, also by host name.
             The broker cannot check the owner of a name.
     """
 
@@ -47,7 +50,9 @@ class AddressRules:
                 host = parse_host(request.address)
         except ConfigError as error:
             raise Refusal(messages.BAD_ADDRESS, str(error)) from error
-        if request.role == "publisher" and self.is_own(request.address):
+        if request.role == "subscriber":
+            return
+        if self.is_own(request.address):
             raise Refusal(
                 messages.BAD_ADDRESS,
                 f"{request.address} is a port of the broker itself, not of a publisher",
@@ -57,7 +62,7 @@ class AddressRules:
         if is_name(host):
             raise Refusal(
                 messages.BAD_ADDRESS,
-                f"the {request.role} names {host}, which is not an IP address; to take "
+                f"the publisher names {host}, which is not an IP address; to take "
                 "names start the broker with --allow-foreign-addresses",
             )
         if origin is None or host == origin:
@@ -66,6 +71,6 @@ class AddressRules:
             return
         raise Refusal(
             messages.BAD_ADDRESS,
-            f"the {request.role} names {host}, but comes from {origin}; for clients behind "
-            "a translation of addresses start the broker with --allow-foreign-addresses",
+            f"the publisher names {host}, but comes from {origin}; for publishers behind "
+            "NAT start the broker with --allow-foreign-addresses",
         )

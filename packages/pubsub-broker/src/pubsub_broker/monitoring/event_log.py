@@ -24,7 +24,7 @@ from pubsub_common.net.sockets import tcp_table
 from pubsub_common.net.tcp_table import slowest_reader
 from pubsub_common.printable import printable
 from pubsub_common.protocol import numbers
-from pubsub_common.protocol.endpoints import group_of
+from pubsub_common.protocol.endpoints import group_of, host_of, is_loopback
 from pubsub_common.protocol.listening import near_host
 from pubsub_common.protocol.messages import ClientStatus, Model
 from pubsub_common.queue_bounds import QueueBounds
@@ -154,7 +154,16 @@ def _first(names: Sequence[str], most: int) -> str:
 
 def _describe(client: Client) -> str:
     user = f" ({client.key_name})" if client.key_name else ""
-    return f"{client.role} {_place(client)}{user}"
+    return f"{client.role} {_place(client)}{user}{_via(client)}"
+
+
+def _via(client: Client) -> str:
+    """The address that a client connects from, if it names another one."""
+    host = client.address if client.role == "subscriber" else host_of(client.address)
+    origin = client.origin
+    if origin is None or origin in (host, group_of(host)) or is_loopback(origin):
+        return ""
+    return f" from {origin}"
 
 
 def _place(client: Client | ClientStatus) -> str:
