@@ -84,3 +84,19 @@ def test_a_client_that_is_at_another_broker_now_has_a_line(
 ) -> None:
     EventLog().write(Moved(client(1, "10.0.0.1"), "10.0.1.2:5555"), 0.0)
     assert caplog.messages == ["subscriber 10.0.0.1 moved to broker 10.0.1.2:5555"]
+
+
+def test_a_client_behind_nat_has_both_addresses_in_the_log(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    behind = msgspec.structs.replace(client(1, "203.0.113.9"), address="192.168.1.7")
+    same_network = msgspec.structs.replace(
+        client(2, "2001:db8::/64"), role="publisher", address="[2001:db8::7]:5556"
+    )
+    for each in (behind, same_network):
+        EventLog().write(Departed(each, "left"), 0.0)
+
+    assert caplog.messages == [
+        "subscriber 192.168.1.7 from 203.0.113.9 left",
+        "publisher [2001:db8::7]:5556 left",
+    ]
