@@ -182,7 +182,7 @@ def test_a_reader_that_wants_one_line_ends_it_quietly(
 
     assert out == b"only\n"
     assert (tmp_path / "code").read_text() == "0\n"
-    assert "1 events received" in errors(tmp_path)
+    assert "1 event received" in errors(tmp_path)
     assert "Traceback" not in errors(tmp_path)
     assert "Broken" not in errors(tmp_path)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from support.ports import unused_port
 from support.raw_sockets import RawPublisher
 
 from pubsub_common.cli import console_script
+from pubsub_common.counted import counted
 from pubsub_common.measurement.latency_file import HEADER
 from pubsub_common.protocol.messages import Disconnect, Model, Register
 from pubsub_common.testing import wait_for
@@ -106,6 +108,10 @@ def test_the_defaults_are_those_of_the_class() -> None:
         ("--raw --count 7", "max_event_count", 7),
         ("--timeout 1", "indefinite", True),
         ("--timeout 1 --count 7", "indefinite", False),
+        ("--timeout 7", "connect_timeout_s", 7.0),
+        ("--timeout 0.5", "attach_timeout_s", 0.5),
+        ("--timeout 9 --connect-timeout 3", "connect_timeout_s", 3.0),
+        ("--exclude B --count 7", "indefinite", True),
         ("-f latencies.csv", "indefinite", False),
         ("-f latencies.csv", "max_event_count", 15),
     ],
@@ -170,6 +176,18 @@ def test_the_brokers_address_may_be_spelled_in_each_way(option: str) -> None:
             "--format: {colour} is not a field of an event; there are",
         ),
         ("--timeout soon", "--timeout: 'soon' is not a number of seconds"),
+        ("--format {time} --clock monotonic", "{time} needs --clock realtime"),
+        ("--exec true --dump x", "--exec and --dump exclude each other"),
+        ("--exec true --jobs 0", "--jobs: 0 is too small; at least 1 is needed"),
+        ("--jobs 2", "--jobs is for --exec only"),
+        ("--raw --nest", "--nest is for --json only"),
+        ("--dump x -0", "--null is for printing, so not with --dump"),
+        ("--exclude a#", "--exclude: 'a#'"),
+        ("--sample 0", "--sample: 0 is not more than 0 and at most 100"),
+        ("--sample 101", "--sample: 101 is not more than 0 and at most 100"),
+        ("--sample half", "--sample: 'half' is not a percentage"),
+        ("--dump /nowhere/x", "--dump: cannot write /nowhere/x"),
+        ("-f x.csv --exclude B", "--exclude is for printing, so not with -f"),
         ("-f x.csv --raw", "--raw is for printing, so not with -f"),
         ("-f x.csv --timeout 3", "--timeout is for printing, so not with -f"),
     ],
@@ -333,6 +351,53 @@ def test_events_are_printed_in_the_form_that_is_asked_for(
     assert (outcome.code, outcome.out, outcome.err) == (0, out, "")
 
 
+def test_commands_are_run_for_events_that_are_not_excluded(
+    run: Callable[..., Outcome],
+    broker: FakeBroker,
+    new_publisher: NewPublisher,
+    tmp_path: Path,
+) -> None:
+    publisher = new_publisher("A", "B")
+    options = offer(broker, publisher, "decentralized")
+    out = tmp_path / "out"
+
+    def work() -> None:
+        publisher.get_ready()
+        for topic, payload in (("A", b"1"), ("B", b"2"), ("A", b"3"), ("A", b"4")):
+            publisher.publish(topic, payload)
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    words = ["-t", "B", "--exclude", "B", "--count", "2", "--exec", f"cat >> {out}"]
+
+    outcome = run(*options, *words)
+    thread.join()
+
+    assert (outcome.code, outcome.out) == (0, "")
+    assert out.read_text() == "13"
+    *_, ended, summary = outcome.err.splitlines()  # B has no answer of its own
+    assert ended == "pubsub-subscriber: ended after 2 events (--count)"
+    assert "events received, 2 of them chosen, 0 lost" in summary
+
+
+def test_events_are_written_to_a_folder(
+    run: Callable[..., Outcome],
+    broker: FakeBroker,
+    new_publisher: NewPublisher,
+    tmp_path: Path,
+) -> None:
+    publisher = new_publisher("A")
+    options = offer(broker, publisher, "decentralized")
+    thread = publish_when_ready(publisher, b"hello", b"\xff")
+
+    outcome = run(*options, "--count", "2", "-q", "--dump", str(tmp_path / "events"))
+    thread.join()
+
+    assert (outcome.code, outcome.out, outcome.err) == (0, "", "")
+    payloads = sorted((tmp_path / "events").glob("*.bin"))
+    assert [path.read_bytes() for path in payloads] == [b"hello", b"\xff"]
+
+
 def test_a_silence_ends_it_with_exit_code_0_after_an_event(
     run: Callable[..., Outcome], broker: FakeBroker, new_publisher: NewPublisher
 ) -> None:
@@ -348,17 +413,30 @@ def test_a_silence_ends_it_with_exit_code_0_after_an_event(
     assert '"payload":"hello"' in outcome.out
     ended, summary = outcome.err.splitlines()
     assert ended == "pubsub-subscriber: ended, as no event came for 1 s (--timeout)"
-    assert summary.startswith("pubsub-subscriber: 1 events received")
+    assert re.fullmatch(
+        r"pubsub-subscriber: 1 event received, 0 lost; latency [0-9.]+ (ns|us|ms|s)",
+        summary,
+    )
 
 
 def test_a_silence_ends_it_with_exit_code_1_without_any_event(
     run: Callable[..., Outcome], broker: FakeBroker
 ) -> None:
-    outcome = run(*run_options(broker), "-q", "--timeout", "0.1")
+    outcome = run(*run_options(broker), "-q", "--timeout", "1")
 
     assert (outcome.code, outcome.out) == (1, "")
-    assert outcome.complaint == "no event came within 0.1 s"
+    assert outcome.complaint == "no event came within 1 s"
     assert len(broker.of(Disconnect)) == 1
+
+
+def test_the_timeout_covers_the_search_for_the_broker(
+    run: Callable[..., Outcome],
+) -> None:
+    with unused_port() as port:
+        outcome = run(*MINIMUM, "--broker-port", str(port), "-q", "--timeout", "0.1")
+
+    assert outcome.code == 1
+    assert "within 0.1 s" in outcome.complaint
 
 
 def test_losses_are_summed_up(
@@ -379,7 +457,7 @@ def test_losses_are_summed_up(
     outcome = run(*options, "-m", "4")
     thread.join()
 
-    assert "pubsub-subscriber: 4 events received, 2 lost, 1 duplicates dropped, " in (
+    assert "pubsub-subscriber: 4 events received, 2 lost, 1 duplicate dropped, " in (
         outcome.err
     )
     assert "1 out of order, 1 malformed; latency" in outcome.err
@@ -432,9 +510,9 @@ def test_a_signal_ends_it_with_exit_code_0_and_the_file_is_written(
     thread.join()
 
     assert (outcome.code, outcome.out) == (0, "")
-    assert "events received, 0 lost" in outcome.complaint
+    assert re.match("(0 events|1 event) received, 0 lost", outcome.complaint)
     received = len(file.read_text().splitlines()) - 1
-    assert outcome.complaint.startswith(f"{received} events received")
+    assert outcome.complaint.startswith(f"{counted(received, 'event')} received")
     assert len(broker.of(Disconnect)) == 1
     assert handlers == [
         signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)

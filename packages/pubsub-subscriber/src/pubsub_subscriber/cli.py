@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from pubsub_common import defaults
 from pubsub_common.cli import console_script, option_texts, role_config
 from pubsub_common.cli.standard_streams import OutputFailed
+from pubsub_common.counted import counted
 from pubsub_subscriber.measurement_files import SubscriberFiles
 from pubsub_subscriber.output import options as output_options
 
@@ -24,14 +25,15 @@ _FILE_EVENTS: Final = defaults.MAX_EVENT_COUNT
 USAGE = f"""Subscribe to one or more topics.
 
 Usage:
-  {PROGRAM} [-t TOPIC]... [options]
+  {PROGRAM} [-t TOPIC]... [options] [--exclude TOPIC]...
 
 Each event is printed on a line: topic, publisher, latency, payload. Other forms are
-asked for with --format, --json or --raw. It goes on until stopped, unless there is a
-limit: -m, --count or --timeout. With -f nothing is printed, and the latencies are
-written to a file when all events have arrived. What ended it, and a summary of the
-latencies and of lost events, goes to standard error at the end. On a terminal, control
-characters are shown as text, like \\x1b, but with --raw; pipes and files get what came.
+asked for with --format, --json or --raw; --exec and --dump do something else with them.
+It goes on until stopped, unless there is a limit: -m, --count or --timeout. With -f
+nothing is printed, and the latencies are written to a file when all events have
+arrived. What ended it, and a summary of the latencies and of lost events, goes to
+standard error at the end. On a terminal, control characters are shown as text, like
+\\x1b, but with --raw; pipes and files get what came.
 
 Options:
 {option_texts.TOPIC_OPTION}
@@ -42,14 +44,28 @@ Options:
   -m N, --max-event-count N       stop after N events; without it, after {_FILE_EVENTS} with -f
   --count N                       the same as -m
   --timeout SECONDS               stop when none has come for SECONDS; exit with 1 if
-                                  none has come at all
-  --format TEXT                   print TEXT for each event, with {{topic}} {{payload}}
-                                  {{publisher}} {{sequence}} {{published_ns}}
-                                  {{received_ns}} {{latency_us}} {{size}} in it, and \\n
-                                  \\t \\0 \\\\
+                                  none has come at all, or no broker was found
+  --exclude TOPIC                 leave out events of TOPIC, which may have wildcards;
+                                  repeat for more
+  --sample PERCENT                of the events handle only this part, chosen at random
+  --format TEXT                   print TEXT for each event, with {{topic}} {{time}}
+                                  {{payload}} {{payload_hex}} {{payload_base64}}
+                                  {{payload_json}} {{publisher}} {{sequence}}
+                                  {{published_ns}} {{received_ns}} {{latency_us}}
+                                  {{size}} in it, and \\n \\t \\0 \\\\
   --json                          print each event as an object of JSON; a payload that
                                   is not UTF-8 as "payload_base64"
+  --nest                          with --json: payloads that are JSON as values, not as
+                                  strings
   --raw                           print payloads as they are
+  --exec COMMAND                  run COMMAND in a shell for each event, with the
+                                  payload on its standard input, and PUBSUB_TOPIC,
+                                  PUBSUB_PUBLISHER, PUBSUB_SEQUENCE and
+                                  PUBSUB_PUBLISHED_NS in its environment
+  --jobs N                        with --exec: run N commands at once; one at a time
+                                  keeps the order [default: 1]
+  --dump DIR                      write each payload to a file in DIR, and the rest to
+                                  DIR/events.jsonl
   -0, --null                      end each in a zero byte instead of a new line
   --flush                         let each event go at once, also when more are waiting
                                   and nobody looks on (a pipe or file)
@@ -82,10 +98,18 @@ def config_of(
     """
     from pubsub_subscriber.config import SubscriberConfig
 
-    limit = output_options.event_limit(options)
+    limit = None
+    if not output_options.filters(options):  # else events that are handled are counted
+        limit = output_options.event_limit(options)
+    arguments = role_config.client_arguments(options)
+    if options["--timeout"] is not None:
+        # It is the time to the first event, whatever passes before.
+        timeout_s = console_script.seconds(options, "--timeout")
+        for name in ("connect_timeout_s", "attach_timeout_s"):
+            arguments[name] = min(arguments[name], timeout_s)
     told_the_model = console_script.source_of(options, "--centralized")
     config = SubscriberConfig(
-        **role_config.client_arguments(options),
+        **arguments,
         filename=options["--filename"],
         safe_csv=options["--safe-csv"],
         indefinite=limit is None,
@@ -119,12 +143,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
         listen = files.listener(None)
         say = _say_nothing if options["--quiet"] else _say
-        print_events = output_options.event_printer(options, listen, say)
+        handle = output_options.event_handling(options, listen, say)
         limit = output_options.event_limit(options)
         subscriber = Subscriber.from_config(config_of(options, on_event=listen))
         with console_script.stop_on_signals(subscriber.stop):
             try:
-                run(subscriber, print_events=print_events, limit=limit, say=say)
+                run(subscriber, handle=handle, limit=limit, say=say)
             finally:
                 files.write(subscriber)
 
@@ -142,11 +166,11 @@ def _say_nothing(text: str) -> None:
 def run(
     subscriber: Subscriber,
     *,
-    print_events: Callable[[Subscriber], object] | None = None,
+    handle: output_options.EventHandling | None = None,
     limit: output_options.EventLimit | None = None,
     say: Callable[[str], None] = _say,
 ) -> None:
-    """Receive what the subscriber is made for, as `print_events` does or by `notify`. ``say``
+    """Receive what the subscriber is made for, by ``handle`` or by `notify`. ``say``
     tells the user at the end what ended it, and sums up."""
     from pubsub_common.errors import NotReady
 
@@ -160,36 +184,44 @@ def run(
                 # Stopped by a signal before there was a broker: nothing to receive, but
                 # the file is written all the same.
                 subscriber.write_stored_messages()
-            elif print_events is not None:
-                print_events(subscriber)
+            elif handle is not None:
+                handle(subscriber)
             else:
                 subscriber.notify()
         except OutputFailed:
             say = _say_nothing  # the one line that says so is what matters
             raise
         finally:
-            if limit is not None and (ended := limit.ended(subscriber.event_count)):
+            handled = None if handle is None else handle.handled
+            count = subscriber.event_count if handled is None else handled
+            if limit is not None and (ended := limit.ended(count)):
                 say(ended)
-            say(summary(subscriber))
+            say(summary(subscriber, handled))
 
 
-def summary(subscriber: Subscriber) -> str:
-    """One line: how many events arrived and did not, and how long they took."""
+def summary(subscriber: Subscriber, handled: int | None = None) -> str:
+    """One line: how many events arrived and did not, and how long they took. ``handled`` of
+    them were not left out; None: all."""
     from pubsub_common.measurement.latency_histogram import format_ns
 
     counts = subscriber.counts()
-    parts = [f"{subscriber.event_count} events received"]
+    parts = [f"{counted(subscriber.event_count, 'event')} received"]
+    if handled is not None:
+        parts.append(f"{handled} of them chosen")
     for count, what in (
-        (counts.recovered, "of them recovered"),
-        (counts.lost, "lost"),
-        (counts.duplicated, "duplicates dropped"),
-        (counts.reordered, "out of order"),
-        (subscriber.malformed_count, "malformed"),
+        (counts.recovered, f"{counts.recovered} of them recovered"),
+        (counts.lost, f"{counts.lost} lost"),
+        (counts.duplicated, f"{counted(counts.duplicated, 'duplicate')} dropped"),
+        (counts.reordered, f"{counts.reordered} out of order"),
+        (subscriber.malformed_count, f"{subscriber.malformed_count} malformed"),
     ):
-        if count or what == "lost":
-            parts.append(f"{count} {what}")
+        if count or what == "0 lost":
+            parts.append(what)
     points = subscriber.latencies.summary_ns()
-    latency = ", ".join(f"{name} {format_ns(ns)}" for name, ns in points.items())
+    if subscriber.latencies.count == 1:  # which has no percentiles
+        latency = format_ns(points["min"])
+    else:
+        latency = ", ".join(f"{name} {format_ns(ns)}" for name, ns in points.items())
     error_ns = subscriber.latency_error_ns()
     if latency and error_ns is None:
         latency += "; how far clocks are apart is not known"

@@ -48,6 +48,11 @@ class SubscriberReadings:
         self._runtime.receiver.stop()
 
     @property
+    def stopped(self) -> bool:
+        """Whether `stop` was called."""
+        return self._runtime.stopped()
+
+    @property
     def config(self) -> SubscriberConfig:
         """Its options."""
         return self._runtime.config

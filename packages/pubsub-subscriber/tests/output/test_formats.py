@@ -54,6 +54,9 @@ def test_an_object_of_json_tells_all_on_one_line(payload: bytes) -> None:
         ("{publisher}#{sequence}", "10.0.0.1:5556#3"),
         ("{published_ns} {received_ns} {latency_us} {size}", "1000 65231 64.231 5"),
         ("{sequence:>4}|{latency_us:.1f}|{payload:.2}", "   3|64.2|he"),
+        ("{time}", "1970-01-01T00:00:00.000001+00:00"),
+        ("{payload_hex} {payload_base64}", "68656c6c6f aGVsbG8="),
+        ("{payload_json}", '"hello"'),
         ("{{topic}} }}", "{topic} }"),
         (r"{topic}\t{size}\n.\0\\n \x", "A\t5\n.\0\\n \\x"),
         ("\\", "\\"),
@@ -70,6 +73,51 @@ def test_a_format_is_filled_in(text: str, line: str) -> None:
 
 def test_a_payload_that_is_not_text_is_escaped_in_a_format() -> None:
     assert formats.template("{payload}", b"")(event(b"\xff\0{x}")) == b"\\xff\0{x}"
+
+
+@pytest.mark.parametrize(
+    ("payload", "value"),
+    [
+        (b' {"a" :\n [1.50, 2e400, 12345678901234567890123]} ', None),
+        (b"7", 7),
+        (b'"text"', "text"),
+        (b"null", None),
+        (b"text", "text"),
+        (b"{", "{"),
+        (b"NaN", "NaN"),
+        (b"", ""),
+        (b"[" * 100_000, "[" * 100_000),
+        ("\u2028é".encode(), "\u2028é"),
+    ],
+)
+def test_payloads_that_are_json_are_nested_when_asked_for(
+    payload: bytes, value: object
+) -> None:
+    line = formats.json(b"\n", nest=True)(event(payload))
+
+    assert line.count(b"\n") == 1
+    found = json.loads(line)["payload"]
+    if value is None and payload != b"null":
+        assert b'"payload":{"a":[1.50,2e400,12345678901234567890123]}' in line
+    else:
+        assert found == value
+    assert json.loads(formats.template("{payload_json}", b"")(event(payload))) == found
+
+
+@pytest.mark.parametrize("payload", [b"\xff", b'"\xff"'])
+def test_a_payload_that_is_not_utf_8_is_base64_also_when_nested(payload: bytes) -> None:
+    found = json.loads(formats.json(b"", nest=True)(event(payload)))
+
+    assert base64.b64decode(found["payload_base64"]) == payload
+    assert "payload" not in found
+
+
+@given(st.binary())
+def test_any_payload_has_a_form_of_json(payload: bytes) -> None:
+    line = formats.template("{payload_json}", b"")(event(payload))
+
+    assert b"\n" not in line
+    json.loads(line)
 
 
 @pytest.mark.parametrize(
@@ -146,6 +194,15 @@ def test_json_on_a_terminal_says_the_same() -> None:
     assert line.isprintable()
     assert json.loads(line) == json.loads(formats.json(b"")(hostile))
     assert json.loads(line)["payload"] == HOSTILE
+
+
+def test_a_payload_as_json_on_a_terminal_stays_json() -> None:
+    hostile = Event("p", 7, 3, 0, HOSTILE.encode(), HOSTILE)
+
+    line = formats.template("{payload_json}", b"", on_terminal=True)(hostile).decode()
+
+    assert line.isprintable()
+    assert json.loads(line) == HOSTILE
 
 
 def test_programs_get_what_was_published() -> None:

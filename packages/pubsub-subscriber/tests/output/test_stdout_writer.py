@@ -13,8 +13,9 @@ import pytest
 
 from pubsub_common.cli.standard_streams import ReaderLeft
 from pubsub_common.protocol.events import Event
-from pubsub_subscriber.output import stdout_writer
-from pubsub_subscriber.output.stdout_writer import StdoutWriter, print_events
+from pubsub_subscriber.output import handling
+from pubsub_subscriber.output.handling import Handling
+from pubsub_subscriber.output.stdout_writer import StdoutWriter
 from pubsub_subscriber.subscriber import Subscriber
 
 
@@ -75,9 +76,8 @@ def payload(event: Event) -> bytes:
 
 
 def run(script: Script, *, flush: bool = False, **options: Any) -> bool:
-    return print_events(
-        cast(Subscriber, script), StdoutWriter(payload, flush=flush), **options
-    )
+    handling = Handling(StdoutWriter(payload, flush=flush), **options)
+    return handling.run(cast(Subscriber, script))
 
 
 def test_events_that_come_together_are_flushed_together(
@@ -128,7 +128,7 @@ def test_a_silence_that_is_too_long_ends_it(
 def test_a_reader_that_has_left_is_noticed_while_nothing_comes(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(stdout_writer, "_TURN_S", 0.001)
+    monkeypatch.setattr(handling, "_TURN_S", 0.001)
     script = Script()
     script.ends = False
     read_fd, write_fd = os.pipe()
@@ -138,4 +138,4 @@ def test_a_reader_that_has_left_is_noticed_while_nothing_comes(
         shown.check()
         os.close(read_fd)
         with pytest.raises(ReaderLeft):
-            print_events(cast(Subscriber, script), shown)
+            Handling(shown).run(cast(Subscriber, script))

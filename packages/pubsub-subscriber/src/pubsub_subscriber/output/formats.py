@@ -6,24 +6,25 @@ sequence in a payload would clear the screen. Programs get it as it is.
 
 from __future__ import annotations
 
-import string
+from base64 import b64encode
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from pubsub_common.errors import ConfigError
+import msgspec
+
+from pubsub_common.iso_time import iso_time
 from pubsub_common.measurement.latency_histogram import format_ns
 from pubsub_common.printable import printable, printable_json
+from pubsub_common.text_template import compiled
 
 if TYPE_CHECKING:
     from pubsub_common.protocol.events import Event
 
 Render = Callable[["Event"], bytes]
 
-# What {NAME} stands for in a format, and what is in an object of JSON (but for the
-# payload, which is a string only if it is UTF-8).
-FIELDS: Final[Mapping[str, Callable[[Event], Any]]] = {
+# The members of an object of JSON, without the payload: that is text only if it is UTF-8.
+MEMBERS: Final[Mapping[str, Callable[[Event], Any]]] = {
     "topic": lambda event: event.topic,
-    "payload": lambda event: event.payload.decode(errors="backslashreplace"),
     "publisher": lambda event: event.publisher,
     "sequence": lambda event: event.sequence,
     "published_ns": lambda event: event.published_ns,
@@ -31,7 +32,25 @@ FIELDS: Final[Mapping[str, Callable[[Event], Any]]] = {
     "latency_us": lambda event: event.latency_ns / 1000,
     "size": lambda event: len(event.payload),
 }
-_ESCAPES: Final = {"\\n": "\n", "\\t": "\t", "\\0": "\0", "\\\\": "\\"}
+
+
+def payload_json(payload: bytes) -> str:
+    """A payload that is JSON, on one line; another one as a string of JSON."""
+    return (
+        _compact(payload)
+        or msgspec.json.encode(payload.decode(errors="backslashreplace")).decode()
+    )
+
+
+# What {NAME} stands for in a format.
+FIELDS: Final[Mapping[str, Callable[[Event], Any]]] = {
+    **MEMBERS,
+    "time": lambda event: iso_time(event.published_ns),
+    "payload": lambda event: event.payload.decode(errors="backslashreplace"),
+    "payload_hex": lambda event: event.payload.hex(),
+    "payload_base64": lambda event: b64encode(event.payload).decode(),
+    "payload_json": lambda event: payload_json(event.payload),
+}
 
 
 def plain(end: bytes, *, on_terminal: bool = False) -> Render:
@@ -51,19 +70,18 @@ def raw(end: bytes) -> Render:
     return lambda event: event.payload + end
 
 
-def json(end: bytes, *, on_terminal: bool = False) -> Render:
-    """An object on a line. A payload that is not UTF-8 is in base64."""
-    from base64 import b64encode
-
-    from msgspec.json import Encoder
-
-    encode = Encoder().encode
-    fields = [(name, get) for name, get in FIELDS.items() if name != "payload"]
+def json(end: bytes, *, nest: bool = False, on_terminal: bool = False) -> Render:
+    """An object on a line. A payload that is not UTF-8 is in base64. With ``nest`` a
+    payload that is JSON is a value of JSON, and not a string."""
+    encode = msgspec.json.Encoder().encode
 
     def render(event: Event) -> bytes:
-        found = {name: get(event) for name, get in fields}
+        found = {name: get(event) for name, get in MEMBERS.items()}
+        compact = _compact(event.payload) if nest else None
         try:
-            found["payload"] = event.payload.decode()
+            found["payload"] = (
+                event.payload.decode() if compact is None else _raw(compact)
+            )
         except UnicodeDecodeError:
             found["payload_base64"] = b64encode(event.payload).decode()
         line = encode(found)
@@ -73,65 +91,42 @@ def json(end: bytes, *, on_terminal: bool = False) -> Render:
 
 
 def template(text: str, end: bytes, *, on_terminal: bool = False) -> Render:
-    """``text`` with each {NAME} replaced; {NAME:SPEC} formats it as Python does, {{ and
-    }} stand for braces, and \\n, \\t, \\0 and \\\\ for what they usually do.
+    """``text`` with each {NAME} replaced (`pubsub_common.text_template`).
 
     Raises:
-        ConfigError: it names a field that there is not, or cannot be understood.
+        ConfigError: there is no field of a name, or the text is not a template.
     """
-    pieces: list[str] = []
-    getters: list[Callable[[Event], Any]] = []
-    try:
-        for literal, name, spec, conversion in string.Formatter().parse(text):
-            pieces.append(_unescape(literal).replace("{", "{{").replace("}", "}}"))
-            if name is None:
-                continue
-            if name not in FIELDS or conversion or "{" in (spec or ""):
-                known = " ".join(f"{{{field}}}" for field in FIELDS)
-                raise ConfigError(
-                    f"--format: {{{name}}} is not a field of an event; there are {known}"
-                )
-            get = FIELDS[name]
-            getters.append(_shown(get) if on_terminal else get)
-            # By number: names are looked up here, once.
-            pieces.append("{:" + (spec or "") + "}")
-        apply = "".join(pieces).format
-        _check_format(apply, getters)
-    except ValueError as error:
-        raise ConfigError(f"--format: {text!r} is not a format: {error}") from None
-    # Bytes of the command line that are no UTF-8 stay what they are.
-    return lambda event: (
-        apply(*[get(event) for get in getters]).encode(errors="surrogateescape") + end
+    from pubsub_common.protocol.events import Event
+
+    fields = (
+        {name: _shown(name, get) for name, get in FIELDS.items()}
+        if on_terminal
+        else FIELDS
     )
+    example = Event("10.0.0.1:5556", 0, 0, 0, b"")
+    fill = compiled(text, fields, "--format", of="an event", example=example)
+    # Bytes of the command line that are no UTF-8 stay what they are.
+    return lambda event: fill(event).encode(errors="surrogateescape") + end
 
 
-def _shown(get: Callable[[Event], Any]) -> Callable[[Event], Any]:
+def _shown(name: str, get: Callable[[Event], Any]) -> Callable[[Event], Any]:
+    show_text = printable_json if name == "payload_json" else printable
+
     def show(event: Event) -> Any:
         value = get(event)
-        return printable(value) if isinstance(value, str) else value
+        return show_text(value) if isinstance(value, str) else value
 
     return show
 
 
-def _unescape(text: str) -> str:
-    out = []
-    rest = text
-    while rest:
-        before, slash, after = rest.partition("\\")
-        out.append(before)
-        pair = slash + after[:1]
-        out.append(_ESCAPES.get(pair, pair))
-        rest = after[1:]
-    return "".join(out)
+def _compact(payload: bytes) -> str | None:
+    """JSON without spaces and line ends, its numbers as they were written; None: it is
+    not JSON."""
+    try:
+        return msgspec.json.format(payload, indent=-1).decode()
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
 
 
-def _check_format(
-    apply: Callable[..., str], getters: list[Callable[[Event], Any]]
-) -> None:
-    """Raises:
-    ValueError: a field is to be formatted as its type cannot be.
-    """
-    from pubsub_common.protocol.events import Event
-
-    event = Event("10.0.0.1:5556", 0, 0, 0, b"")
-    apply(*[get(event) for get in getters])
+def _raw(text: str) -> msgspec.Raw:
+    return msgspec.Raw(text.encode())

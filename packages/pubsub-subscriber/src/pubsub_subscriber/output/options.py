@@ -1,4 +1,4 @@
-"""Reads the options that say how events are printed, and when that ends."""
+"""Reads the options that say what is done with events, and when that ends."""
 
 from __future__ import annotations
 
@@ -7,16 +7,22 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pubsub_common import defaults
+from pubsub_common.ascii_numbers import real_number
 from pubsub_common.cli import console_script
+from pubsub_common.counted import counted
 from pubsub_common.errors import ConfigError, PubSubError
+from pubsub_common.text_template import field_names
 
 if TYPE_CHECKING:
     from pubsub_common.protocol.events import Event
     from pubsub_subscriber.output.formats import Render
+    from pubsub_subscriber.output.handling import EventFilter, EventOutput
     from pubsub_subscriber.subscriber import Subscriber
 
-_FORMATS: Final = ("--format", "--json", "--raw")
-_PRINTING_ONLY: Final = (*_FORMATS, "--null", "--flush", "--timeout")
+_OUTPUTS: Final = ("--format", "--json", "--raw", "--exec", "--dump")
+_FILTERS: Final = ("--exclude", "--sample")
+_PRINTING_ONLY: Final = (*_OUTPUTS, *_FILTERS, "--null", "--flush", "--timeout")
+_ONE_JOB: Final = "1"
 
 
 class EventLimit(NamedTuple):
@@ -30,7 +36,7 @@ class EventLimit(NamedTuple):
         was not the limit that ended it."""
         if event_count < self.events:
             return None
-        return f"ended after {self.events} events ({self.option})"
+        return f"ended after {counted(self.events, 'event')} ({self.option})"
 
 
 def event_limit(options: console_script.Options) -> EventLimit | None:
@@ -54,13 +60,17 @@ def event_limit(options: console_script.Options) -> EventLimit | None:
     return None
 
 
-def event_printer(
+def filters(options: console_script.Options) -> bool:
+    """Whether some events are left out, so that the limit counts the others."""
+    return bool(options["--exclude"]) or options["--sample"] is not None
+
+
+def event_handling(
     options: console_script.Options,
     on_event: Callable[[Event], None] | None,
     say: Callable[[str], None],
-) -> Callable[[Subscriber], object] | None:
-    """What prints the events as the options ask; None: nothing is printed. ``say`` tells
-    the user why it ended.
+) -> EventHandling | None:
+    """What the options ask to do with events; None: nothing. ``say`` tells the user.
 
     Raises:
         ConfigError: they contradict each other, or make no sense.
@@ -72,39 +82,126 @@ def event_printer(
             if options[name]:
                 raise ConfigError(f"{name} is for printing, so not with -f")
         return None
-    render = _render(options)
-    timeout_s = None
-    if options["--timeout"] is not None:
-        timeout_s = console_script.seconds(options, "--timeout")
+    return EventHandling(options, on_event, say)
 
-    def work(subscriber: Subscriber) -> None:
-        from pubsub_subscriber.output import stdout_writer
 
-        in_time = stdout_writer.print_events(
-            subscriber,
-            stdout_writer.StdoutWriter(render, flush=options["--flush"]),
+class EventHandling:
+    """Reads the options, and handles the events as they ask.
+
+    ``handled`` counts events; None: all that the subscriber has received.
+    """
+
+    def __init__(
+        self,
+        options: console_script.Options,
+        on_event: Callable[[Event], None] | None,
+        say: Callable[[str], None],
+    ) -> None:
+        """Raises:
+        ConfigError: the options make no sense.
+        """
+        from pubsub_subscriber.output.handling import Handling
+
+        timeout_s = None
+        if options["--timeout"] is not None:
+            timeout_s = console_script.seconds(options, "--timeout")
+        self._say = say
+        self._stopped: Callable[[], bool] = lambda: False
+        limit = event_limit(options) if filters(options) else None
+        self._handling = Handling(
+            _output(options, say, lambda: self._stopped()),
+            filter=_filter(options),
+            limit=None if limit is None else limit.events,
             on_event=on_event,
             timeout_s=timeout_s,
         )
-        if in_time or timeout_s is None:
+
+    @property
+    def handled(self) -> int | None:
+        return None if self._handling.filter is None else self._handling.handled
+
+    def __call__(self, subscriber: Subscriber) -> None:
+        """Handle the events of ``subscriber`` until there are no more.
+
+        Raises:
+            PubSubError: none arrived within ``--timeout``, or one could not be handled.
+        """
+        self._stopped = lambda: subscriber.stopped
+        if self._handling.run(subscriber):
             return
-        if not subscriber.event_count:
+        timeout_s = self._handling.timeout_s
+        if not self._handling.handled:
             raise PubSubError(f"no event came within {timeout_s:g} s")
-        say(f"ended, as no event came for {timeout_s:g} s (--timeout)")
-
-    return work
+        self._say(f"ended, as no event came for {timeout_s:g} s (--timeout)")
 
 
-def _render(options: console_script.Options) -> Render:
+def _output(
+    options: console_script.Options,
+    warn: Callable[[str], None],
+    stopped: Callable[[], bool],
+) -> EventOutput:
+    name = console_script.chosen_option(options, *_OUTPUTS)
+    if options["--jobs"] != _ONE_JOB and name != "--exec":
+        raise ConfigError("--jobs is for --exec only")
+    if options["--nest"] and name != "--json":
+        raise ConfigError("--nest is for --json only")
+    if name in ("--exec", "--dump"):
+        for other in ("--null", "--flush"):
+            if options[other]:
+                raise ConfigError(f"{other} is for printing, so not with {name}")
+    if name == "--exec":
+        from pubsub_subscriber.output.command_runner import CommandRunner
+
+        jobs = console_script.whole_number(options, "--jobs")
+        return CommandRunner(options["--exec"], jobs, warn, stopped)
+    if name == "--dump":
+        from pubsub_subscriber.output.folder_writer import FolderWriter
+
+        return FolderWriter(options["--dump"])
+    from pubsub_subscriber.output.stdout_writer import StdoutWriter
+
+    return StdoutWriter(_render(options, name), flush=options["--flush"])
+
+
+def _filter(options: console_script.Options) -> EventFilter | None:
+    if not filters(options):
+        return None
+    from pubsub_common.protocol.wildcards import validate_subscriptions
+    from pubsub_subscriber.output.handling import EventFilter
+
+    exclude = options["--exclude"]
+    percent = 100.0
+    if options["--sample"] is not None:
+        percent = _percent(options["--sample"])
+    try:
+        return EventFilter(validate_subscriptions(exclude) if exclude else (), percent)
+    except ConfigError as error:
+        raise ConfigError(f"--exclude: {error}") from None
+
+
+def _percent(text: str) -> float:
+    try:
+        value = real_number(text.removesuffix("%"))
+    except ValueError:
+        raise ConfigError(f"--sample: {text!r} is not a percentage") from None
+    if not 0 < value <= 100:
+        raise ConfigError(f"--sample: {text} is not more than 0 and at most 100")
+    return value
+
+
+def _render(options: console_script.Options, name: str | None) -> Render:
     from pubsub_subscriber.output import formats
 
     end = b"\0" if options["--null"] else b"\n"
     on_terminal = sys.stdout.isatty()
-    match console_script.chosen_option(options, *_FORMATS):
+    match name:
         case "--format":
-            return formats.template(options["--format"], end, on_terminal=on_terminal)
+            text = options["--format"]
+            if "time" in field_names(text) and options["--clock"] != "realtime":
+                raise ConfigError("--format: {time} needs --clock realtime")
+            return formats.template(text, end, on_terminal=on_terminal)
         case "--json":
-            return formats.json(end, on_terminal=on_terminal)
+            return formats.json(end, nest=options["--nest"], on_terminal=on_terminal)
         case "--raw":
             return formats.raw(end)
         case _:

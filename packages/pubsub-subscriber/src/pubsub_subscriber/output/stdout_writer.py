@@ -11,18 +11,13 @@ import os
 import select
 import stat
 import sys
-import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from pubsub_common.cli.standard_streams import ReaderLeft
 
 if TYPE_CHECKING:
     from pubsub_common.protocol.events import Event
-    from pubsub_subscriber.subscriber import Subscriber
-
-# How often, while nothing comes, it is looked whether anybody still reads.
-_TURN_S: Final = 1.0
 
 
 class StdoutWriter:
@@ -53,6 +48,9 @@ class StdoutWriter:
         """
         self._file.flush()
 
+    def close(self) -> None:
+        """Standard output stays open."""
+
     def check(self) -> None:
         """Find out without writing whether somebody still reads.
 
@@ -74,57 +72,3 @@ def _pipe_of_stdout() -> select.poll | None:
     poller = select.poll()
     poller.register(fd, 0)  # an error is told of without being asked for
     return poller
-
-
-def print_events(
-    subscriber: Subscriber,
-    output: StdoutWriter,
-    *,
-    on_event: Callable[[Event], None] | None = None,
-    timeout_s: float | None = None,
-) -> bool:
-    """Write events as they arrive, until the subscriber has received all that it wants,
-    is stopped, or has received none for ``timeout_s`` seconds. False when that ended it.
-
-    Raises:
-        ReaderLeft: nobody reads any more.
-        OutputFailed: standard output is closed, or full.
-        PubSubError: the broker refuses the subscriber.
-    """
-    receive, write = subscriber.receive, output.write
-    count_latency = subscriber.latencies.add
-    try:
-        while True:
-            event = receive(0.0)
-            if event is None:
-                output.flush()
-                event, ended = _wait(subscriber, output, timeout_s)
-                if event is None:
-                    return ended
-            count_latency(event.received_ns - event.published_ns)
-            if on_event is not None:
-                on_event(event)
-            write(event)
-    finally:
-        output.flush()
-
-
-def _wait(
-    subscriber: Subscriber, output: StdoutWriter, timeout_s: float | None
-) -> tuple[Event | None, bool]:
-    """The next event; without one, whether the subscriber has ended: else it took too
-    long."""
-    start = time.monotonic()
-    while True:
-        now = time.monotonic()
-        turn_s = _TURN_S
-        if timeout_s is not None:
-            turn_s = min(turn_s, max(0.0, start + timeout_s - now))
-        event = subscriber.receive(turn_s)
-        if event is not None:
-            return event, False
-        if time.monotonic() < now + turn_s:  # it did not even wait
-            return None, True
-        if timeout_s is not None and time.monotonic() >= start + timeout_s:
-            return None, False
-        output.check()

@@ -1,0 +1,112 @@
+"""Runs a command for each event (``--exec``)."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from pubsub_common.counted import counted
+from pubsub_common.errors import PubSubError
+
+if TYPE_CHECKING:
+    from pubsub_common.protocol.events import Event
+
+
+class CommandRunner:
+    """Runs a command of the shell for each event: the payload on its standard input, the
+    rest in its environment. While as many run as may, `write` waits, and events wait in the
+    subscriber's queue."""
+
+    def __init__(
+        self,
+        command: str,
+        jobs: int,
+        warn: Callable[[str], None],
+        stopped: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """``jobs`` commands run at once. ``warn`` is told of the first failure. Commands that
+        end after the subscriber was ``stopped`` may have been ended by the same Ctrl-C: they
+        are not counted as failures."""
+        self._command = command
+        self._warn = warn
+        self._stopped = stopped
+        self._slots = threading.Semaphore(jobs)
+        self._jobs = jobs
+        self._lock = threading.Lock()
+        self._started = 0
+        self._failed = 0
+
+    def write(self, event: Event) -> None:
+        """Start a command, as soon as there is room for it."""
+        self._slots.acquire()
+        self._started += 1
+        thread = threading.Thread(
+            target=self._run, args=(event,), name="command", daemon=True
+        )
+        thread.start()
+
+    def flush(self) -> None:
+        """Nothing is collected."""
+
+    def check(self) -> None:
+        """Commands need no reader."""
+
+    def close(self) -> None:
+        """Wait for the commands that run.
+
+        Raises:
+            PubSubError: some have failed.
+        """
+        for _ in range(self._jobs):
+            self._slots.acquire()
+        if self._failed:
+            commands = counted(self._started, "command")
+            raise PubSubError(f"{self._failed} of {commands} failed")
+
+    def _run(self, event: Event) -> None:
+        try:
+            self._judge(event, self._outcome(event))
+        finally:
+            self._slots.release()
+
+    def _outcome(self, event: Event) -> str | None:
+        """Why the command has failed; None: it has not."""
+        try:
+            done = subprocess.run(
+                self._command,
+                shell=True,
+                input=event.payload,
+                env=os.environ | variables(event),
+                check=False,
+            )
+        except OSError as error:
+            return f"cannot be started: {error.strerror}"
+        code = done.returncode
+        if not code:
+            return None
+        return f"was ended by signal {-code}" if code < 0 else f"exited with {code}"
+
+    def _judge(self, event: Event, reason: str | None) -> None:
+        if reason is None or self._stopped():
+            return
+        with self._lock:
+            self._failed += 1
+            first = self._failed == 1
+        if first:
+            self._warn(
+                f"the command {reason} for event {event.sequence} of {event.topic} "
+                "(further failures are counted, not logged)"
+            )
+
+
+def variables(event: Event) -> dict[str, str]:
+    """What a command finds in its environment."""
+    return {
+        "PUBSUB_TOPIC": event.topic,
+        "PUBSUB_PUBLISHER": event.publisher,
+        "PUBSUB_SEQUENCE": str(event.sequence),
+        "PUBSUB_PUBLISHED_NS": str(event.published_ns),
+    }
