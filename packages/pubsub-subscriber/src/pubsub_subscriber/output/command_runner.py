@@ -76,8 +76,7 @@ class CommandRunner:
         """Why the command has failed; None: it has not."""
         try:
             done = subprocess.run(
-                self._command,
-                shell=True,
+                ("/bin/sh", "-c", self._command),
                 input=event.payload,
                 env=os.environ | variables(event),
                 check=False,
