@@ -48,7 +48,7 @@ def test_data_beyond_the_quota_of_etcd_are_named(
     [
         (["--brokers=two"], "--brokers takes numbers"),
         (["--brokers=0"], "brokers"),
-        (["--popularity=odd"], "choose of uniform, zipf"),
+        (["--popularity=odd"], "choose from uniform, zipf"),
         (["--copy-us=x"], "--copy-us: 'x' is not a number of microseconds"),
         (["--taken-us=0"], "costs must be more than 0"),
         (["--topics-each=9"], "topics each can be at most 8"),

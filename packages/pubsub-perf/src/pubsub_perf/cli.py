@@ -1,4 +1,4 @@
-"""The console script ``pubsub-perf``: runs the subcommand that the first word names."""
+"""The console script ``pubsub-perf``, which runs a subcommand."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Usage:
 Commands:
 {_SUMMARIES}
 
-{PROGRAM} COMMAND --help tells the options of a command.
+{PROGRAM} COMMAND --help shows the options of a command.
 """
 
 

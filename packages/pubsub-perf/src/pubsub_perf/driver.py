@@ -1,9 +1,8 @@
 """The console script ``pubsub-driver``: starts any role, any number of times.
 
-The options are those of the role's own script, which is told those that were given; of
-the others it knows itself what the environment and a file of settings say. One role runs
-in this process; more of them run as processes, which this one starts, passes signals on
-to and waits for.
+The driver passes its options to the script of the role, which reads the environment and the
+settings file itself. One role runs in this process. Several roles run as child processes: the
+driver starts them, forwards signals to them and waits for them.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ from pubsub_perf import driver_group
 from pubsub_perf.driver_processes import run_together
 
 PROGRAM: Final = "pubsub-driver"
-# One machine runs hundreds of roles, not tens of thousands by a slip of the finger.
+# One machine runs hundreds of roles; tens of thousands are a typing error.
 MAX_COUNT: Final = 1000
 
 USAGE: Final = f"""Create publishers, subscribers or a broker on this host.
@@ -32,36 +31,36 @@ USAGE: Final = f"""Create publishers, subscribers or a broker on this host.
 Usage:
   {PROGRAM} [options] [-t TOPIC]...
 
-Exactly one of --publisher, --subscriber and --broker says what to create. With a
-COUNT of more than 1 they run at once, each as a process; their files, ports and
-addresses are numbered, and one Ctrl-C stops them all.
+Give exactly one of --publisher, --subscriber and --broker. With a COUNT of more than 1
+the instances run at the same time, each as a process, with numbered files, ports and
+addresses; one Ctrl-C stops them all.
 
 Options:
   --publisher COUNT               create COUNT publishers (also -pub COUNT)
   --subscriber COUNT              create COUNT subscribers (also -sub COUNT)
-  --broker COUNT                  create a broker; more are a group on this machine,
-                                  at 127.0.0.1, 127.0.0.2, ..., beside an etcd of its
-                                  own, for trying out
-  --members COUNT                 how many members that etcd has [default: 1]
+  --broker COUNT                  create a broker; several brokers are a group for
+                                  experiments, at 127.0.0.1, 127.0.0.2, ..., with a
+                                  private etcd
+  --members COUNT                 number of members of that etcd [default: 1]
 {option_texts.TOPIC_OPTION}
 {option_texts.CLIENT_OPTIONS}
 {option_texts.CENTRALIZED_OPTION}
   --secure DIR                    broker: admit only clients with keys enrolled
                                   in the folder DIR (see pubsub-broker keygen)
-  -i, --indefinite                go on until stopped
-  -m N, --max-event-count N       stop after N events; without it, publishers and
-                                  subscribers stop after {defaults.MAX_EVENT_COUNT}, a broker never
+  -i, --indefinite                run until stopped
+  -m N, --max-event-count N       stop after N events; default: no limit for a broker,
+                                  {defaults.MAX_EVENT_COUNT} for publishers and subscribers
   -f FILE, --filename FILE        subscriber: write latencies to FILE as CSV; not with
                                   -i; with COUNT > 1 to FILE numbered from 0
   --safe-csv                      subscriber: put an apostrophe before texts in FILE
-                                  that a spreadsheet would run as a formula
+                                  that a spreadsheet would read as a formula
   -s SECONDS, --sleep SECONDS     publisher: time between two events
                                   [default: {defaults.SLEEP_PERIOD_S:g}]
   --bind-port PORT                publisher: port to publish from (also -bp); a
                                   port in use is skipped
                                   [default: {defaults.PUBLISHER_PORT}]
-  --bind ADDRESS                  broker: IP address to serve; without it that of the
-                                  Mininet host, else {defaults.LOOPBACK}
+  --bind ADDRESS                  broker: IP address to serve; default: the address of
+                                  the Mininet host, else {defaults.LOOPBACK}
 {option_texts.COMMON_OPTIONS}
 """
 
@@ -96,10 +95,10 @@ def say(text: str) -> None:
 
 
 def members_of(options: console_script.Options) -> int:
-    """How many members the etcd of a group has.
+    """The number of members in the etcd of a group.
 
     Raises:
-        ConfigError: so many there cannot be.
+        ConfigError: the number is too large.
     """
     count = console_script.whole_number(options, "--members")
     if count > driver_group.MAX_MEMBERS:
@@ -110,10 +109,10 @@ def members_of(options: console_script.Options) -> int:
 
 
 def plan(options: console_script.Options) -> tuple[str, list[list[str]]]:
-    """The role, and the words for its script, once for each instance.
+    """The role, and the command line of each instance.
 
     Raises:
-        ConfigError: the options contradict each other or make no sense.
+        ConfigError: options contradict each other or are not valid.
     """
     asked = [role for role in _ROLES if options[f"--{role}"] is not None]
     if len(asked) != 1:
@@ -157,7 +156,7 @@ def plan(options: console_script.Options) -> tuple[str, list[list[str]]]:
         ):
             words += ["--bind", address]
     elif role == "broker" and "--bind" not in told:
-        # As in the seed: others find it at the address of the Mininet host that it is on.
+        # As in the seed: on a Mininet host the broker has the address of that host.
         here = addresses.host_address()
         if here != defaults.LOOPBACK:
             commands[0] += ["--bind", here]
@@ -165,8 +164,8 @@ def plan(options: console_script.Options) -> tuple[str, list[list[str]]]:
 
 
 def given(options: console_script.Options) -> dict[str, Any]:
-    """The options that were given to the driver itself: in words, or in its own table
-    of a file of settings. Those of the other tables the role finds in the same file."""
+    """The options given to the driver, on the command line or in its table of the settings
+    file. The role reads the other tables of that file itself."""
     found = in_file(options, PROGRAM, USAGE, None)
     words = {
         name: value
@@ -182,10 +181,10 @@ def given(options: console_script.Options) -> dict[str, Any]:
 def in_file(
     options: console_script.Options, program: str, usage: str, shared: str | None
 ) -> dict[str, Any]:
-    """What the file of settings, if there is one, says to ``program``.
+    """The options of ``program`` in the settings file; empty without a file.
 
     Raises:
-        ConfigError: it cannot be read, or says what makes no sense.
+        ConfigError: the file cannot be read, or is not valid.
     """
     path = options["--config"] or os.environ.get(CONFIG_VARIABLE)
     if not path:
@@ -197,8 +196,7 @@ def in_file(
 def seeds_limit(
     options: console_script.Options, told: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """The limit of a subscriber that has none: here it is the seed's, whatever it does
-    with its events."""
+    """The limit of the seed, for a subscriber without a limit."""
     usage = role_cli("subscriber").USAGE
     known = in_file(options, "pubsub-subscriber", usage, option_texts.SHARED_OPTIONS)
     for name in ("--indefinite", "--max-event-count", "--count"):
@@ -208,16 +206,16 @@ def seeds_limit(
 
 
 def by_pipe(options: console_script.Options) -> bool:
-    """Whether the keys come by a pipe, as a shell's ``<(vault ...)`` is one: processes
-    that this one starts do not have it, and only one of them could read it."""
+    """Whether the keys come through a pipe, like a shell's ``<(vault ...)``. Child processes
+    do not have the pipe, and only one of them could read it."""
     return bool(options["--keys"]) and Path(options["--keys"]).is_fifo()
 
 
 def piped_keys(options: console_script.Options) -> bytes | None:
-    """The file of keys that comes by a pipe, to be handed on; None: none does.
+    """The key file from a pipe, for the child processes; None if the keys are not in a pipe.
 
     Raises:
-        ConfigError: it cannot be used.
+        ConfigError: the key file is not valid.
     """
     if not by_pipe(options):
         return None
@@ -229,8 +227,7 @@ def piped_keys(options: console_script.Options) -> bytes | None:
 def words_for(
     role: str, options: Mapping[str, Any], index: int, count: int
 ) -> list[str]:
-    """The words for instance ``index`` of ``count`` of a role's script, which is to be
-    told ``options``."""
+    """The command line with ``options`` for instance ``index`` of ``count`` of a role."""
     words: list[str] = []
     for option in passed_on(role):
         name, value = option.long, options.get(option.long)
@@ -255,12 +252,12 @@ def numbered(filename: str, index: int) -> str:
 
 
 def passed_on(role: str) -> list[usage_text.OptionLine]:
-    """The options of this program that the role's own script understands too."""
+    """The options of this program that the role's script has, too."""
     known = {option.long for option in usage_text.option_lines(USAGE)}
     options = usage_text.option_lines(role_cli(role).USAGE)
     return [option for option in options if option.long in known]
 
 
 def role_cli(role: str) -> Any:
-    """The module of a role's script: its usage text ``USAGE``, and ``main``."""
+    """The module of a role's script, with the usage text ``USAGE`` and ``main``."""
     return importlib.import_module(f"pubsub_{role}.cli")

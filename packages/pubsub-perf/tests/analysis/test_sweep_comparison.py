@@ -241,7 +241,7 @@ def test_compare_without_common_cells_is_one_clear_line(
 ) -> None:
     (tmp_path / "other.csv").write_text("p,A,0.1\n")
     assert cli.main(["compare", str(before), str(tmp_path)]) == 2
-    assert "no cell in common" in capsys.readouterr().err
+    assert "no common cell" in capsys.readouterr().err
     assert cli.main(["compare", str(before), str(tmp_path / "gone")]) == 2
     assert "nothing to compare: " in capsys.readouterr().err
 

@@ -99,7 +99,7 @@ def document(**ratios: float) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--bars=x"], "--bars takes numbers with commas between: 'x'"),
+        (["--bars=x"], "--bars takes comma-separated numbers: 'x'"),
         (["--bars=99"], "no comparison has such a bar and name"),
         (["--only=nothing like it"], "no comparison has such a bar and name"),
         (["--seconds=0"], "--seconds must be more than 0"),

@@ -68,7 +68,9 @@ def test_words_that_name_no_bar_are_refused(
 ) -> None:
     monkeypatch.setattr(etcd_program, "unavailable", lambda: None)
     assert main(["bench", "--brokers", "--bars=A2,A99"]) == 2
-    assert f"no bar A99: choose of costs, {', '.join(PARTS)}" in capsys.readouterr().err
+    assert (
+        f"no bar A99: choose from costs, {', '.join(PARTS)}" in capsys.readouterr().err
+    )
 
 
 def test_without_etcd_it_says_what_to_install(

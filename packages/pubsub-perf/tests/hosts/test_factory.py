@@ -21,7 +21,7 @@ def poor_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_an_unknown_switch_is_an_error_that_names_the_known_ones() -> None:
-    with pytest.raises(ConfigError, match="choose of linux-bridge, openvswitch"):
+    with pytest.raises(ConfigError, match="choose from linux-bridge, openvswitch"):
         Load(switch="cisco").validate()
 
 

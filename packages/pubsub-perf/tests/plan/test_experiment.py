@@ -110,7 +110,7 @@ def test_explicit_cases_have_their_own_parameters_and_those_of_all() -> None:
         ("repeats = 0", "repeats"),
         ("repeats = true", "repeats: True is not a whole number"),
         ("title = 3", "title: 3 is not a text"),
-        ("hosts = 'cloud'", "hosts: unknown 'cloud': choose of auto, mininet, local"),
+        ("hosts = 'cloud'", "hosts: unknown 'cloud': choose from auto, mininet, local"),
         ("parameters = 3", "parameters is not a table"),
         ("cases = []", r"tables like \[\[cases\]\]"),
         ("[parameters]\npayload = 3", r"unknown key payload in \[parameters\] \(did"),
@@ -269,7 +269,7 @@ def test_defaults_in_the_help_are_those_that_apply() -> None:
     [
         (["--events=x"], "--events: 'x' is not a whole number"),
         (["--switch-hosts=9..4"], "--switch-hosts: '9..4' is not a range"),
-        (["--preset=all"], "no preset 'all': choose of default, full"),
+        (["--preset=all"], "no preset 'all': choose from default, full"),
     ],
 )
 def test_options_that_make_no_sense_are_named(words: Sequence[str], said: str) -> None:

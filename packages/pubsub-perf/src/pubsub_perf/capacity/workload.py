@@ -48,7 +48,7 @@ class Workload:
         validation.at_least("payload size", self.payload_bytes, 0)
         if self.popularity not in POPULARITIES:
             raise ConfigError(
-                f"unknown popularity {self.popularity!r}: choose of "
+                f"unknown popularity {self.popularity!r}: choose from "
                 f"{', '.join(POPULARITIES)}"
             )
 

@@ -17,18 +17,18 @@ if TYPE_CHECKING:
     from pubsub_perf.report.analysis_page import WrittenAnalysis
 
 
-USAGE: Final = f"""Decide by the latencies in a folder whether direct dissemination is
-faster, which model has extreme latencies, and how latency grows with the number of
-hosts; and compare the centralized broker with a queue. Prints verdicts, and writes
-analysis.json, analysis.md and analysis.html. Of an experiment with several scenarios
-each is analysed by itself.
+USAGE: Final = f"""Analyse the latencies in a folder: is direct dissemination faster, which
+model has extreme latencies, and how does latency grow with the number of hosts? Compares
+the centralized broker with a queueing model, too. Prints verdicts, and writes
+analysis.json, analysis.md and analysis.html. Each scenario of an experiment is analysed
+by itself.
 
 Usage:
   {PROGRAM} analyze DIR [options]
 
 Options:
-  --out DIR      where the files go; DIR itself if not given, and the folder of the
-                 pack's name beside a pack
+  --out DIR      folder for the files; default: DIR, or for a pack the folder beside it
+                 with its name
   --seed N       seed of the bootstrap: the same seed gives the same intervals
                  [default: 1]
 {TABLE_OPTIONS}
@@ -40,7 +40,7 @@ _STYLES: Final = {"supported": "green", "contradicted": "red", "undecided": "yel
 
 
 def run(words: Sequence[str]) -> int:
-    """Analyse as ``words`` ask; the exit code.
+    """Analyse the folder that ``words`` name; returns the exit code.
 
     Raises:
         ConfigError: there is nothing to analyse.
@@ -78,7 +78,7 @@ def _print(written: WrittenAnalysis, console: Console) -> None:
     table = Table(title=escape(written.analysis.title), box=box.SIMPLE_HEAD)
     table.add_column("Pattern", ratio=2)
     table.add_column("Verdict")
-    table.add_column("What the data say", ratio=4)
+    table.add_column("Result", ratio=4)
     for finding in written.findings.patterns:
         style = _STYLES[finding.verdict]
         lines = [finding.sentence, *finding.notes]

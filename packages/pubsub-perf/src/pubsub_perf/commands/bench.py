@@ -21,38 +21,38 @@ if TYPE_CHECKING:
     from pubsub_perf.bench.regression import Reference
     from pubsub_perf.bench.targets import Comparison, ComparisonResult
 
-USAGE: Final = f"""Measure what the roles cost, on loopback with real processes: against
-plain pyzmq that carries the same frames, in turn within one run, so that the ratios hold
-on a machine that is not quiet.
+USAGE: Final = f"""Measure the cost of the roles, on loopback with real processes. The roles
+and plain pyzmq carry the same frames in turn within one run, so that the ratios also hold
+on a busy machine.
 
 Usage:
   {PROGRAM} bench [options]
 
 Options:
-  --bars NAMES            only these bars, like 1,4, with --brokers like A2,costs (see
-                          docs/performance.md)
-  --only TEXT             only comparisons whose name contains it
-  --repetitions N         runs of each, in turn; the median counts. A comparison that
-                          misses its bar, or is worse than in --check, is run three
-                          times as often [default: 5]
+  --bars NAMES            only these bars, like 1,4, or with --brokers like A2,costs
+                          (see docs/performance.md)
+  --only TEXT             only comparisons with TEXT in their name
+  --repetitions N         runs of each side, in turn; the median counts. A comparison
+                          that misses its bar, or is worse than in --check, gets three
+                          times as many [default: 5]
   --seconds S             length of a run [default: 1.5]
-  --out FILE              write everything as JSON to FILE
-  --check FILE            compare the ratios with those in FILE, from an earlier
+  --out FILE              write all results as JSON to FILE
+  --check FILE            compare the ratios with those in FILE, written by an earlier
                           --out: exit code 1 if one is worse by more than 15 %
-  --secure                what keys and encryption cost instead: the roles with them
-                          against the roles without, and plain pyzmq likewise
-  --flood                 others' latency while one address floods the broker's
-                          control port instead, in several ways
-  --brokers               what a group of brokers costs, and what each of them spares
-                          the others, instead; needs etcd
-  -v, --verbose           say more about what happens
+  --secure                measure keys and encryption instead: roles with keys against
+                          roles without, and plain pyzmq likewise
+  --flood                 measure the latency of other clients instead, while one address
+                          floods the broker's control port in several ways
+  --brokers               measure a group of brokers instead: its cost, and the work that
+                          each broker saves; needs etcd
+  -v, --verbose           log more
   -h, --help              show this text
   --version               show the version
 """
 
 
 def run(variables: Sequence[str]) -> int:
-    """Benchmark as ``variables`` ask; the exit code.
+    """Run the benchmarks that ``variables`` name; returns the exit code.
 
     Raises:
         PubSubError: a run failed, or a ratio got worse.
@@ -112,7 +112,7 @@ def _bars(
     for fact in facts:
         console.print(line_of_fact(fact), highlight=False, soft_wrap=True)
     if not results and not facts:
-        raise ConfigError("no comparison has such a bar and name")
+        raise ConfigError("no comparison has this bar and name")
     found = suite.document(results, facts, repetitions, seconds)
     _write(options["--out"], found)
     complaint = reference.complaint(results)
@@ -120,7 +120,7 @@ def _bars(
         raise PubSubError(complaint)
     if options["--check"]:
         sys.stdout.write(
-            f"no ratio is worse than before by more than {TOLERANCE:.0%}\n"
+            f"no ratio is worse than in --check by more than {TOLERANCE:.0%}\n"
         )
     return console_script.EXIT_OK
 
@@ -158,7 +158,7 @@ def _brokers(
     known = [suite.COSTS, *suite.PARTS]
     if unknown := set(asked or ()) - set(known):
         raise ConfigError(
-            f"no bar {', '.join(sorted(unknown))}: choose of {', '.join(known)}"
+            f"no bar {', '.join(sorted(unknown))}: choose from {', '.join(known)}"
         )
     chosen = known if asked is None else asked
     costs = []
@@ -176,7 +176,7 @@ def _brokers(
                 figures.append(figure)
                 console.print(suite.line_of(figure), highlight=False, soft_wrap=True)
         except PubSubError as error:
-            # What was measured before, which took minutes, is not to be lost.
+            # The bars before took minutes: their results are kept.
             console_script.print_message(PROGRAM, f"{bar}: {error}")
             failed.append(bar)
     _write(options["--out"], suite.document(costs, figures, repetitions, seconds))
@@ -237,13 +237,11 @@ def _bars_asked(text: str | None) -> set[int] | None:
     try:
         return {whole_number(part) for part in text.split(",")}
     except ValueError:
-        raise ConfigError(
-            f"--bars takes numbers with commas between: {text!r}"
-        ) from None
+        raise ConfigError(f"--bars takes comma-separated numbers: {text!r}") from None
 
 
 def _read(name: str | None, key: str) -> dict[str, Any] | None:
-    """A result that was written before, which has ``key``."""
+    """An earlier result, which has ``key``; None without a ``name``."""
     import msgspec
 
     from pubsub_common.files import read_file

@@ -22,34 +22,34 @@ if TYPE_CHECKING:
     from pubsub_perf.analysis.sweep_comparison import Comparison
 
 
-USAGE: Final = f"""Compare two sweeps, folders or packs: is the second slower than the first, in
-all cells together, and in which? Shows the ratio of the medians and of the p99, second over
-first, with intervals over repeated runs, and draws them. Needs three runs of a cell in each.
-One may be secure and the other not, or one have several brokers; it says so then.
+USAGE: Final = f"""Compare two sweeps (folders or packs): is the second slower than the first,
+in all cells together, and in single cells? Shows the ratios second / first of the medians
+and of the p99 with intervals over repeated runs, and draws them. Each sweep needs three runs
+of a cell. The sweeps may differ in security or in the number of brokers; the output says so.
 
 Usage:
   {PROGRAM} compare DIR_A DIR_B [options]
 
 Options:
-  --margin P     slower is what is slower by more than P %, for certain [default: 5]
-  --out DIR      where comparison.png and comparison.svg go; DIR_B if not given, or the
-                 current folder if that is a pack
+  --margin P     a cell is slower if its whole interval is above P % [default: 5]
+  --out DIR      folder for comparison.png and comparison.svg; default: DIR_B, or the
+                 current folder if DIR_B is a pack
 {TABLE_OPTIONS}
   -h, --help     show this text
   --version      show the version
 
-Exit codes: 0 nothing got slower, 1 all cells together or single ones got slower,
-2 they cannot be compared.
+Exit codes: 0 nothing got slower, 1 all cells together or single cells got slower,
+2 the sweeps cannot be compared.
 """
 
 _STYLES: Final = {"slower": "red", "faster": "green", "same": "", "undecided": "yellow"}
 
 
 def run(words: Sequence[str]) -> int:
-    """Compare as ``words`` ask; the exit code.
+    """Compare the sweeps that ``words`` name; returns the exit code.
 
     Raises:
-        ConfigError: there is nothing that can be compared.
+        ConfigError: the sweeps cannot be compared, or the output cannot be written.
     """
     options = console_script.parse(USAGE, words, PROGRAM, __version__)
     margin = _margin(options)
@@ -72,7 +72,7 @@ def run(words: Sequence[str]) -> int:
     for item in found.left_out:
         console_script.print_message(PROGRAM, f"{item.cell} left out: {item.reason}")
     if not found.rows:
-        raise ConfigError("the two sweeps have no cell in common that can be compared")
+        raise ConfigError("the two sweeps have no common cell that can be compared")
     try:
         _print(found, Console())
         sys.stdout.flush()
@@ -81,7 +81,7 @@ def run(words: Sequence[str]) -> int:
         raise ConfigError(str(error)) from None
     if not found.decidable:
         console_script.print_message(
-            PROGRAM, "no cell has three runs in both sweeps, so nothing is decided"
+            PROGRAM, "undecided: no cell has three runs in both sweeps"
         )
     out = Path(options["--out"]) if options["--out"] else _beside(options["DIR_B"])
     for path in _draw(found, out):
@@ -90,7 +90,7 @@ def run(words: Sequence[str]) -> int:
 
 
 def _beside(second: str) -> Path:
-    """The folder of the second sweep; the current one where that is no folder."""
+    """The folder of the second sweep, or the current folder if the sweep is a pack."""
     folder = Path(second)
     return folder if folder.is_dir() else Path()
 
@@ -114,7 +114,7 @@ def _margin(options: console_script.Options) -> float:
     except ValueError:
         margin = -1.0
     if not 0 <= margin <= 1000:
-        raise ConfigError(f"--margin must be per cent of 0 or more: {text}")
+        raise ConfigError(f"--margin {text}: not a percentage from 0 to 1000")
     return margin / 100
 
 
@@ -156,9 +156,10 @@ def _print(found: Comparison, console: Console) -> None:
         highlight=False,
     )
     console.print(
-        f"Slower or faster is what differs by more than {100 * found.margin:g} % for "
-        f"certain: all together by intervals that hold at 95 %, single cells at a false "
-        f"discovery rate (FDR) of {100 * DISCOVERY:g} %. A cell's interval is its own.",
+        f"Slower and faster: the whole interval differs by more than "
+        f"{100 * found.margin:g} %. Intervals of all cells together hold at 95 %; single "
+        f"cells are tested at a false discovery rate (FDR) of {100 * DISCOVERY:g} %. Each "
+        f"cell's interval is for this cell alone.",
         highlight=False,
     )
 

@@ -1,4 +1,4 @@
-"""Runs an experiment, whatever said what it is: a file, or options."""
+"""Runs an experiment from a file or from options."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Way:
-    """How an experiment is run: into the folder ``out``, on ``hosts`` of a kind, one ``part``
-    like ``3/8`` of it if that is given; with ``force`` also the cells that are finished.
-    ``slurm``: on a cluster, with the further options ``sbatch`` of that command.
-    ``machines``: on these."""
+    """How an experiment is run: the folder ``out`` for results, the kind of ``hosts``, and the
+    ``part`` like ``3/8``, if only one is run. ``force`` runs finished cells again. ``slurm``
+    runs on a cluster, with additional options ``sbatch`` for that command. ``machines`` are
+    other machines that run the experiment."""
 
     out: Path
     hosts: str
@@ -53,11 +53,11 @@ def run_as_asked(
     options: console_script.Options,
     words: Sequence[str],
 ) -> int:
-    """Run an experiment, or show what would be run, as the options say that all commands have
-    that run experiments; the exit code. ``words`` are those of the command.
+    """Run an experiment, or show its cells, by the options that `run` and `sweep` share;
+    returns the exit code. ``words`` are the words of the command.
 
     Raises:
-        PubSubError: a cell failed or breaks a threshold, or the experiment cannot run here.
+        PubSubError: a cell failed or broke a threshold, or the experiment cannot run here.
         ConfigError: the options make no sense, or another sweep is running on this machine.
     """
     way = Way(
@@ -110,11 +110,11 @@ def _check_local_links(experiment: Experiment, asked: str) -> None:
 
 
 def _run(experiment: Experiment, way: Way, words: Sequence[str]) -> int:
-    """Run an experiment; the exit code. ``words`` are those of the command, which may have to
-    be run again within namespaces of its own.
+    """Run an experiment; returns the exit code. ``words`` are the words of the command, which
+    is run again inside private namespaces where it needs them.
 
     Raises:
-        PubSubError: a cell failed or breaks a threshold, or the experiment cannot run here.
+        PubSubError: a cell failed or broke a threshold, or the experiment cannot run here.
         ConfigError: another sweep is running on this machine.
     """
     if way.part is not None:
@@ -134,8 +134,8 @@ def _part_of(experiment: Experiment, part: blocks.Part) -> Experiment:
     whole = blocks.blocks_of(experiment.cases)
     if part.parts > len(whole):
         raise ConfigError(
-            f"a sweep of {len(whole)} networks and runs has at most {len(whole)} parts: "
-            f"{part}"
+            f"no part {part}: a sweep of {len(whole)} networks and runs has at most "
+            f"{len(whole)} parts"
         )
     cases = tuple(blocks.cases_of(part.of(whole)))
     return dataclasses.replace(experiment, cases=cases)
@@ -180,7 +180,7 @@ def _run_on(kind: factory.HostKind, experiment: Experiment, way: Way) -> int:
 
 
 def _run_on_slurm(experiment: Experiment, way: Way) -> int:
-    """Run an experiment on a cluster; nothing is measured on this machine."""
+    """Run an experiment on a cluster. This machine measures nothing."""
     from pubsub_perf.experiment import interrupts
     from pubsub_perf.experiment.experiment_copy import keep_copy
     from pubsub_perf.experiment.slurm import commands
@@ -188,7 +188,9 @@ def _run_on_slurm(experiment: Experiment, way: Way) -> int:
     from pubsub_perf.experiment.slurm.submission import wish_of
 
     if way.part is not None:
-        raise ConfigError("--part is what each task of --slurm has: give one of them")
+        raise ConfigError(
+            "--slurm splits the experiment itself: give --slurm or --part"
+        )
     commands.check_there()
     interrupts.install()
     wish = wish_of(
@@ -203,7 +205,7 @@ def _run_on_slurm(experiment: Experiment, way: Way) -> int:
 
 
 def _run_on_machines(experiment: Experiment, way: Way, machines: Machines) -> int:
-    """Run an experiment on other machines; nothing is measured on this one."""
+    """Run an experiment on other machines. This machine measures nothing."""
     from pubsub_perf.experiment import interrupts
     from pubsub_perf.experiment.experiment_copy import keep_copy
     from pubsub_perf.lab.deploy import deploy
@@ -211,7 +213,7 @@ def _run_on_machines(experiment: Experiment, way: Way, machines: Machines) -> in
     from pubsub_perf.lab.machines import LabMachines
 
     if way.slurm or way.sbatch is not None:
-        raise ConfigError("--on and --slurm are two ways to other machines: give one")
+        raise ConfigError("--on and --slurm exclude each other: give one of them")
     interrupts.install()
     if machines.deploy:
         deploy(machines.installers(), machines.wheels, _say)
@@ -232,11 +234,12 @@ def _run_on_machines(experiment: Experiment, way: Way, machines: Machines) -> in
 
 
 def _without_links(experiment: Experiment) -> Experiment:
-    """For local hosts: without what an experiment can do without there, with a word."""
+    """The experiment for local hosts, without its optional parameters of links; prints which
+    were left out."""
     if not experiment.optional:
         return experiment
     left_out = ", ".join(experiment.optional)
-    _say(f"local hosts have no links: measured without {left_out}")
+    _say(f"local hosts have no links: measuring without {left_out}")
     return experiment.without_links()
 
 
@@ -249,10 +252,10 @@ def _show_and_judge(
     out: Path,
     results_of: Callable[[SweepProgress], Sequence[Result]],
 ) -> int:
-    """Run with a display of the progress, and show the results; the exit code.
+    """Run with a progress display, and print the results; returns the exit code.
 
     Raises:
-        PubSubError: a cell failed or breaks a threshold.
+        PubSubError: a cell failed or broke a threshold.
     """
     from rich.console import Console
 

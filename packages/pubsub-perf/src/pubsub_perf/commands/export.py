@@ -11,8 +11,8 @@ from pubsub_perf import __version__
 from pubsub_perf.commands.registry import PROGRAM
 from pubsub_perf.commands.table_options import TABLE_OPTIONS, table_source
 
-USAGE: Final = f"""Write the results in a folder or a pack as tables for other programs: cells, runs
-and events, a file each. In Python, pubsub_perf.load(DIR) gives the same tables.
+USAGE: Final = f"""Write the results in a folder or a pack as three tables for other programs:
+cells, runs and events. In Python, pubsub_perf.load(DIR) returns the same tables.
 
 Usage:
   {PROGRAM} export DIR (--csv | --parquet) [options]
@@ -20,7 +20,7 @@ Usage:
 Options:
   --csv          write CSV files
   --parquet      write Parquet files; needs pyarrow (pubsub-perf[parquet])
-  --out OUT      where the files go; by default DIR-export, beside DIR
+  --out OUT      folder for the files; default: DIR-export, beside DIR
 {TABLE_OPTIONS}
   -h, --help     show this text
   --version      show the version
@@ -28,7 +28,7 @@ Options:
 
 
 def run(words: Sequence[str]) -> int:
-    """Export as ``words`` ask; the exit code.
+    """Export the results that ``words`` name; returns the exit code.
 
     Raises:
         ConfigError: there is nothing to export, or the files cannot be written.

@@ -1,4 +1,4 @@
-"""The options that say where an experiment is run, of the commands that run some."""
+"""Options of `run` and `sweep` for the machines that run an experiment."""
 
 from __future__ import annotations
 
@@ -12,24 +12,23 @@ from pubsub_common.errors import ConfigError
 from pubsub_perf.lab import command
 
 USAGE: Final = f"""\
-  --slurm                 run on a cluster, as a job array of Slurm: a task for each
-                          network and run, a node for each task; the results are
-                          collected here
-  --sbatch WORDS          the same, with further options of sbatch, like
+  --slurm                 run on a cluster as a Slurm job array: one task for each network
+                          and run, one node for each task; results are collected here
+  --sbatch WORDS          like --slurm, with additional options of sbatch, like
                           "--partition=lab --time=30"
-  --on HOSTS              run on these machines, with commas, by ssh; both models of a
-                          network and run are on one of them
-  --deploy                first install there what runs here, in a venv of its own
-  --wheels DIR            with --deploy: wheels of what it needs, for machines without a network
-  --worker COMMAND        what runs there [default: {command.WORKER}]
-  --ssh COMMAND           what reaches them, with its options [default: {command.SSH}]"""
+  --on HOSTS              run on these machines (comma-separated) through ssh; one machine
+                          runs both models of a network and run
+  --deploy                first install the programs of this machine there, in a new venv
+  --wheels DIR            with --deploy: a folder of wheels, for machines without a network
+  --worker COMMAND        command that runs there [default: {command.WORKER}]
+  --ssh COMMAND           command that connects, with its options [default: {command.SSH}]"""
 _ONLY_WITH_ON: Final = ("--deploy", "--wheels", "--worker", "--ssh")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Machines:
-    """The machines that run an experiment, and how they are reached. ``deploy``: our programs
-    are installed there first; ``wheels``: a folder with what they need."""
+    """The machines that run an experiment, and the commands that reach them. ``deploy``
+    installs our programs there first, from the folder ``wheels`` if that is given."""
 
     names: Sequence[str]
     ssh: str
@@ -42,7 +41,7 @@ class Machines:
         """None without ``--on``.
 
         Raises:
-            ConfigError: an option is no host or command, or is one that needs ``--on``.
+            ConfigError: a host or command is not valid, or an option needs ``--on``.
         """
         if options["--on"] is None:
             for name in _ONLY_WITH_ON:
@@ -51,7 +50,7 @@ class Machines:
             return None
         deploy = options["--deploy"]
         if deploy and console_script.source_of(options, "--worker"):
-            raise ConfigError("--deploy brings a worker of its own: without --worker")
+            raise ConfigError("--deploy installs its own worker: omit --worker")
         if options["--wheels"] is not None and not deploy:
             raise ConfigError("--wheels needs --deploy")
         return cls(
@@ -63,11 +62,11 @@ class Machines:
         )
 
     def commands(self) -> Mapping[str, Sequence[str]]:
-        """The words that run a worker at each machine."""
+        """The command that runs a worker, by machine."""
         return self._at_all(self.worker)
 
     def installers(self) -> Mapping[str, Sequence[str]]:
-        """The words that install our programs at each machine."""
+        """The command that installs our programs, by machine."""
         return self._at_all(command.INSTALLER)
 
     def _at_all(self, words: str) -> Mapping[str, Sequence[str]]:

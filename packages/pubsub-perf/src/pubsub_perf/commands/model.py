@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from pubsub_perf.capacity.registry_load import RegistryLoad
     from pubsub_perf.capacity.workload import Popularity, Workload
 
-USAGE: Final = f"""Predict what a group of brokers can do, from what an event costs one broker:
-how the work of the busiest broker falls with their number, what publishers and subscribers
-pay for it, and what the registry holds. Says what it assumes.
+USAGE: Final = f"""Predict the capacity of a group of brokers from the cost of an event at one
+broker: the work of the busiest broker by the number of brokers, the cost for publishers
+and subscribers, and the size of the registry. Prints its assumptions.
 
 Usage:
   {PROGRAM} model brokers --topics N --subscribers N [options]
@@ -30,15 +30,16 @@ Options:
   --topics N             topics of the group
   --subscribers N        subscribers of the group
   --topics-each N        different topics of each subscriber [default: 1]
-  --popularity KIND      uniform, or zipf: the n-th topic has 1/n of the events, and of
-                         the choices, of the first one [default: uniform]
-  --publishers N         publishers, which the registry holds too [default: 1]
+  --popularity KIND      uniform, or zipf: topic n has 1/n of the events and of the
+                         subscribers of topic 1 [default: uniform]
+  --publishers N         publishers in the registry [default: 1]
   --payload BYTES        size of the payload [default: {defaults.PAYLOAD_BYTES}]
   --brokers NUMBERS      numbers of brokers [default: 1,2,4,8,16,32,64]
-  --taken-us US          processor time to take an event in, in microseconds, instead
-                         of what was measured with such payloads
-  --copy-us US           processor time for each copy of an event, likewise
-  --seed N               seed of what is drawn by lot [default: 1]
+  --taken-us US          processor time to receive an event, in microseconds; default:
+                         the time measured for this payload size
+  --copy-us US           processor time for each copy of an event, in microseconds;
+                         default: measured as well
+  --seed N               seed of the random choices [default: 1]
   --json                 print the numbers as JSON
   -h, --help             show this text
   --version              show the version
@@ -46,10 +47,10 @@ Options:
 
 
 def run(words: Sequence[str]) -> int:
-    """Predict as ``words`` ask; the exit code.
+    """Predict for the group that ``words`` describe; returns the exit code.
 
     Raises:
-        ConfigError: a value cannot work.
+        ConfigError: a value is not valid.
     """
     options = console_script.parse(USAGE, words, PROGRAM, __version__)
     from pubsub_perf.capacity import wording
@@ -85,17 +86,17 @@ def _popularity(text: str) -> Popularity:
         if text == known:
             return known
     raise ConfigError(
-        f"unknown popularity {text!r}: choose of {', '.join(POPULARITIES)}"
+        f"unknown popularity {text!r}: choose from {', '.join(POPULARITIES)}"
     )
 
 
 def _counts(text: str) -> list[int]:
-    """Numbers of brokers, the smaller ones first."""
+    """Numbers of brokers, in ascending order."""
     try:
         found = sorted({whole_number(part.strip()) for part in text.split(",")})
     except ValueError:
         raise ConfigError(
-            f"--brokers takes numbers with commas between: {text!r}"
+            f"--brokers takes comma-separated numbers: {text!r}"
         ) from None
     return found
 
@@ -111,7 +112,7 @@ def _costs(options: console_script.Options, payload_bytes: int) -> EventCosts:
 
 
 def _microseconds(options: console_script.Options, name: str, measured: float) -> float:
-    """An option; what was ``measured``, if it was not given."""
+    """The value of an option, or ``measured`` if the option was not given."""
     if options[name] is None:
         return measured
     try:

@@ -11,23 +11,23 @@ from pubsub_perf import __version__
 from pubsub_perf.commands.registry import PROGRAM
 from pubsub_perf.results.folder_extent import MAX_FILES
 
-USAGE: Final = f"""Make one file of the data in a folder, to be kept, sent and cited: latencies,
-details of events, cell.json and experiment files, without figures and reports. plot,
-analyze, compare and export read it like the folder. Prints its path, size and SHA-256.
+USAGE: Final = f"""Pack the data of a folder into one file, which can be archived, sent and
+cited: latencies, event details, cell.json and experiment files, without figures and reports.
+plot, analyze, compare and export read it like the folder. Prints its path, size and SHA-256.
 
 Usage:
   {PROGRAM} pack DIR [options]
 
 Options:
-  --out FILE     the file; by default DIR.zip, beside the folder
-  --yes          pack a folder that is no sweep and has more than {MAX_FILES} files
+  --out FILE     the file; default: DIR.zip, beside the folder
+  --yes          also pack a folder with more than {MAX_FILES} files that is not a sweep
   -h, --help     show this text
   --version      show the version
 """
 
 
 def run(words: Sequence[str]) -> int:
-    """Pack as ``words`` ask; the exit code.
+    """Pack the folder that ``words`` name; returns the exit code.
 
     Raises:
         ConfigError: there is nothing to pack, or the file cannot be written.

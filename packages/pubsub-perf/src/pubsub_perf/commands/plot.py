@@ -16,16 +16,16 @@ from pubsub_perf.commands.table_options import TABLE_OPTIONS, table_source
 if TYPE_CHECKING:
     from pubsub_perf.report.figures import FigureWriting
 
-USAGE: Final = f"""Draw the one-way latencies in a folder and write a report about them:
-plots/, report.md and report.html. The folder is a sweep's, or any with CSV files whose
-headers name a latency, or of publisher, topic, seconds; or it is a pack.
+USAGE: Final = f"""Draw the one-way latencies in a folder, and write a report about them:
+plots/, report.md and report.html. DIR is the folder of a sweep, a pack, or a folder of CSV
+files with a latency column or with the columns publisher, topic, seconds.
 
 Usage:
   {PROGRAM} plot DIR [options]
 
 Options:
-  --out DIR      where figures and report go; DIR itself if not given, and the folder
-                 of the pack's name beside a pack
+  --out DIR      folder for figures and report; default: DIR, or for a pack the folder
+                 beside it with its name
 {TABLE_OPTIONS}
   -h, --help     show this text
   --version      show the version
@@ -33,7 +33,7 @@ Options:
 
 
 def run(words: Sequence[str]) -> int:
-    """Plot as ``words`` ask; the exit code.
+    """Plot the folder that ``words`` name; returns the exit code.
 
     Raises:
         ConfigError: there is nothing to plot.
@@ -56,8 +56,8 @@ def run(words: Sequence[str]) -> int:
 
 @contextlib.contextmanager
 def _progress() -> Iterator[FigureWriting]:
-    """Figures are drawn by a process for each processor. On a terminal a bar shows how many
-    are drawn, and the time left."""
+    """Draw figures with one process for each processor. A terminal shows a progress bar and
+    the time left."""
     from rich.console import Console
     from rich.progress import (
         BarColumn,
@@ -69,7 +69,7 @@ def _progress() -> Iterator[FigureWriting]:
 
     from pubsub_perf.report.figures import FigureWriting
 
-    # What is piped on is the list of files, and nothing else.
+    # Standard output is the list of files alone, so that it can be piped.
     console = Console(stderr=True)
     bar = Progress(
         TextColumn("{task.description}"),

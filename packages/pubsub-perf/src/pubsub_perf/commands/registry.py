@@ -1,7 +1,7 @@
-"""The subcommands of ``pubsub-perf``: the one list of them, which the help text is made of.
+"""The list of subcommands of ``pubsub-perf``, from which the help text is made.
 
-A subcommand is a module of this folder, of the subcommand's name, with a usage text
-``USAGE`` and ``run(words) -> exit code``. Its options are described in its usage text only.
+A subcommand is the module of this folder with its name. It has a usage text ``USAGE`` and a
+function ``run(words) -> exit code``. Only the usage text describes its options.
 """
 
 from __future__ import annotations
@@ -16,15 +16,16 @@ PROGRAM: Final = "pubsub-perf"
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Subcommand:
-    """A subcommand and what it does, in one line for ``pubsub-perf --help``. It opens so many
-    ``files``, with what the roles open that it starts."""
+    """A subcommand with its line for ``pubsub-perf --help``. ``files`` is the number of files
+    that it and the roles that it starts open."""
 
     name: str
     summary: str
     files: int = 24
 
     def load(self) -> Callable[[Sequence[str]], int]:
-        """Its ``run``. Imported on demand: most of them load large libraries."""
+        """The function ``run`` of the subcommand, imported on demand: most subcommands load
+        large libraries."""
         module = importlib.import_module(f"pubsub_perf.commands.{self.name}")
         run: Callable[[Sequence[str]], int] = module.run
         return run
@@ -34,18 +35,16 @@ SUBCOMMANDS: Final = (
     Subcommand(
         "sweep",
         "run systems on networks of many sizes, in both dissemination models",
-        files=0,  # it asks again, when it knows its hosts
+        files=0,  # checked later, when the number of hosts is known
     ),
-    Subcommand("run", "run an experiment that a file describes", files=0),
-    Subcommand("worker", "run cells for a sweep that another machine drives", files=0),
+    Subcommand("run", "run the experiment in a file", files=0),
+    Subcommand("worker", "run cells for a sweep on another machine", files=0),
     Subcommand("plot", "draw the latencies in a folder, and write a report"),
-    Subcommand(
-        "analyze", "decide what the latencies in a folder say of the two models"
-    ),
-    Subcommand("compare", "tell whether a second sweep is slower than a first"),
-    Subcommand("pack", "make one file of the data in a folder, to be kept and cited"),
-    Subcommand("export", "write the results in a folder as tables, CSV or Parquet"),
-    Subcommand("view", "show a report to browsers"),
+    Subcommand("analyze", "compare the two models by the latencies in a folder"),
+    Subcommand("compare", "check whether a second sweep is slower than a first"),
+    Subcommand("pack", "pack the data of a folder into one file"),
+    Subcommand("export", "write the results in a folder as CSV or Parquet tables"),
+    Subcommand("view", "serve a report to browsers"),
     Subcommand("bench", "measure the roles against plain pyzmq", files=96),
-    Subcommand("model", "predict what a group of several brokers can do"),
+    Subcommand("model", "predict the capacity of a group of brokers"),
 )

@@ -12,40 +12,40 @@ from pubsub_perf.commands import experiment_run, machine_options
 from pubsub_perf.commands.registry import PROGRAM
 from pubsub_perf.experiment import experiment_files
 
-USAGE: Final = f"""Run an experiment that a file describes, and leave the latencies, with a copy
-of the file, in a folder. Cells that are finished are skipped when it is run again.
+USAGE: Final = f"""Run the experiment in a file, and write the latencies and a copy of the file
+into a folder. The same command again skips the finished cells.
 
 Usage:
   {PROGRAM} run EXPERIMENT [options]
 
-EXPERIMENT is a file of TOML, or the name of a preset:
+EXPERIMENT is a TOML file, or the name of a preset:
   {", ".join(experiment_files.preset_names())}.
 
 Options:
-  --out DIR               where the results go; without it sweeps/NAME, after the file's name
+  --out DIR               folder for the results; default: sweeps/NAME, NAME from the file
   --hosts KIND            mininet, local (loopback addresses), or auto: mininet where it can run;
-                          without it as the file says, else auto
-  --part I/N              run part I of N, each on a machine of its own; both models of a network
-                          and run are in one part ({PROGRAM} sweep --merge joins them)
+                          default: the file's value, else auto
+  --part I/N              run part I of N, one machine a part; both models of a network and run
+                          are in the same part ({PROGRAM} sweep --merge joins the parts)
 {machine_options.USAGE}
-  --dry-run               show the cells and how long they will take, and run nothing
-  --print                 show the file, as one to begin with
+  --dry-run               show the cells and their duration, and run nothing
+  --print                 print the file, to begin a new one with
   --force                 run finished cells again
-  -v, --verbose           say more about what happens
+  -v, --verbose           log more
   -h, --help              show this text
   --version               show the version
 
-Exit codes: 0 done, and all thresholds are kept; 1 a cell failed or breaks a threshold;
-2 the experiment makes no sense, or cannot run here.
+Exit codes: 0 all cells finished within all thresholds; 1 a cell failed or broke a threshold;
+2 the experiment is not valid, or cannot run here.
 """
 
 
 def run(words: Sequence[str]) -> int:
-    """Run as ``words`` ask; the exit code.
+    """Run the experiment that ``words`` name; returns the exit code.
 
     Raises:
-        PubSubError: a cell failed or breaks a threshold, or the experiment cannot run here.
-        ConfigError: the file makes no sense, or another sweep is running on this machine.
+        PubSubError: a cell failed or broke a threshold, or the experiment cannot run here.
+        ConfigError: the file is not valid, or another sweep is running on this machine.
     """
     options = console_script.parse(USAGE, words, PROGRAM, __version__)
     name = options["EXPERIMENT"]

@@ -22,23 +22,23 @@ from pubsub_perf.plan.parameters import PARAMETERS, Parameter
 from pubsub_perf.plan.topologies import KINDS
 
 USAGE: Final = f"""Run a publish/subscribe system on every network of the axes below, in
-both dissemination models, and leave the latencies in a folder. Cells that are finished
-are skipped when it is run again. Every VALUES may be several, with commas: then all
-combinations are run.
+both dissemination models, and write the latencies into a folder. The same command again
+skips the finished cells. Every VALUES takes several values with commas; all combinations
+are run.
 
 Usage:
   {PROGRAM} sweep [options]
   {PROGRAM} sweep --merge [options] DIR...
 
 Options:
-  --preset NAME           options by name, of which those given besides have precedence:
-                          {", ".join(experiment_files.preset_names())}
+  --preset NAME           a named set of options; options on the command line replace its
+                          values: {", ".join(experiment_files.preset_names())}
   --hosts KIND            mininet, local (loopback addresses), or auto: mininet
                           where it can run [default: auto]
-  --model VALUES          centralized,decentralized or one of them
+  --model VALUES          centralized, decentralized, or both
                           [default: centralized,decentralized]
-  --topology VALUES       of {",".join(KINDS)}, on the axes below,
-                          and single networks like tree-d3f2,dumbbell-17
+  --topology VALUES       kinds of networks: {",".join(KINDS)};
+                          or single networks like tree-d3f2,dumbbell-17
                           [default: single-switch,tree]
   --depth VALUES          depths of the trees, like 2..4 or 2,4 [default: 2,3]
   --fanout VALUES         fanouts of the trees [default: 2,3]
@@ -46,51 +46,50 @@ Options:
                           [default: 4,8,16]
   --events VALUES         events per publisher [default: 50]
   --interval VALUES       seconds between two events of a publisher [default: 0.1]
-  --rate VALUES           instead of the interval: events per second of a publisher
-  --topics VALUES         topics; publishers go through them in turn, and
-                          subscriber i takes number i modulo their number [default: 1]
+  --rate VALUES           events per second of a publisher, instead of the interval
+  --topics VALUES         number of topics; publishers use them in turn, and
+                          subscriber i takes topic i modulo this number [default: 1]
   --payload-size VALUES   bytes of a payload [default: {defaults.PAYLOAD_BYTES}]
   --bandwidth VALUES      limit of each link in Mbit/s (dumbbell: of the trunk), or none
   --delay VALUES          one-way delay of each link in ms, or none
-  --jitter VALUES         how far the delay of a packet may be off, in ms, or none
+  --jitter VALUES         largest deviation from the delay in ms, or none
   --loss VALUES           per cent of packets that each link loses, or none
   --switch VALUES         linux-bridge, or openvswitch where it can run
                           [default: linux-bridge]
-  --brokers VALUES        brokers; more than one are a group, each on a host of its own
-                          beside those of the network, as etcd is [default: 1]
-  --secure                with keys, which are made for it: everything is encrypted,
-                          and the broker admits only its roles
-  --overflow VALUES       what the roles do while a queue is full: {", ".join(OVERFLOWS)} or
-                          default, which is the roles' own
-  --queue-limit VALUES    messages kept for a connection that is slow, or default
-  --queue-bytes VALUES    the same in bytes, or default
-  --warmup VALUES         events of each publisher and topic, before the others, that
-                          are kept out of statistics [default: {WARMUP_EVENTS}]
-  --repeats N             whole runs of each cell; intervals need at least 3
-                          [default: 1]
-  --wait-factor VALUES    a cell may take so many times its planned length until its
-                          subscribers must have their files [default: 5]
+  --brokers VALUES        number of brokers; several brokers are a group with etcd, each
+                          on an additional host [default: 1]
+  --secure                create keys and use them: all traffic is encrypted, and the
+                          broker admits only its roles
+  --overflow VALUES       action of the roles while a queue is full: {", ".join(OVERFLOWS)},
+                          or default (the default of each role)
+  --queue-limit VALUES    messages queued for a slow connection, or default
+  --queue-bytes VALUES    bytes queued for a slow connection, or default
+  --warmup VALUES         first events of each publisher and topic, which statistics
+                          leave out [default: {WARMUP_EVENTS}]
+  --repeats N             runs of each cell; intervals need at least 3 [default: 1]
+  --wait-factor VALUES    time limit of a cell, in multiples of its planned length
+                          [default: 5]
   --seed N                seed of the publishers' phases [default: 1]
-  --part I/N              run part I of N, each on a machine of its own; both models of
-                          a network and run are in one part
+  --part I/N              run part I of N, one machine a part; both models of a network
+                          and run are in the same part
 {machine_options.USAGE}
-  --out DIR               where the results go [default: sweeps/default]
-  --merge                 run nothing: copy the cells of these folders, of a sweep's
-                          parts, into the one in --out
-  --dry-run               show the cells and how long they will take, and run nothing
-  --print                 show the experiment as a file for {PROGRAM} run
+  --out DIR               folder for the results [default: sweeps/default]
+  --merge                 run nothing; copy the cells of these folders (the parts of a
+                          sweep) into --out
+  --dry-run               show the cells and their duration, and run nothing
+  --print                 print the experiment as a file for {PROGRAM} run
   --force                 run finished cells again
-  -v, --verbose           say more about what happens
+  -v, --verbose           log more
   -h, --help              show this text
   --version               show the version
 """
 
-# Of the experiment as a whole.
+# Options of the whole experiment.
 _OVERALL: Final = ("hosts", "repeats", "seed")
 
 
 def run(words: Sequence[str]) -> int:
-    """Sweep as ``words`` ask; the exit code.
+    """Run the sweep that ``words`` describe; returns the exit code.
 
     Raises:
         PubSubError: a cell failed, or the sweep cannot run as asked.
@@ -116,11 +115,11 @@ def run(words: Sequence[str]) -> int:
 
 
 def table_of(options: console_script.Options) -> dict[str, object]:
-    """The experiment that options say, as the table of its file: that of the preset, but for
-    what was given besides.
+    """The experiment of these options as the table of its file. Options that were given
+    replace the values of the preset.
 
     Raises:
-        ConfigError: there is no such preset.
+        ConfigError: the preset does not exist.
     """
     table: dict[str, object] = {}
     if options["--preset"] is not None:
@@ -143,7 +142,7 @@ def table_of(options: console_script.Options) -> dict[str, object]:
 
 
 def _plain(parameter: Parameter, given: object) -> object:
-    """What an option gives as a file has it: one value by itself, several as a list."""
+    """The value of an option as in a file: one value by itself, several as a list."""
     values = parameter.values_of(given, f"--{parameter.name}")
     listed = [parameter.plain(value) for value in values]
     return listed[0] if len(listed) == 1 else listed

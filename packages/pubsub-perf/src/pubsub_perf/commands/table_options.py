@@ -1,4 +1,4 @@
-"""The options that say of tables how they are to be read, where these do not tell."""
+"""Options for reading tables that do not describe their columns."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ if TYPE_CHECKING:
     from pubsub_perf.results.table_source import TableSource
 
 TABLE_OPTIONS: Final = f"""\
-  --column NAME  the column of latencies, by name or by number from 1, in tables whose
-                 headers do not tell
-  --unit UNIT    the unit of that column: s, ms, us or ns
-  --delimiter D  what is between columns: a character, or comma, semicolon, tab, bar, space
-  --yes          read a folder that is no sweep and has more than {MAX_FILES} files"""
+  --column NAME  column of latencies, by name or by number from 1, for tables without a
+                 clear header
+  --unit UNIT    unit of that column: s, ms, us or ns
+  --delimiter D  separator of columns: a character, or comma, semicolon, tab, bar, space
+  --yes          also read a folder with more than {MAX_FILES} files that is not a sweep"""
 
 
 def table_source(options: console_script.Options) -> TableSource:
-    """What these options say.
+    """The values of these options.
 
     Raises:
-        ConfigError: there is no such unit, or delimiter.
+        ConfigError: a unit or delimiter is not valid.
     """
     from pubsub_perf.results.table_source import TableSource
 

@@ -13,16 +13,16 @@ from pubsub_common.protocol.listening import near_host, parse_listen_host
 from pubsub_perf import __version__
 from pubsub_perf.commands.registry import PROGRAM
 
-USAGE: Final = f"""Show the report in a folder to browsers, at the address that is printed, until
-stopped (Ctrl-C). The folder is one that plot or analyze wrote to; of it only what they
-write is shown. For a pack it is the folder of its name beside it.
+USAGE: Final = f"""Serve the report in a folder to browsers until Ctrl-C, and print its address.
+DIR is a folder that plot or analyze wrote to, or a pack with that folder beside it. Only the
+files that plot and analyze write are served.
 
 Usage:
   {PROGRAM} view DIR [options]
 
 Options:
-  --bind HOST    IP address to listen at; anybody who reaches it can read the report
-                 [default: {defaults.LOOPBACK}]
+  --bind HOST    IP address to listen at; any computer that reaches it can read the
+                 report [default: {defaults.LOOPBACK}]
   --port PORT    port to listen at; 0 takes a free one [default: 8000]
   -h, --help     show this text
   --version      show the version
@@ -30,11 +30,11 @@ Options:
 
 
 def run(words: Sequence[str]) -> int:
-    """Serve as ``words`` ask, until a signal ends it; the exit code.
+    """Serve the report that ``words`` name until a signal; returns the exit code.
 
     Raises:
-        ConfigError: there is no report.
-        CannotListen: the port cannot be had.
+        ConfigError: the folder has no report.
+        CannotListen: the port cannot be opened.
     """
     options = console_script.parse(USAGE, words, PROGRAM, __version__)
     host = parse_listen_host(options["--bind"])

@@ -10,25 +10,26 @@ from pubsub_common.cli.parser import clear_environment
 from pubsub_perf import __version__
 from pubsub_perf.commands.registry import PROGRAM
 
-USAGE: Final = f"""Run cells for a sweep that another machine drives, which starts this through ssh
-({PROGRAM} sweep --on, {PROGRAM} run --on). What to run comes through standard input, what was
-measured goes to standard output; with the end of its input it ends, and all that it started.
+USAGE: Final = f"""Run cells for a sweep on another machine, which starts this command through ssh
+({PROGRAM} sweep --on, {PROGRAM} run --on). It reads cells from standard input, and writes
+results to standard output. At the end of its input it stops, with all processes that it
+started.
 
 Usage:
   {PROGRAM} worker [options]
 
 Options:
-  -v, --verbose  say more about what happens
+  -v, --verbose  log more
   -h, --help     show this text
   --version      show the version
 """
 
 
 def run(words: Sequence[str]) -> int:
-    """Serve one driver; the exit code.
+    """Serve one driver; returns the exit code.
 
     Raises:
-        PubSubError: this machine cannot do what was asked.
+        PubSubError: this machine cannot run a cell.
         ConfigError: another sweep is running on this machine.
     """
     options = console_script.parse(USAGE, words, PROGRAM, __version__)

@@ -35,7 +35,7 @@ def preset_text(name: str) -> str:
     """
     names = preset_names()
     if name not in names:
-        raise ConfigError(f"no preset {name!r}: choose of {', '.join(names)}")
+        raise ConfigError(f"no preset {name!r}: choose from {', '.join(names)}")
     folder = importlib.resources.files("pubsub_perf") / "presets"
     return (folder / f"{name}{_SUFFIX}").read_text("utf-8")
 

@@ -96,7 +96,7 @@ class Load:
                 raise ConfigError(f"{name} must be more than 0: {number}")
         if self.overflow not in (None, *OVERFLOWS):
             raise ConfigError(
-                f"unknown overflow {self.overflow!r}: choose of {', '.join(OVERFLOWS)}"
+                f"unknown overflow {self.overflow!r}: choose from {', '.join(OVERFLOWS)}"
             )
         self._validate_links()
 
@@ -108,7 +108,7 @@ class Load:
             )
         if self.switch not in SWITCHES:
             raise ConfigError(
-                f"unknown switch {self.switch!r}: choose of {', '.join(SWITCHES)}"
+                f"unknown switch {self.switch!r}: choose from {', '.join(SWITCHES)}"
             )
         for name, number in (("delay", self.delay_ms), ("jitter", self.jitter_ms)):
             if number is not None and not 0 <= number < math.inf:
@@ -226,7 +226,9 @@ def cases(
     for name in models:
         matching = [model for model in MODELS if model == name]
         if not matching:
-            raise ConfigError(f"unknown model {name!r}: choose of {', '.join(MODELS)}")
+            raise ConfigError(
+                f"unknown model {name!r}: choose from {', '.join(MODELS)}"
+            )
         chosen += matching
     return [
         Case(model, topologies.with_group(network, load.brokers), load, run, scenario)

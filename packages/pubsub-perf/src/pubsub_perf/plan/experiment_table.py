@@ -260,7 +260,7 @@ def _hosts(table: Mapping[str, object], prefix: str) -> str:
     given = _text(table, "hosts", HOSTS[0], prefix)
     if given not in HOSTS:
         raise ConfigError(
-            f"{prefix}hosts: unknown {given!r}: choose of {', '.join(HOSTS)}"
+            f"{prefix}hosts: unknown {given!r}: choose from {', '.join(HOSTS)}"
         )
     return given
 

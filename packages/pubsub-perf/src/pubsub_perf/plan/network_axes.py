@@ -38,7 +38,7 @@ def networks(
             found.append(topologies.OF_HOSTS[kind](int(count)))
         else:
             raise ConfigError(
-                f"unknown topology {name!r}: choose of {', '.join(topologies.KINDS)}, "
+                f"unknown topology {name!r}: choose from {', '.join(topologies.KINDS)}, "
                 "or one network like tree-d3f2 or dumbbell-17"
             )
     unique = {network.name: network for network in found}
