@@ -160,7 +160,7 @@ def test_names_are_any_list_of_texts() -> None:
 @pytest.mark.parametrize(
     ("value", "said"),
     [
-        ("news", "topics is a list of texts, not a text: 'news'"),
+        ("news", "topics is a list of texts, not a text: 'news'; write ['news']"),
         (None, "topics must be a list of texts: None"),
         (5, "topics must be a list of texts: 5"),
         ([b"a"], "topics must have texts only: b'a'"),

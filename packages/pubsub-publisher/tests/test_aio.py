@@ -86,7 +86,7 @@ def test_it_takes_the_arguments_of_the_synchronous_one() -> None:
     assert ours.parameters == other.parameters
     assert Publisher(topics=["A"]).topics == ("A",)
     with pytest.raises(ConfigError, match="at least one topic"):
-        Publisher()
+        Publisher(declared_only=True)
 
 
 def test_the_plain_package_does_not_import_asyncio() -> None:
@@ -179,7 +179,7 @@ def test_events_before_a_wrong_one_are_published(
         raise ValueError("no more")
 
     async def main() -> None:
-        async with new() as publisher:
+        async with new(declared_only=True) as publisher:
             subscriber = subscribe(publisher, "A", session=9)
             await publisher.wait_for_subscribers(1, WAIT_S)
             with pytest.raises(ConfigError, match="is not one of this publisher's"):
@@ -195,7 +195,7 @@ def test_events_before_a_wrong_one_are_published(
 
 def test_a_malformed_event_is_named(new: Callable[..., Publisher]) -> None:
     async def main() -> None:
-        publisher = new()
+        publisher = new(declared_only=True)
         with pytest.raises(PubSubError, match="call configure first"):
             await publisher.publish_event("A", b"")
         with pytest.raises(PubSubError, match="call configure first"):
@@ -471,10 +471,25 @@ def test_topics_come_and_go(broker: FakeBroker, new: Callable[..., Publisher]) -
             await publisher.publish_event("B", b"x")
             await publisher.remove_topics(["A"])
             assert publisher.topics == ("B",)
-            with pytest.raises(ConfigError, match="is not one of this publisher's"):
-                await publisher.publish_event("A", b"x")
             with pytest.raises(ConfigError, match="topics is a list of texts"):
                 await publisher.add_topics("news")
+
+    run(main())
+
+
+def test_topics_that_are_not_declared_are_added(
+    broker: FakeBroker, new: Callable[..., Publisher]
+) -> None:
+    async def main() -> None:
+        async with new() as publisher:
+            await publisher.publish_event("B", b"x")
+            await publisher.publish_events([b"x"], "C")
+            await publisher.publish_events([("D", b"1"), ("A", b"2"), ("D", b"3")])
+            assert broker.of(Register)[-1].topics == ["A", "B", "C", "D"]
+            with pytest.raises(ConfigError, match="control character"):
+                await publisher.publish_events([("\0", b"1")])
+        numbers = {"A": 1, "B": 1, "C": 1, "D": 2}
+        assert broker.of(Disconnect)[0].next_sequences == numbers
 
     run(main())
 

@@ -6,6 +6,7 @@ import dataclasses
 import json
 import time
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 from support.fake_broker import FakeBroker
@@ -17,6 +18,7 @@ from pubsub_common.protocol.messages import Disconnect, Register
 from pubsub_common.testing import WAIT_S
 from pubsub_publisher import Publisher
 
+NewPublisher = Callable[..., Publisher]
 Subscribe = Callable[..., RawSubscriber]
 
 
@@ -89,10 +91,8 @@ def test_a_topic_that_comes_back_goes_on_with_its_numbers(
     publisher.remove_topics(["B"])
 
     assert broker.of(Register)[-1].topics == ["A"]
-    with pytest.raises(ConfigError, match="'B' is not one of"):
-        publisher.publish_event("B", b"y")
-    publisher.add_topics(["B"])
     publisher.publish_event("B", b"z")
+    assert broker.of(Register)[-1].topics == ["A", "B"]
     assert [subscriber.next_event().sequence for _ in range(2)] == [0, 1]
 
 
@@ -131,11 +131,52 @@ def test_a_bad_topic_is_refused_and_nothing_has_changed(
     assert len(broker.of(Register)) == 1
 
 
-def test_the_last_topic_stays(publisher: Publisher) -> None:
+def test_all_topics_may_leave(broker: FakeBroker, publisher: Publisher) -> None:
+    publisher.remove_topics(["A"])
+
+    assert broker.of(Register)[-1].topics == []
+    with pytest.raises(ConfigError, match="generated events need at least one topic"):
+        publisher.publish()
+    with pytest.raises(ConfigError, match="has 0 topics, so name one"):
+        publisher.publish_events([b"x"])
+    publisher.publish_event("A", b"back")
+    assert broker.of(Register)[-1].topics == ["A"]
+
+
+def test_the_last_declared_topic_stays(new_publisher: NewPublisher) -> None:
+    publisher = new_publisher("A", declared_only=True)
+
     with pytest.raises(ConfigError, match="at least one topic"):
         publisher.remove_topics(["A"])
 
     publisher.publish_event("A", b"still")
+
+
+def test_a_topic_that_is_not_declared_is_added_for_its_first_event(
+    broker: FakeBroker, new_publisher: NewPublisher, subscribe: Subscribe
+) -> None:
+    publisher = new_publisher("A", strengths=4)
+    subscriber = subscribe(publisher, "A", "B", session=5)
+    publisher.wait_for_subscribers(1, WAIT_S)
+
+    publisher.publish_event("B", "text")
+
+    assert publisher.topics == ("A", "B")
+    assert broker.of(Register)[-1].topics == ["A", "B"]
+    assert broker.of(Register)[-1].strengths == {"A": 4, "B": 4}
+    assert subscriber.next_event().payload == b"text"
+
+
+def test_an_event_that_cannot_be_adds_no_topic(
+    broker: FakeBroker, publisher: Publisher
+) -> None:
+    payload: Any = 7
+    with pytest.raises(ConfigError, match="the payload is bytes or text"):
+        publisher.publish_event("B", payload)
+    with pytest.raises(ConfigError, match="for subscriptions"):
+        publisher.publish_event("B/#", b"")
+
+    assert len(broker.of(Register)) == 1
 
 
 def test_an_unknown_topic_cannot_leave(publisher: Publisher) -> None:

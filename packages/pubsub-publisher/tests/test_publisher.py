@@ -106,7 +106,8 @@ def test_a_topic_that_is_given_twice_is_published_once() -> None:
 @pytest.mark.parametrize(
     ("options", "reason"),
     [
-        ({"topics": []}, "at least one topic"),
+        ({"topics": [], "declared_only": True}, "at least one topic"),
+        ({"declared_only": 1}, "declared_only must be True or False"),
         ({"topics": "AB"}, "not a text"),
         ({"topics": [""]}, "empty"),
         ({"topics": ["A\n"]}, "control character"),
@@ -491,7 +492,7 @@ def test_a_users_payload_arrives_byte_for_byte(
 def test_an_event_of_a_topic_it_does_not_have_is_refused(
     new_publisher: NewPublisher,
 ) -> None:
-    publisher = new_publisher("A", "B")
+    publisher = new_publisher("A", "B", declared_only=True)
 
     with pytest.raises(ConfigError, match=r"'C' is not one of .*: A, B"):
         publisher.publish_event("C", b"")

@@ -147,6 +147,22 @@ def test_an_argument_that_cannot_work_is_named(
     assert reason in str(caught.value)
 
 
+@pytest.mark.parametrize("topic", ["weather", "sensors/#"])
+def test_a_topic_in_the_place_of_the_filename_is_named(topic: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        Subscriber(topic)
+
+    assert str(caught.value) == (
+        f"at least one topic is needed: {topic!r} is taken as filename, the first "
+        f"argument; write Subscriber(topics=[{topic!r}])"
+    )
+
+
+def test_a_filename_without_topics_is_not_taken_for_one() -> None:
+    with pytest.raises(ConfigError, match=r"^at least one topic is needed$"):
+        Subscriber("latencies.csv")
+
+
 def test_a_given_address_is_the_host_address() -> None:
     subscriber = Subscriber(None, "10.0.0.1", ["A"], address="10.0.0.9")
 

@@ -46,12 +46,12 @@ class Life:
         return made
 
     def publisher(self, *topics: str, **options: Any) -> Any:
-        return self._configured(self.new("publisher", *topics, **options))
+        return self.configured(self.new("publisher", *topics, **options))
 
     def subscriber(self, *topics: str, **options: Any) -> Any:
-        return self._configured(self.new("subscriber", *topics, **options))
+        return self.configured(self.new("subscriber", *topics, **options))
 
-    def _configured(self, each: Any) -> Any:
+    def configured(self, each: Any) -> Any:
         self._stack.callback(lambda: in_time(each.disconnect))
         each.configure()
         return each

@@ -304,7 +304,6 @@ def test_the_broker_chooses_the_highest_version_that_both_speak(
 @pytest.mark.parametrize(
     "topics",
     [
-        [],
         [""],
         ["A", "a\n"],
         ["a" * 256],
@@ -312,6 +311,19 @@ def test_the_broker_chooses_the_highest_version_that_both_speak(
 )
 def test_bad_topics_are_refused(bench: Bench, topics: list[str]) -> None:
     assert refusal(bench, topics=topics).code == messages.BAD_TOPIC
+
+
+def test_only_a_publisher_may_have_no_topics(bench: Bench) -> None:
+    assert refusal(bench, "subscriber", topics=[]).code == messages.BAD_TOPIC
+
+    effects = bench.register(b"p", "publisher", [])
+    [reply] = sent(Registered, b"p", effects)
+    bench.subscriber(b"s", "A")
+    effects = bench.register(b"p", "publisher", ["A"], session=reply.session)
+
+    [registered] = sent(Registered, b"p", effects)
+    assert registered.session == reply.session
+    assert list(registered.listeners.values()) == [1]
 
 
 @pytest.mark.parametrize(

@@ -135,7 +135,9 @@ def names(name: str, value: Iterable[str]) -> tuple[str, ...]:
         ConfigError: ``value`` is no list of texts.
     """
     if isinstance(value, str):
-        raise ConfigError(f"{name} is a list of texts, not a text: {value!r}")
+        raise ConfigError(
+            f"{name} is a list of texts, not a text: {value!r:.40}; write [{value!r:.40}]"
+        )
     try:
         values = tuple(value)
     except TypeError:

@@ -28,7 +28,7 @@ from pubsub_publisher.config import PublisherConfig
 from pubsub_publisher.generated_events import Pace
 from pubsub_publisher.pacing.precise_sleep import monotonic_ahead_ns
 from pubsub_publisher.payloads import Payload, json_payload
-from pubsub_publisher.publishing import checked, generated
+from pubsub_publisher.publishing import checked_payload, generated, sender_of
 from pubsub_publisher.readings import PublisherReadings
 from pubsub_publisher.sending.batching import Item, batches
 from pubsub_publisher.sending.frame_sender import STOPPED
@@ -150,7 +150,10 @@ class Publisher(PublisherReadings):
             await self._yield_to_loop()
         send = self._senders.get(topic)
         if send is None or type(payload) is not bytes:
-            send, payload = checked(self._runtime, topic, payload)
+            payload = checked_payload(self._runtime, payload)
+            send = self._senders.get(topic)
+            if send is None:
+                send = await asyncio.to_thread(sender_of, self._runtime, topic)
         stamp_ns = -self._runtime.now_ns() if self._waiting else send(payload)
         if stamp_ns > 0:
             return
@@ -178,10 +181,15 @@ class Publisher(PublisherReadings):
                 publisher's. The events before it were published.
             PubSubError: as `publish_event`; some events then were not published.
         """
-        topics, bounds = self._runtime.events.topics, self._runtime.config.bounds
-        default = self._runtime.topics.default_topic(topic)
+        runtime = self._runtime
+        runtime.check_usable()
+        topics, bounds, now_ns = runtime.topics, runtime.config.bounds, runtime.now_ns
+        default = topics.only if topic is None else await self._declare(topic)
         count = 0
-        for batch in batches(topics, events, default, self._runtime.now_ns, bounds):
+        for batch in batches(topics.present, events, default, now_ns, bounds):
+            if isinstance(batch, str):
+                await self._declare(batch)
+                continue
             await self._yield_to_loop()
             if self._waiting or not self._try_send(batch.topic, batch.events):
                 await self._send_in_turn(batch.topic, batch.events)
@@ -232,6 +240,15 @@ class Publisher(PublisherReadings):
             pause_s = min(2 * pause_s, _CHECK_MAX_S)
 
     # Inside
+
+    async def _declare(self, topic: str) -> TopicState:
+        """The state of ``topic``, which is added if it is new."""
+        state = self._runtime.topics.present.get(topic)
+        if state is not None:
+            return state
+        return await asyncio.to_thread(
+            topic_changes.declare_topic, self._runtime, topic
+        )
 
     async def _yield_to_loop(self) -> None:
         """Let other tasks run. Nobody has half an event in hand meanwhile."""

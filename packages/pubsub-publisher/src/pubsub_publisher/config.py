@@ -64,6 +64,7 @@ class PublisherConfig:
     strengths: Mapping[str, int] | int | None = None
     keys: str | Path | None = None
     name: str | None = None
+    declared_only: bool = False
 
     def __post_init__(self) -> None:
         # Once: it may be a generator.
@@ -78,6 +79,9 @@ class PublisherConfig:
         ConfigError: an option cannot work.
         """
         validate_publisher_topics(self.topics)
+        validation.flag("declared_only", self.declared_only)
+        if self.declared_only and not self.topics:
+            raise ConfigError("at least one topic is needed with declared_only")
         validation.flag("indefinite", self.indefinite)
         validation.at_least("max_event_count", self.max_event_count)
         validation.seconds("sleep_period", self.sleep_period)

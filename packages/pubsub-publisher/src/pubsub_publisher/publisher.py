@@ -19,9 +19,10 @@ from pubsub_publisher import topic_changes
 from pubsub_publisher.config import OnSent, Overflow, PublisherConfig
 from pubsub_publisher.generated_events import Pace, publish_generated
 from pubsub_publisher.payloads import Payload, json_payload
-from pubsub_publisher.publishing import checked, send_in_turn
+from pubsub_publisher.publishing import checked_payload, send_in_turn, sender_of
 from pubsub_publisher.readings import PublisherReadings
 from pubsub_publisher.sending.batching import Item, send_all
+from pubsub_publisher.topics.topic_state import TopicState
 
 
 class Publisher(PublisherReadings):
@@ -66,6 +67,7 @@ class Publisher(PublisherReadings):
         strengths: Mapping[str, int] | int | None = None,
         keys: str | Path | None = None,
         name: str | None = None,
+        declared_only: bool = False,
     ) -> None:
         """``broker_address`` is the broker's IP address or name, also with its port,
         ``HOST:PORT`` or ``[IPV6]:PORT``; ``broker_port`` is 5555 without either. A name is
@@ -144,6 +146,7 @@ class Publisher(PublisherReadings):
                 strengths=strengths,
                 keys=keys,
                 name=name,
+                declared_only=declared_only,
             )
         )
 
@@ -248,7 +251,8 @@ class Publisher(PublisherReadings):
         """
         send = self._senders.get(topic)
         if send is None or type(payload) is not bytes:
-            send, payload = checked(self._runtime, topic, payload)
+            payload = checked_payload(self._runtime, payload)
+            send = sender_of(self._runtime, topic)
         stamp_ns = send(payload)
         if stamp_ns <= 0:
             send_in_turn(self._runtime, topic, stamp_ns, payload)
@@ -278,10 +282,15 @@ class Publisher(PublisherReadings):
                 publisher's. The events before it were published.
             PubSubError: as `publish_event`; some events then were not published.
         """
-        event_socket = self._runtime.events
-        default = self._runtime.topics.default_topic(topic)
+        runtime = self._runtime
+        event_socket, topics = runtime.events, runtime.topics
+
+        def declare(name: str) -> TopicState:
+            return topic_changes.declare_topic(runtime, name)
+
+        default = topics.only if topic is None else declare(topic)
         try:
-            return send_all(event_socket, events, default)
+            return send_all(event_socket, events, default, topics.present, declare)
         except PubSubError:
             self._runtime.check_not_refused()
             raise

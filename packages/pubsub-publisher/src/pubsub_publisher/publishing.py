@@ -2,32 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from pubsub_common.errors import PubSubError
+from pubsub_common.errors import ConfigError, PubSubError
+from pubsub_publisher import topic_changes
 from pubsub_publisher.payloads import bytes_payload, generated_payload
 from pubsub_publisher.sending.frame_sender import STOPPED
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pubsub_publisher.runtime import PublisherRuntime
     from pubsub_publisher.topics.topic_state import TopicState
 
 
-def checked(
-    runtime: PublisherRuntime, topic: str, payload: object
-) -> tuple[Callable[[bytes], int], bytes]:
-    """What sends events of ``topic``, and what it sends of ``payload``.
+def checked_payload(runtime: PublisherRuntime, payload: object) -> bytes:
+    """The bytes of ``payload``.
 
     Raises:
-        ConfigError: the topic is not one of ours, or the payload is something else or too large.
+        ConfigError: it is neither bytes-like nor text, or too large.
         PubSubError: the runtime is not open, or the broker refuses it.
     """
     runtime.check_usable()
+    return bytes_payload(payload, runtime.config.bounds, text=True)
+
+
+def sender_of(runtime: PublisherRuntime, topic: str) -> Callable[[bytes], int]:
+    """The function that sends events of ``topic``, which is added if it is new.
+
+    Raises:
+        ConfigError: the topic is not valid, or it is new and ``declared_only`` is set.
+        BrokerUnreachable: the broker did not answer in time.
+        RegistrationRefused: the broker refuses the topic.
+        PubSubError: the runtime is closed, or a call that this one interrupts is publishing.
+    """
     send = runtime.senders.get(topic)
     if send is None:
+        topic_changes.declare_topic(runtime, topic)
+        send = runtime.senders.get(topic)
+    if send is None:  # another thread has removed it
         runtime.topics.raise_unknown(topic)
-    return send, bytes_payload(payload, runtime.config.bounds, text=True)
+    return send
 
 
 def send_in_turn(
@@ -50,5 +65,7 @@ def send_in_turn(
 def generated(runtime: PublisherRuntime, number: int) -> tuple[TopicState, bytes]:
     """Topic and payload of the generated event of this number."""
     names, size = runtime.topics.names, runtime.config.payload_bytes
+    if not names:
+        raise ConfigError("generated events need at least one topic")
     payload = generated_payload(number, runtime.core.address, size)
     return runtime.topics.states[names[number % len(names)]], payload

@@ -108,7 +108,7 @@ class PublisherRuntime:
                 (register or self.register)()
                 self.make_senders()
                 self.life.configured()
-            self._waits.wait_attached(self.config.attach_timeout_s)
+            self.wait_attached()
             if self.stopping:
                 raise NotReady("stopped before the subscribers were connected")
         except BaseException:
@@ -265,6 +265,11 @@ class PublisherRuntime:
         return lambda: control.wait_told(number, self.config.connect_timeout_s)
 
     # Waiting for subscribers
+
+    def wait_attached(self) -> None:
+        """Wait for the subscribers of our topics that the broker named, for
+        ``attach_timeout_s`` seconds at most."""
+        self._waits.wait_attached(self.config.attach_timeout_s)
 
     def wait_for_subscribers(self, count: int, timeout_s: float | None) -> None:
         """As `Publisher.wait_for_subscribers`."""

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING
 
+from pubsub_common.errors import ConfigError
 from pubsub_common.uninterrupted import run_uninterrupted
 
 if TYPE_CHECKING:
     from pubsub_publisher.runtime import PublisherRuntime
+    from pubsub_publisher.topics.topic_state import TopicState
 
 
 def add_topics(
@@ -17,7 +19,23 @@ def add_topics(
     strengths: Mapping[str, int] | int | None,
 ) -> None:
     """As `Publisher.add_topics`."""
-    _change(runtime, lambda: runtime.topics.add(topics, strengths))
+    _change(runtime, lambda: runtime.topics.add(topics, strengths), wait_attached=True)
+
+
+def declare_topic(runtime: PublisherRuntime, topic: str) -> TopicState:
+    """Add the topic of an event that is to be published; does nothing if it is there.
+
+    Raises:
+        ConfigError: the topic is not valid, or ``declared_only`` is set.
+        PubSubError: as `Publisher.add_topics`.
+    """
+    if topic not in runtime.topics.present:
+        if runtime.config.declared_only:
+            runtime.topics.raise_unknown(topic)
+        given = runtime.config.strengths
+        strength = given if isinstance(given, int) else None  # one for all topics
+        add_topics(runtime, [topic], strength)
+    return runtime.topics.states[topic]
 
 
 def remove_topics(runtime: PublisherRuntime, topics: Iterable[str]) -> None:
@@ -25,6 +43,8 @@ def remove_topics(runtime: PublisherRuntime, topics: Iterable[str]) -> None:
 
     def remove() -> None:
         names = runtime.topics.excluding(topics)
+        if not names and runtime.config.declared_only:
+            raise ConfigError("at least one topic is needed with declared_only")
         for name in set(runtime.topics.names).difference(names):
             runtime.senders.pop(name, None)
             if runtime.life.state == "configured":
@@ -34,10 +54,18 @@ def remove_topics(runtime: PublisherRuntime, topics: Iterable[str]) -> None:
     _change(runtime, remove)
 
 
-def _change(runtime: PublisherRuntime, change: Callable[[], None]) -> None:
-    """Raises:
-    PubSubError: the runtime was closed, or made in another process, or a signal handler
-        asks that interrupts a send.
+def _change(
+    runtime: PublisherRuntime,
+    change: Callable[[], None],
+    *,
+    wait_attached: bool = False,
+) -> None:
+    """Change the topics, and wait until the broker knows. With ``wait_attached``, also wait
+    for the subscribers of the new topics, as `Publisher.configure` does.
+
+    Raises:
+        PubSubError: the runtime was closed, or made in another process, or the caller is a
+            signal handler that interrupts a send.
     """
     if runtime.life.forked or runtime.life.state == "closed":
         runtime.life.check_usable()
@@ -50,5 +78,7 @@ def _change(runtime: PublisherRuntime, change: Callable[[], None]) -> None:
             runtime.make_senders()
             wait_told = runtime.tell_topics()
         wait_told()
+        if wait_attached:
+            runtime.wait_attached()
 
     run_uninterrupted(change_and_tell)

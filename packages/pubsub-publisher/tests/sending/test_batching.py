@@ -13,7 +13,7 @@ from support.raw_sockets import RawSubscriber
 from pubsub_common.errors import ConfigError, PubSubError
 from pubsub_common.protocol.batches import Batch, decode_batch_body, is_batch
 from pubsub_common.protocol.events import decode_event
-from pubsub_common.protocol.messages import Disconnect
+from pubsub_common.protocol.messages import Disconnect, Register
 from pubsub_common.testing import WAIT_S, wait_for
 from pubsub_publisher import Publisher
 from pubsub_publisher.topics.topic_state import BATCH_BYTES, BATCH_EVENTS
@@ -176,8 +176,13 @@ def test_batches_from_several_threads_have_no_gap_and_no_number_twice(
 @pytest.mark.parametrize(
     ("events", "topic", "said"),
     [
-        ([b"ok", "text"], None, "an event is a payload"),
-        ([b"ok", ("A", "text")], None, "the payload is bytes, not str"),
+        (
+            [b"ok", 7],
+            None,
+            r"an event is a payload or a pair \(topic, payload\), not 7",
+        ),
+        ([b"ok", ("A", 7)], None, "the payload is bytes or text, not int"),
+        ([b"ok", (7, b"x")], None, "a topic is text, not int"),
         ([b"ok", ("B", b"x")], None, "'B' is not one of this publisher's topics: A"),
         ([b"ok", ("A", b"x", 1)], None, "an event is a payload"),
         ([b"ok"], "B", "'B' is not one of this publisher's topics: A"),
@@ -190,7 +195,7 @@ def test_an_event_that_cannot_be_is_refused_and_those_before_it_have_left(
     topic: str | None,
     said: str,
 ) -> None:
-    publisher = new_publisher("A")
+    publisher = new_publisher("A", declared_only=True)
     subscriber = ready(publisher, subscribe, "A")
 
     with pytest.raises(ConfigError, match=said):
@@ -206,8 +211,45 @@ def test_payloads_alone_need_a_topic_where_there_are_several(
 ) -> None:
     publisher = new_publisher("A", "B")
 
-    with pytest.raises(ConfigError, match="a pair of topic and payload"):
+    with pytest.raises(ConfigError, match="has 2 topics, so name one") as raised:
         publisher.publish_events([b"x"])
+    assert "\n" not in str(raised.value)
+    assert len(str(raised.value)) < 150
+
+
+@pytest.mark.parametrize("payload", ["text", b"bytes", bytearray(b"x")])
+def test_one_payload_is_not_many_events(
+    new_publisher: NewPublisher, payload: Any
+) -> None:
+    publisher = new_publisher("A")
+
+    with pytest.raises(ConfigError, match="use publish_event for one"):
+        publisher.publish_events(payload)
+
+
+def test_text_is_sent_as_utf8(
+    new_publisher: NewPublisher, subscribe: Subscribe
+) -> None:
+    publisher = new_publisher("A")
+    subscriber = ready(publisher, subscribe, "A")
+
+    publisher.publish_events(["ä", ("A", "b")])
+
+    [batch] = batches(subscriber, 2)
+    assert batch.payloads == ["ä".encode(), b"b"]
+
+
+def test_topics_that_are_not_declared_are_added(
+    broker: FakeBroker, new_publisher: NewPublisher
+) -> None:
+    publisher = new_publisher("A")
+
+    assert publisher.publish_events([("A", b"1"), ("B", b"2"), ("B", b"3")]) == 3
+    assert publisher.publish_events([b"4"], "C") == 1
+
+    assert broker.of(Register)[-1].topics == ["A", "B", "C"]
+    publisher.disconnect()
+    assert broker.of(Disconnect)[0].next_sequences == {"A": 1, "B": 2, "C": 1}
 
 
 def test_a_publisher_that_left_says_how_far_its_batches_went(

@@ -48,13 +48,25 @@ def test_a_topic_that_left_is_remembered_without_its_strength() -> None:
     assert topics.states["B"] is state
 
 
-def test_what_is_not_there_cannot_leave_and_one_must_stay() -> None:
+def test_a_topic_that_is_not_there_cannot_leave() -> None:
     topics = book("A")
 
-    for leaving in (["B"], ["A"]):
-        with pytest.raises(ConfigError):
-            topics.excluding(leaving)
+    with pytest.raises(ConfigError, match="'B' is not one of"):
+        topics.excluding(["B"])
+    assert topics.excluding(["A"]) == ()
     assert topics.names == ("A",)
+
+
+def test_present_topics_are_kept_in_one_dictionary() -> None:
+    topics = book("A")
+    present = topics.present
+
+    topics.add(["B"], None)
+    topics.retain(("B",))
+
+    assert topics.present is present
+    assert present == {"B": topics.states["B"]}
+    assert list(topics.states) == ["A", "B"]
 
 
 def test_an_error_changes_nothing() -> None:
@@ -68,14 +80,15 @@ def test_an_error_changes_nothing() -> None:
     assert list(topics.states) == ["A"]
 
 
-def test_only_one_topic_goes_without_saying() -> None:
-    alone, two = book("A"), book("A", "B")
+def test_only_a_single_topic_need_not_be_named() -> None:
+    assert book().only is None
+    assert (alone := book("A")).only is alone.states["A"]
+    assert book("A", "B").only is None
 
-    assert alone.default_topic(None) is alone.states["A"]
-    assert two.default_topic(None) is None
-    assert two.default_topic("B") is two.states["B"]
-    with pytest.raises(ConfigError, match="'C' is not one of this publisher's topics"):
-        two.default_topic("C")
+
+def test_a_similar_topic_is_suggested() -> None:
+    with pytest.raises(ConfigError, match=r"'wether'.*did you mean 'weather'\?"):
+        book("weather", "news").raise_unknown("wether")
 
 
 def test_each_topic_has_a_history_of_its_own() -> None:

@@ -68,6 +68,8 @@ class SubscriberConfig:
         """
         validation.path("filename", self.filename)
         self.brokers()
+        if not self.topics:
+            raise ConfigError(f"at least one topic is needed{self._meant_topic()}")
         validate_subscriptions(self.topics)
         validation.flag("indefinite", self.indefinite)
         if self.max_event_count is not None:
@@ -136,6 +138,16 @@ class SubscriberConfig:
         if self.indefinite or self.max_event_count is not None:
             return self.event_limit
         return defaults.MAX_EVENT_COUNT
+
+    def _meant_topic(self) -> str:
+        """A hint where the first argument, ``filename``, looks like a topic."""
+        name = self.filename
+        if not isinstance(name, str) or "." in name:
+            return ""
+        return (
+            f": {name!r} is taken as filename, the first argument; "
+            f"write Subscriber(topics=[{name!r}])"
+        )
 
     def _validate_times(self) -> None:
         validation.seconds("connect_timeout_s", self.connect_timeout_s, infinite=True)

@@ -33,16 +33,19 @@ def validate_topic(topic: str) -> str:
     return topic
 
 
-def validate_topics(topics: Iterable[str]) -> tuple[str, ...]:
+def validate_topics(
+    topics: Iterable[str], *, may_be_empty: bool = False
+) -> tuple[str, ...]:
     """Return the topics without repetitions, in the order given.
 
     Raises:
-        ConfigError: there is none, there are too many, or one is not valid.
+        ConfigError: there is none and there must be one, there are too many, or one is not
+            valid.
     """
     if isinstance(topics, str):
         raise ConfigError("topics is a list of topics, not one text")
     unique = tuple(dict.fromkeys(validate_topic(topic) for topic in topics))
-    if not unique:
+    if not unique and not may_be_empty:
         raise ConfigError("at least one topic is needed")
     if len(unique) > MAX_TOPICS_PER_CLIENT:
         raise ConfigError(

@@ -47,12 +47,12 @@ def validate_subscriptions(subscriptions: Iterable[str]) -> tuple[str, ...]:
 
 def validate_publisher_topics(topics: Iterable[str]) -> tuple[str, ...]:
     """Return the topics that a publisher may have, without repetitions, in the order
-    given.
+    given. There may be none: a publisher may add its topics later.
 
     Raises:
-        ConfigError: there is none, there are too many, one is not valid, or is a filter.
+        ConfigError: there are too many, one is not valid, or is a filter.
     """
-    valid = validate_topics(topics)
+    valid = validate_topics(topics, may_be_empty=True)
     for each in valid:
         if is_filter(each):
             raise ConfigError(

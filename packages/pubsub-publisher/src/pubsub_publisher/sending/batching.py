@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Final, Protocol
 
 from pubsub_common.errors import ConfigError, PubSubError
+from pubsub_common.protocol.topics import validate_topic
 from pubsub_common.queue_bounds import QueueBounds
 from pubsub_publisher.payloads import Payload, bytes_payload, is_bytes_like
 from pubsub_publisher.topics.topic_set import unknown_topic
@@ -29,14 +30,13 @@ from pubsub_publisher.topics.topic_state import (
 
 _STOPPED: Final = "this publisher was stopped before the events could leave"
 
-Item = Payload | tuple[str, Payload]
+Item = Payload | str | tuple[str, Payload | str]
 Topics = Mapping[str, TopicState]
 
 
 class BatchSocket(Protocol):
     """The socket, as far as batches need it. What the methods do is told in `EventSocket`."""
 
-    topics: Topics
     bounds: QueueBounds
 
     def gather(self, topic: TopicState, payload: bytes) -> bool: ...
@@ -55,24 +55,29 @@ class PendingBatch:
 
 
 def send_all(
-    socket: BatchSocket, items: Iterable[Item], default: TopicState | None
+    socket: BatchSocket,
+    items: Iterable[Item],
+    default: TopicState | None,
+    topics: Topics,
+    declare: Callable[[str], TopicState],
 ) -> int:
     """Send ``items``: payloads on the topic ``default``, or pairs of topic and payload.
-    Returns how many, when all have left.
+    ``declare`` adds a topic that is not in ``topics``. Returns how many, when all have left.
 
     Raises:
-        ConfigError: an item is neither, or of a topic that is not ours. Those before it
-            have left.
+        ConfigError: an item is neither, or ``declare`` does not take its topic. The items
+            before it have left.
         PubSubError: the socket was closed, or stopped while it waited for room.
     """
+    _check_many(items)
     used: dict[TopicState, None] = {}
     if default is not None:
         used[default] = None
     try:
         if default is not None and isinstance(items, list | tuple):
-            count = _send_list(socket, items, default, used)
+            count = _send_list(socket, items, default, used, topics, declare)
         else:
-            count = _send_each(socket, items, default, used)
+            count = _send_each(socket, items, default, used, topics, declare)
     except Exception:
         # Those before it have left when this is raised. After any other exception, as of
         # Ctrl-C, the control thread sends them, at once as well.
@@ -90,13 +95,15 @@ def batches(
     default: TopicState | None,
     now_ns: Callable[[], int],
     bounds: QueueBounds,
-) -> Iterator[PendingBatch]:
-    """``items`` (see `send_all`) in batches.
+) -> Iterator[PendingBatch | str]:
+    """``items`` (see `send_all`) in batches. A text is the name of a topic that the caller
+    adds to ``topics`` before it goes on.
 
     Raises:
-        ConfigError: an item is none, or of a topic that is not ours. Those before it
-            are given first, as they are before an error of ``items``.
+        ConfigError: an item is not an event. The events before it are given first, also
+            before an error of ``items``.
     """
+    _check_many(items)
     if default is None or not isinstance(items, list | tuple):
         yield from _batch_each(topics, items, default, now_ns, bounds)
         return
@@ -126,10 +133,12 @@ def _send_list(
     items: Sequence[Item],
     topic: TopicState,
     used: dict[TopicState, None],
+    topics: Topics,
+    declare: Callable[[str], TopicState],
 ) -> int:
     for part, payloads in _slices(items, socket.bounds):
         if not payloads:
-            _send_each(socket, part, topic, used)
+            _send_each(socket, part, topic, used, topics, declare)
         elif not socket.send_batch(topic, payloads):
             raise PubSubError(_STOPPED)
     return len(items)
@@ -140,14 +149,17 @@ def _send_each(
     items: Iterable[Item],
     default: TopicState | None,
     used: dict[TopicState, None],
+    topics: Topics,
+    declare: Callable[[str], TopicState],
 ) -> int:
-    gather, topics, bounds = socket.gather, socket.topics, socket.bounds
+    gather, bounds = socket.gather, socket.bounds
     count = 0
     for item in items:
         if type(item) is bytes and default is not None:
             topic, payload = default, item
         else:
-            topic, payload = _topic_and_payload(topics, item, default, bounds)
+            name, payload = _topic_and_payload(topics, item, default, bounds)
+            topic = topics.get(name) or declare(name)
             used[topic] = None
         if not gather(topic, payload):
             raise PubSubError(_STOPPED)
@@ -161,7 +173,7 @@ def _batch_each(
     default: TopicState | None,
     now_ns: Callable[[], int],
     bounds: QueueBounds,
-) -> Iterator[PendingBatch]:
+) -> Iterator[PendingBatch | str]:
     begun: dict[TopicState, PendingBatch] = {}
     sizes: dict[TopicState, int] = {}
     source = iter(items)
@@ -172,7 +184,14 @@ def _batch_each(
                 bounds.check_payload(len(item))
                 topic, payload = default, item
             else:
-                topic, payload = _topic_and_payload(topics, item, default, bounds)
+                name, payload = _topic_and_payload(topics, item, default, bounds)
+                if name not in topics:
+                    yield from begun.values()
+                    begun.clear()
+                    yield name
+                if name not in topics:  # another task has removed it
+                    raise unknown_topic(name, topics)
+                topic = topics[name]
         except StopIteration:
             yield from begun.values()
             return
@@ -198,21 +217,35 @@ def _batch_each(
 
 def _topic_and_payload(
     topics: Topics, item: Item, default: TopicState | None, bounds: QueueBounds
-) -> tuple[TopicState, bytes]:
-    """The topic and the payload of an item that names its topic, or is bytes-like.
+) -> tuple[str, bytes]:
+    """The topic and the payload of an item, which is a payload or a pair.
 
     Raises:
-        ConfigError: it does not, or not rightly.
+        ConfigError: it is neither, or a payload although the topic is not clear.
     """
-    if default is not None and is_bytes_like(item):
-        return default, bytes_payload(item, bounds)
-    if not isinstance(item, tuple) or len(item) != 2:
+    if isinstance(item, tuple) and len(item) == 2:
+        name, payload = item
+        if not isinstance(name, str):
+            validate_topic(name)  # raises
+        return name, bytes_payload(payload, bounds, text=True)
+    if not isinstance(item, str) and not is_bytes_like(item):
         raise ConfigError(
-            "an event is a payload (bytes) where the topic is clear, else a pair "
-            f"of topic and payload; not {item!r:.60}"
+            f"an event is a payload or a pair (topic, payload), not {item!r:.60}"
         )
-    name, payload = item
-    topic = topics.get(name)
-    if topic is None:
-        raise unknown_topic(name, topics)
-    return topic, bytes_payload(payload, bounds)
+    if default is None:
+        raise ConfigError(
+            f"this publisher has {len(topics)} topics, so name one for the payload "
+            f"{item!r:.40}: publish_events(payloads, topic), or pairs (topic, payload)"
+        )
+    return default.name, bytes_payload(item, bounds, text=True)
+
+
+def _check_many(items: object) -> None:
+    """Raises:
+    ConfigError: ``items`` is one payload, not many.
+    """
+    if isinstance(items, str | bytes | bytearray | memoryview):
+        raise ConfigError(
+            "publish_events takes a list of events, not one payload: "
+            f"{type(items).__name__}; use publish_event for one"
+        )

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Callable, Iterable, Mapping
 from typing import NoReturn
 
 from pubsub_common import validation
 from pubsub_common.errors import ConfigError
+from pubsub_common.name_list import name_list
 from pubsub_common.protocol.messages import MAX_STRENGTH
-from pubsub_common.protocol.topics import validate_topic
 from pubsub_common.protocol.wildcards import validate_publisher_topics
 from pubsub_publisher.config import check_strengths
 from pubsub_publisher.topics.history import History
@@ -18,9 +19,9 @@ Strengths = Mapping[str, int] | int | None
 
 
 class TopicSet:
-    """``names`` are the topics at present, ``strengths`` the ownership strengths of those
-    that have one. ``states`` has each topic that there ever was: one that is added again
-    goes on with its next number."""
+    """``names`` are the topics at present, ``present`` their states, and ``strengths`` the
+    ownership strengths of those that have one. ``states`` also keeps the topics that were
+    removed: one that is added again continues with its next number."""
 
     def __init__(
         self,
@@ -35,6 +36,8 @@ class TopicSet:
         """
         self._new_history = new_history
         self.states: dict[str, TopicState] = {}
+        # Changed in place: threads that publish look up topics in it.
+        self.present: dict[str, TopicState] = {}
         names = validate_publisher_topics(topics)
         self._replace(names, _strengths(strengths, names))
 
@@ -50,35 +53,25 @@ class TopicSet:
         self._replace(names, {**self.strengths, **added})
 
     def excluding(self, topics: Iterable[str]) -> tuple[str, ...]:
-        """The topics besides these.
+        """The topics of this set without these.
 
         Raises:
-            ConfigError: one is not among ours, or there are no others.
+            ConfigError: one of these is not in the set.
         """
         leaving = set(validate_publisher_topics(validation.names("topics", topics)))
         for topic in leaving - set(self.names):
             raise unknown_topic(topic, self.names)
-        return validate_publisher_topics(
-            name for name in self.names if name not in leaving
-        )
+        return tuple(name for name in self.names if name not in leaving)
 
     def retain(self, names: tuple[str, ...]) -> None:
         """There are no others, from here on."""
         kept = {name: each for name, each in self.strengths.items() if name in names}
         self._replace(names, kept)
 
-    def default_topic(self, topic: str | None) -> TopicState | None:
-        """The topic of payloads that come without one: this, or the only one.
-
-        Raises:
-            ConfigError: it is not one of ours.
-        """
-        if topic is None:
-            return self.states[self.names[0]] if len(self.names) == 1 else None
-        state = self.states.get(topic)
-        if state is None:
-            self.raise_unknown(topic)
-        return state
+    @property
+    def only(self) -> TopicState | None:
+        """The topic of payloads that name none; None unless there is exactly one topic."""
+        return self.states[self.names[0]] if len(self.names) == 1 else None
 
     def published(self) -> dict[str, int]:
         """How many events of each topic have left."""
@@ -93,7 +86,7 @@ class TopicSet:
         """Raises:
         ConfigError: always; it says what is wrong with this topic of an event.
         """
-        validate_topic(topic)
+        validate_publisher_topics([topic])
         raise unknown_topic(topic, self.names)
 
     def _replace(self, names: tuple[str, ...], strengths: dict[str, int]) -> None:
@@ -101,12 +94,18 @@ class TopicSet:
             if name not in self.states:
                 self.states[name] = TopicState(name, self._new_history())
         self.names, self.strengths = names, strengths
+        for name in self.present.keys() - set(names):
+            del self.present[name]
+        self.present.update((name, self.states[name]) for name in names)
 
 
 def unknown_topic(topic: str, ours: Iterable[str]) -> ConfigError:
-    """What to raise for a topic that is not one of ``ours``."""
+    """The error for a topic that is not one of ``ours``."""
+    known = list(ours)
+    close = difflib.get_close_matches(topic, known, 1)
     return ConfigError(
-        f"{topic!r} is not one of this publisher's topics: {', '.join(ours)}"
+        f"{topic!r} is not one of this publisher's topics: {name_list(known)}"
+        + (f"; did you mean {close[0]!r}?" if close else "")
     )
 
 
