@@ -34,7 +34,7 @@ pytest = PYTHONDONTWRITEBYTECODE= PYTHONPYCACHEPREFIX="$(CURDIR)/.cache/python" 
 # A worker that dies ends the run: one that replaces it may wait for ever.
 parallel = -n $(JOBS) --dist loadscope --max-worker-restart 0
 
-.PHONY: help install build test test-common test-broker test-publisher test-subscriber test-perf test-system test-long attacks chaos chaos-short soak fuzz lint audit contracts format types docs tables check perf bench bench-check bench-peers mininet browser javascript etcd ssh slurm cluster lock clean
+.PHONY: help install build test test-common test-broker test-publisher test-subscriber test-perf test-system test-long attacks chaos chaos-short soak fuzz lint audit contracts format types docs tables check release perf bench bench-check bench-peers mininet browser javascript etcd ssh slurm cluster lock clean
 
 help: ## show the targets
 	@grep -hE '^[a-z-]+[a-z -]*:.*## ' $(MAKEFILE_LIST) | sed -E 's/ test-.*-perf:/, .../; s/:.*## /\t/' | expand -t 18
@@ -103,6 +103,10 @@ tables: install ## write the tables in the docs that are made from the code
 	.venv/bin/python scripts/reference_tables.py
 
 build: $(WHEELS) ## build wheels and source archives of all packages into dist/
+
+release: build .venv/.release ## build and check what a release uploads; it uploads nothing
+	.venv/bin/twine check --strict dist/*.whl dist/*.tar.gz
+	.tools/bin/python scripts/check_release.py dist
 
 perf: .venv-perf/.installed mininet ## measure both models; SWEEP=full for up to 256 hosts
 	@status=0; \
