@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 import zmq
 
+from pubsub_broker import __version__
 from pubsub_broker.config import BrokerConfig
 from pubsub_broker.control.address_rules import AddressRules
 from pubsub_broker.control.core import BrokerCore
@@ -262,6 +263,8 @@ class BrokerParts:
             ),
             forwarder=self._forwarder if config.centralized else "",
             owner_idle_s=config.owner_idle_s,
+            address=lambda: self.served.told,
+            version=__version__,
             group=config.group,
         )
 

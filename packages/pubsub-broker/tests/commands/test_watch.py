@@ -11,6 +11,7 @@ import signal
 import socket
 import subprocess
 import sys
+import termios
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -142,6 +143,42 @@ def test_at_80_columns_only_topics_are_cut() -> None:
     assert sum(line[0] == "192.168.100.200:55556" for line in table) == 2
 
 
+@pytest.mark.parametrize(
+    ("order", "topics", "clients"),
+    [
+        ("l", ["B", "A", "C"], ["mia", "zoe"]),
+        ("n", ["A", "B", "C"], ["mia", "zoe"]),
+        ("r", ["C", "A", "B"], ["mia", "zoe"]),
+        ("t", ["A", "B", "C"], ["zoe", "mia"]),
+    ],
+)
+def test_the_screen_is_sorted_by_a_key(
+    order: str, topics: list[str], clients: list[str]
+) -> None:
+    usual: dict[str, Any] = {"role": "subscriber", "topics": ["A", "B", "C"]}
+    slow = Latency(count=1, p50_ns=1, p99_ns=9, max_ns=9)
+    zoe = ClientStatus(session=1, address="10.0.0.1", name="zoe", latency=slow, **usual)
+    mia = ClientStatus(
+        session=2, address="10.0.0.2", name="mia", lost={"B": 1}, **usual
+    )
+    publisher = ClientStatus(
+        role="publisher",
+        session=3,
+        address="10.0.0.3:1",
+        topics=["A", "B", "C"],
+        rates={"A": 1.0, "C": 2.0},
+    )
+    status = msgspec.structs.replace(status_of(0, "A"), clients=[zoe, mia, publisher])
+    console = Console(file=io.StringIO(), width=80)
+    console.print(screen(status, None, "", order, keys=True))
+    lines = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
+
+    first = [line.split()[0] for line in lines if line]
+    assert [word for word in first if word in topics] == topics
+    assert [word for word in first if word in clients] == clients
+    assert "q quit; sort by l lost n name r rate t latency" in lines
+
+
 def test_the_screen_says_why_it_is_old() -> None:
     assert "nobody answers" in shown(status_of(0, "A"), None, "nobody answers")
 
@@ -238,6 +275,47 @@ def test_watch_on_a_terminal_is_one_screen_that_changes(
     # The screen that was there before is shown again.
     assert b"\x1b[?1049h" in seen
     assert b"\x1b[?1049l" in rest
+
+
+def test_keys_sort_the_screen_and_q_leaves_the_terminal_as_it_was(
+    broker_process: Start, context: zmq.Context[zmq.Socket[bytes]]
+) -> None:
+    broker = broker_process("-c")
+    ours, its = pty.openpty()
+    before = termios.tcgetattr(its)
+    words = ["status", "--watch", "--interval", "60", "--broker-port", str(broker.port)]
+    environment = os.environ | {"TERM": "xterm", "COLUMNS": "100", "LINES": "40"}
+    watching = command(
+        *words, stdin=its, stdout=its, stderr=subprocess.PIPE, env=environment
+    )
+    try:
+        first = until(ours, b"latency")
+        assert b"\x1b[1ml lost" in first
+        os.write(ours, b"\x1b[A")  # an arrow key
+        os.write(ours, b"n")
+        until(ours, b"\x1b[1mn name")
+        os.write(ours, b"q")
+        rest = until(ours, b"\x1b[?1049l")
+        _, err = watching.communicate(timeout=WAIT_S)
+        after = termios.tcgetattr(its)
+    finally:
+        watching.kill()
+        os.close(ours)
+        os.close(its)
+
+    assert (watching.returncode, err) == (0, "")
+    assert after == before
+    assert b"q" not in rest.replace(b"q quit", b"")
+
+
+def test_watch_does_not_ask_too_often(
+    capsys: pytest.CaptureFixture[str], untouched_logging: None
+) -> None:
+    words = ["status", "--watch", "--interval", "0.05"]
+    assert main(words) == console_script.EXIT_USAGE
+
+    said = capsys.readouterr().err
+    assert said == ("pubsub-broker status: --interval must be at least 0.1 seconds\n")
 
 
 @pytest.mark.parametrize("term", ["dumb", "", None])

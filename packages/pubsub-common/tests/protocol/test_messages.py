@@ -173,6 +173,8 @@ REPLIES = st.one_of(
         ),
         forwarded=SEQUENCES,
         rejected=SEQUENCES,
+        address=TEXTS,
+        version=TEXTS,
         brokers=st.lists(
             st.builds(
                 BrokerStatus,

@@ -19,8 +19,11 @@ Options:
   --all                           of a group, ask all its brokers: each knows the losses,
                                   rates and latencies of its own clients
   --json                          print the answer as it came, JSON
-  --watch                         go on each second until stopped; on a terminal on
-                                  one screen, which needs pubsub-broker[watch]
+  --watch                         print it again and again until stopped; a terminal
+                                  shows one screen (needs pubsub-broker[watch]), sorted
+                                  by the keys l, n, r, t, and q quits
+  --interval SECONDS              with --watch: the time between two requests
+                                  [default: 1]
 {option_texts.VERBOSE_OPTION}
 {option_texts.CONFIG_OPTION}
 {option_texts.PRINT_OPTION}
@@ -55,7 +58,8 @@ def main(argv: Sequence[str]) -> int:
         if options["--watch"]:
             from pubsub_broker.commands.watch import watch
 
-            watch(asking, PROGRAM, as_json=options["--json"])
+            interval_s = console_script.seconds(options, "--interval")
+            watch(asking, PROGRAM, interval_s, as_json=options["--json"])
             return
         status, asked, troubles = asking()
         for trouble in troubles:

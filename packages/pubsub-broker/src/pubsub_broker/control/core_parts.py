@@ -67,6 +67,8 @@ class CoreParts:
         signature: SessionSignature | None = None,
         forwarder: str = "",
         owner_idle_s: float | None = None,
+        address: Callable[[], str] = lambda: "",
+        version: str = "",
         group: str | None = None,
     ) -> None:
         """Build the parts.
@@ -85,6 +87,8 @@ class CoreParts:
                 keys (``key`` in the requests).
             signature: Signs the sessions that clients get.
             forwarder: How publishers identify the broker's forwarders.
+            address: Where clients find the broker, ``HOST:PORT``.
+            version: The version of its software.
             group: The group of brokers. The broker proposes its decisions to it, and
                 `applied` carries them out. It is cut off until `set_cut_off` says
                 otherwise.
@@ -183,6 +187,8 @@ class CoreParts:
             epoch=epoch,
             clock_ns=clock_ns,
             forwarded=forwarded,
+            address=address,
+            version=version,
             now=now,
         )
         self._renewal = Renewal(

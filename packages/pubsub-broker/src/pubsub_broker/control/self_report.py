@@ -37,6 +37,8 @@ class SelfReport:
         epoch: int,
         clock_ns: Callable[[], int],
         forwarded: Callable[[], int],
+        address: Callable[[], str],
+        version: str,
         now: float,
     ) -> None:
         self._model = model
@@ -48,6 +50,8 @@ class SelfReport:
         self._epoch = epoch
         self._clock_ns = clock_ns
         self._forwarded = forwarded
+        self._address = address
+        self._version = version
         self._started_at = now
 
     def hello(self, request: Hello) -> HelloReply:
@@ -86,6 +90,8 @@ class SelfReport:
             next_session=page.next_session,
             brokers=self._brokers.status(self._clients.counts()),
             registry=self._registry(now),
+            address=self._address(),
+            version=self._version,
         )
 
     def _registry(self, now: float) -> RegistryStatus | None:

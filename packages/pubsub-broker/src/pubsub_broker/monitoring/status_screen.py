@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Final
 
 from rich.console import Group, RenderableType
 from rich.table import Table
@@ -11,6 +12,7 @@ from rich.text import Text
 from pubsub_broker.monitoring.group_view import GroupView, group_of, short_names
 from pubsub_broker.monitoring.status_text import cut_off, headline, state_of, traffic
 from pubsub_broker.monitoring.status_view import (
+    Topic,
     client_title,
     in_order,
     rate,
@@ -21,10 +23,26 @@ from pubsub_common.printable import printable
 from pubsub_common.protocol import numbers
 from pubsub_common.protocol.messages import ClientStatus, Status
 
+# What the keys sort by. All but the last sort topics too.
+ORDERS: Final[Mapping[str, str]] = {
+    "l": "lost",
+    "n": "name",
+    "r": "rate",
+    "t": "latency",
+}
 
-def screen(status: Status, before: Status | None, trouble: str) -> RenderableType:
-    """The screen. ``before`` is the report a second ago; ``trouble`` is the reason for
-    an outdated report."""
+
+def screen(
+    status: Status,
+    before: Status | None,
+    trouble: str,
+    order: str = "l",
+    *,
+    keys: bool = False,
+) -> RenderableType:
+    """The screen. ``before`` is the report an interval ago; ``trouble`` is the reason for
+    an outdated report. Rows are sorted by ``order``, a key of `ORDERS`. ``keys``: name the
+    keys."""
     topics = topics_of(status)
     earlier = {topic.name: topic.lost for topic in topics_of(before)} if before else {}
     same = before is not None and before.epoch == status.epoch
@@ -32,6 +50,8 @@ def screen(status: Status, before: Status | None, trouble: str) -> RenderableTyp
         Text(headline(status, len(topics)), "bold"),
         Text(traffic(status, rate(before, status))),
     ]
+    if keys:
+        parts.append(_keys(order))
     group = group_of(status)
     away = None if group is None else cut_off(group)
     parts += [Text(printable(each), "bold red") for each in (away, trouble) if each]
@@ -41,7 +61,7 @@ def screen(status: Status, before: Status | None, trouble: str) -> RenderableTyp
     table.add_column("topic", ratio=1)
     for title in ("pubs", "subs", "events/s", "lost", "lost now"):
         table.add_column(title, justify="right", no_wrap=True)
-    for topic in topics:
+    for topic in _sorted_topics(topics, order):
         new = topic.lost - earlier.get(topic.name, 0) if same else 0
         table.add_row(
             _text(topic.name),
@@ -60,12 +80,13 @@ def screen(status: Status, before: Status | None, trouble: str) -> RenderableTyp
                 _clients(
                     role,
                     clients,
+                    order,
                     latency=role == "subscriber",
                     brokers=None if group is None else short_names(group),
                 ),
             ]
     if status.expected:
-        parts += ["", _clients("expected back", status.expected, roles=True)]
+        parts += ["", _clients("expected back", status.expected, order, roles=True)]
     return Group(*parts)
 
 
@@ -94,6 +115,7 @@ def _brokers(group: GroupView) -> Table:
 def _clients(
     title: str,
     clients: list[ClientStatus],
+    order: str,
     *,
     roles: bool = False,
     latency: bool = False,
@@ -110,10 +132,7 @@ def _clients(
     headings = ("seen", "lost", *(("p50", "p99", "max") if latency else ()))
     for heading in headings:
         table.add_column(heading, justify="right", no_wrap=True)
-    # Subscribers with losses come first, since a screen is short.
-    for client in sorted(
-        in_order(clients), key=lambda each: -numbers.total(each.lost.values())
-    ):
+    for client in _sorted_clients(clients, order):
         lost = numbers.total(client.lost.values())
         table.add_row(
             _text(client_title(client)),
@@ -125,6 +144,37 @@ def _clients(
             *(_latency(client) if latency else []),
         )
     return table
+
+
+def _sorted_topics(topics: list[Topic], order: str) -> list[Topic]:
+    """``topics`` are by name."""
+    if order == "l":
+        return sorted(topics, key=lambda each: -each.lost)
+    if order == "r":
+        return sorted(topics, key=lambda each: -(each.rate or 0.0))
+    return topics
+
+
+def _sorted_clients(clients: list[ClientStatus], order: str) -> list[ClientStatus]:
+    def place(client: ClientStatus) -> float:
+        match order:
+            case "l":
+                return -numbers.total(client.lost.values())
+            case "r":
+                return -sum((client.rates or {}).values())
+            case "t":
+                return -client.latency.p99_ns if client.latency else 0.0
+        return 0.0
+
+    return sorted(in_order(clients), key=place)
+
+
+def _keys(order: str) -> Text:
+    line = Text("q quit; sort by", "dim", no_wrap=True)
+    for key, name in ORDERS.items():
+        line.append(" ")
+        line.append(f"{key} {name}", "bold not dim" if key == order else "")
+    return line
 
 
 def _broker(client: ClientStatus, brokers: Mapping[str, str]) -> str:

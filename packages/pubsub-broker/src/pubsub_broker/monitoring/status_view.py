@@ -177,9 +177,11 @@ def title_and_address(client: ClientStatus) -> str:
 
 
 def in_order(clients: Iterable[ClientStatus]) -> list[ClientStatus]:
-    """Publishers first, then by address. In a report they are in the order of their
+    """Publishers first, then by title. In a report they are in the order of their
     last messages, so the same client would change its position."""
-    return sorted(clients, key=lambda each: (each.role, each.address, each.session))
+    return sorted(
+        clients, key=lambda each: (each.role, client_title(each), each.session)
+    )
 
 
 def view_of(status: Status) -> PageView:

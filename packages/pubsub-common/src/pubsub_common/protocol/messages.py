@@ -385,7 +385,8 @@ class Status(_Message, frozen=True, tag="status_report"):
     answered with an error. ``expected`` are the clients that a broker which was
     restarted waits for to come back. ``next_session`` is there when these are not all
     clients: where the next page begins. Clients are in the order of their sessions.
-    ``brokers`` and ``registry`` are of a broker in a group."""
+    ``brokers`` and ``registry`` are of a broker in a group. ``address`` is where clients find
+    the broker, ``host:port``; ``version`` is that of its software."""
 
     id: ReplyId
     epoch: Epoch
@@ -398,6 +399,8 @@ class Status(_Message, frozen=True, tag="status_report"):
     next_session: Session | None = None
     brokers: Annotated[list[BrokerStatus], msgspec.Meta(max_length=MAX_BROKERS)] = []
     registry: RegistryStatus | None = None
+    address: str = ""
+    version: str = ""
 
 
 class Error(_Message, frozen=True, tag="error"):
