@@ -1,4 +1,8 @@
-"""A relay of TCP connections that can be cut: the link between two programs of a test."""
+"""A relay of TCP connections that can be cut: the link between two programs of a test.
+
+As a program it is a router that forwards ports, until it is ended:
+``python tcp_relay.py 192.0.2.1:7000 10.0.0.3:5556 ...``
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,7 @@ import contextlib
 import queue
 import selectors
 import socket
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from typing import Final
@@ -22,9 +27,11 @@ class TcpRelay:
     arrives when it is healed.
     """
 
-    def __init__(self, target: tuple[str, int], host: str = "127.0.0.1") -> None:
+    def __init__(
+        self, target: tuple[str, int], host: str = "127.0.0.1", port: int = 0
+    ) -> None:
         self._target = target
-        self._listener = socket.create_server((host, 0))
+        self._listener = socket.create_server((host, port))
         self.port: int = self._listener.getsockname()[1]
         self._waker = Waker()
         self._selector = selectors.DefaultSelector()
@@ -146,3 +153,18 @@ def tcp_relay(target: tuple[str, int]) -> Iterator[TcpRelay]:
     """A relay to there; closed with the block."""
     with contextlib.closing(TcpRelay(target)) as relay:
         yield relay
+
+
+def _place(text: str) -> tuple[str, int]:
+    host, _, port = text.rpartition(":")
+    return host, int(port)
+
+
+if __name__ == "__main__":
+    places = [_place(word) for word in sys.argv[1:]]
+    relays = [
+        TcpRelay(target, *listen)
+        for listen, target in zip(places[::2], places[1::2], strict=True)
+    ]
+    print("ready", flush=True)
+    threading.Event().wait()

@@ -64,21 +64,29 @@ def test_the_address_is_a_mininet_hosts_own_or_loopback(
     assert choose_address(interfaces) == chosen
 
 
-def test_the_first_ipv4_address_of_each_interface_is_found(
+def test_the_first_address_of_each_interface_is_found(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     entries = {
         "lo": {2: [{"addr": "127.0.0.1"}, {"addr": "127.0.0.2"}]},
         "h1-eth0": {2: [{"addr": "10.0.0.1"}], 10: [{"addr": "fe80::1"}]},
+        "h1-eth1": {10: [{"addr": "fe80::2%h1-eth1"}, {"addr": "fd00:0::1"}]},
         "v6": {10: [{"addr": "fe80::2"}]},
         "down": {},
     }
     fake = SimpleNamespace(
-        AF_INET=2, interfaces=lambda: list(entries), ifaddresses=entries.__getitem__
+        AF_INET=2,
+        AF_INET6=10,
+        interfaces=lambda: list(entries),
+        ifaddresses=entries.__getitem__,
     )
     monkeypatch.setitem(sys.modules, "netifaces", fake)
 
-    assert interface_addresses() == {"lo": "127.0.0.1", "h1-eth0": "10.0.0.1"}
+    assert interface_addresses() == {
+        "lo": "127.0.0.1",
+        "h1-eth0": "10.0.0.1",
+        "h1-eth1": "[fd00::1]",
+    }
 
 
 def test_the_interfaces_of_this_machine_can_be_read() -> None:

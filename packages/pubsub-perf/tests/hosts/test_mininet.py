@@ -161,6 +161,20 @@ def test_the_error_of_clocks_across_hosts_is_bounded_and_contains_the_truth() ->
     assert "true latency: -" in found["log"]
 
 
+def test_hosts_of_ipv4_and_of_ipv6_exchange_events_through_a_secure_broker() -> None:
+    found = in_namespaces("ipv6")
+    assert found["addresses"] == ["10.0.0.1", "10.0.0.2", "[fd00::3]"]
+    assert found["centralized"] == ["10.0.0.2:5556,A"], found["log"]
+    assert found["decentralized"] == ["[fd00::2]:5556,A"], found["log"]
+
+
+def test_a_router_that_forwards_ports_may_be_between() -> None:
+    found = in_namespaces("nat")
+    assert found["broker inside"] == ["10.1.0.3:5556,A"], found["log"]
+    assert found["broker outside"] == ["192.0.2.1:7000,A"], found["log"]
+    assert " at 192.0.2.2 from 10.1.0.1 joined: A" in found["log"]
+
+
 def test_roles_find_their_own_address_on_mininet_hosts() -> None:
     found = in_namespaces("addresses")
     for address in ("10.0.0.1", "10.0.0.2", "10.0.0.3"):

@@ -16,6 +16,7 @@ from pubsub_common.errors import ConfigError, PubSubError
 from pubsub_common.protocol.endpoints import (
     bare,
     is_ipv6,
+    is_link_local,
     is_loopback,
     is_name,
     validate_host,
@@ -27,14 +28,21 @@ _MININET_INTERFACE = re.compile(r".+-eth[0-9]+\Z")
 
 
 def interface_addresses() -> dict[str, str]:
-    """The first IPv4 address of each interface that has one."""
+    """One address of each interface that has any: the first IPv4 address, or, without one,
+    the first IPv6 address that other links reach."""
     import netifaces
 
     found = {}
     for name in netifaces.interfaces():
-        entries = netifaces.ifaddresses(name).get(netifaces.AF_INET)
-        if entries:
-            found[name] = str(entries[0]["addr"])
+        addresses = netifaces.ifaddresses(name)
+        entries = [
+            *addresses.get(netifaces.AF_INET, ()),
+            *addresses.get(netifaces.AF_INET6, ()),
+        ]
+        hosts = (written(str(entry["addr"])) for entry in entries)
+        host = next((each for each in hosts if not is_link_local(each)), None)
+        if host is not None:
+            found[name] = host
     return found
 
 

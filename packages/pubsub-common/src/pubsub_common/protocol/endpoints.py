@@ -97,6 +97,12 @@ def is_loopback(host: str) -> bool:
         return False
 
 
+def is_link_local(host: str) -> bool:
+    """Whether a host is an IPv6 address that only its own link reaches, perhaps with a
+    zone."""
+    return re.match(r"\[fe[89ab]", host) is not None
+
+
 def bare(host: str) -> str:
     """As the kernel and `ipaddress` take it: without brackets."""
     return host[1:-1] if host.startswith("[") else host
