@@ -179,6 +179,10 @@ def test_no_line_of_prose_is_taken_for_an_option() -> None:
         ("word", "unexpected: word (a topic is named by -t); try pubsub-publisher"),
         ("-m", "-m requires argument; try pubsub-publisher --help"),
         ("-m 1 -m 2", "repeated or contradictory: -m"),
+        ("--template {colour}", "--template: {colour} is not a field of a payload"),
+        ("--template x -l x", "--literal and --template exclude each other"),
+        ("--template x --hold", "--hold is for generated events"),
+        ("--template x -0", "-0 is for --stdin only"),
         ("--stdin -l x", "--stdin and --literal exclude each other"),
         ("--stdin --file x", "--stdin and --file exclude each other"),
         ("--file /nowhere/x", "cannot read /nowhere/x: there is no such file"),
@@ -353,6 +357,8 @@ def test_it_publishes_when_the_subscribers_are_there(
         (["-l", "text"], b"", [b"text"]),
         (["-l", "\udcff"], b"", [b"\xff"]),
         (["-l", "", "--count", "3"], b"", [b"", b"", b""]),
+        (["--template", "n{count}"], b"", [b"n1"]),
+        (["--template", "{count}", "--count", "2", "--rate", "500"], b"", [b"1", b"2"]),
     ],
 )
 def test_it_publishes_what_it_is_given(

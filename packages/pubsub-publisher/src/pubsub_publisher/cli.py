@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final, TextIO
 
 from pubsub_common import defaults
 from pubsub_common.cli import console_script, option_texts, role_config
+from pubsub_common.counted import counted
 from pubsub_publisher.input import options as input_options
 from pubsub_publisher.measurement_files import PublisherFiles
 
@@ -34,12 +35,12 @@ USAGE = f"""Publish events on one or more topics: lines, files, a text, or gener
 Usage:
   {PROGRAM} [-t TOPIC]... [options] [--file FILE]...
 
-Events from --stdin, --file and -l go to each of the topics. Generated ones go through
-the topics in turn, and the options -m, -i, -s, --hold, --payload-size, --details and
-also --report are only for them. Subscribers that are there already get the first event
-(see --attach-timeout); those that are not yet there miss what is published before they
-come (see --wait-for). The publisher works the same in both dissemination models; it is
-the broker that is told which.
+Events from --stdin, --file, -l and --template go to each of the topics. Generated ones
+go through the topics in turn, and the options -m, -s, --hold, --payload-size, --details
+and also --report are only for them. Subscribers that are there already get the first
+event (see --attach-timeout); those that are not yet there miss what is published before
+they come (see --wait-for). The publisher works the same in both dissemination models;
+it is the broker that is told which.
 
 Options:
 {option_texts.TOPIC_OPTION}
@@ -47,7 +48,10 @@ Options:
   -0, --null                      with --stdin: lines end in a zero byte
   --file FILE                     publish the content of FILE as one event; repeat for
                                   more
-  -l TEXT, --literal TEXT         publish TEXT, --count times or once
+  -l TEXT, --literal TEXT         publish TEXT, --count times or once; with -i until
+                                  stopped
+  --template TEXT                 as -l, with {{count}}, {{time}} and {{random}} (0 to 1) in
+                                  TEXT filled in for each event
   --count N                       stop after N events
   --rate RATE                     publish at most RATE events a second
 {option_texts.CLIENT_OPTIONS}
@@ -176,7 +180,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if generated_all and not _limit_asked(options):
             console_script.print_message(
                 PROGRAM,
-                f"ended after {count} events "
+                f"ended after {counted(count, 'event')} "
                 "(--max-event-count, by default; -i goes on until stopped)",
             )
 

@@ -1,4 +1,4 @@
-"""Reads the options that say what is published: --stdin, --file, --literal, --rate."""
+"""Reads the options that say what is published: --stdin, --file, --literal, --template, --rate."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from pubsub_common.queue_bounds import QueueBounds
 if TYPE_CHECKING:
     from pubsub_publisher.publisher import Publisher
 
-_SOURCES: Final = ("--stdin", "--file", "--literal")
+_SOURCES: Final = ("--stdin", "--file", "--literal", "--template")
+_REPEATED: Final = ("--literal", "--template")
 _GENERATED_ONLY: Final = ("--hold", "--details", "--report")
 
 
@@ -77,20 +78,57 @@ def source_publisher(
     for other in _GENERATED_ONLY:
         if options[other]:
             raise ConfigError(f"{other} is for generated events, so not with {name}")
-    limit = (
-        console_script.whole_number(options, "--count") if options["--count"] else None
-    )
+    limit = _limit(options, name)
     per_second = rate(options)
     if name == "--file":
         from pubsub_publisher.input.sources import check_files
 
         check_files(options["--file"])
+    if name == "--template":
+        return _template_publisher(options["--template"], limit, per_second)
 
     def work(publisher: Publisher) -> int:
         from pubsub_publisher.input.publish_input import publish_source
 
         events = _events(options, name, limit, lambda: publisher.stopped)
         return publish_source(publisher, events, limit=limit, rate=per_second)
+
+    return work
+
+
+def _limit(options: console_script.Options, name: str) -> int | None:
+    """How many events there are at most; None: as many as there are, or no limit."""
+    count = (
+        console_script.whole_number(options, "--count") if options["--count"] else None
+    )
+    if name not in _REPEATED:
+        return count
+    indefinite = console_script.source_of(options, "--indefinite")
+    if options["--indefinite"] and indefinite >= console_script.source_of(
+        options, "--count"
+    ):
+        return None
+    return count or 1
+
+
+def _template_publisher(
+    text: str, limit: int | None, per_second: float | None
+) -> Callable[[Publisher], int]:
+    """Publishes a text whose fields are filled in when each event is due.
+
+    Raises:
+        ConfigError: it is not a template.
+    """
+    from pubsub_publisher.input.payload_template import payload_template
+
+    fill = payload_template(text)
+
+    def work(publisher: Publisher) -> int:
+        from pubsub_publisher.input.publish_input import publish_source, turns
+
+        waits = turns(per_second, lambda: publisher.stopped)
+        events = ([fill(number)] for number in waits)
+        return publish_source(publisher, events, limit=limit)
 
     return work
 
@@ -105,7 +143,7 @@ def _events(
 
     if name == "--literal":
         # The bytes as they were typed, whatever the encoding.
-        return sources.literal(os.fsencode(options[name]), limit or 1)
+        return sources.literal(os.fsencode(options[name]), limit)
     most = console_script.whole_number(options, "--max-payload")
     bounds = QueueBounds(payload_bytes=most)
     if name == "--file":

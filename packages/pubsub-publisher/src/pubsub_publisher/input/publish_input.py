@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from pubsub_common.defaults import WAIT_SLICE_S
@@ -50,6 +51,25 @@ def publish_source(
     return count
 
 
+def turns(rate: float | None, stopped: Callable[[], bool]) -> Iterator[int]:
+    """Numbers from 1 on, each when an event of that number is due, until ``stopped``."""
+    limiter = RateLimiter(rate) if rate is not None else None
+    for number in itertools.count(1):
+        if limiter is not None:
+            limiter.arrived(time.monotonic_ns())
+            while not limiter.take(time.monotonic_ns(), 1) and not stopped():
+                _wait_until(limiter.due_ns())
+        if stopped():
+            return
+        yield number
+
+
+def _wait_until(due_ns: int) -> None:
+    """Wait until ``due_ns``, but not for long: a signal does not end a sleep."""
+    left_s = (due_ns - time.monotonic_ns()) / 1e9
+    time.sleep(min(max(left_s, 0.0), WAIT_SLICE_S))
+
+
 def _publish(publisher: Publisher, payloads: Sequence[bytes]) -> None:
     for topic in publisher.topics:
         if len(payloads) == 1:
@@ -69,4 +89,4 @@ def _publish_limited(
             _publish(publisher, payloads[begin : begin + count])
             begin += count
         else:
-            time.sleep(min((limiter.due_ns() - now_ns) / 1e9, WAIT_SLICE_S))
+            _wait_until(limiter.due_ns())

@@ -67,8 +67,10 @@ def files(
         yield [content]
 
 
-def literal(payload: bytes, count: int) -> Iterator[list[bytes]]:
-    """``count`` times the same."""
+def literal(payload: bytes, count: int | None) -> Iterator[list[bytes]]:
+    """``count`` times the same; None: without end."""
+    while count is None:
+        yield list(repeat(payload, _LITERALS))
     while count:
         many = min(count, _LITERALS)
         yield list(repeat(payload, many))

@@ -1,0 +1,29 @@
+"""Payloads that are made from a template, like ``reading {count} at {time}``."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from pubsub_common.iso_time import iso_time
+from pubsub_common.text_template import compiled
+
+# What {NAME} stands for in the event of a number.
+FIELDS: Final[Mapping[str, Callable[[int], Any]]] = {
+    "count": lambda number: number,
+    "time": lambda number: iso_time(time.time_ns()),
+    "random": lambda number: random.random(),
+}
+
+
+def payload_template(text: str) -> Callable[[int], bytes]:
+    """Makes the payload of the event of a number, which begins at 1.
+
+    Raises:
+        ConfigError: there is no field of a name, or the text is not a template.
+    """
+    fill = compiled(text, FIELDS, "--template", of="a payload", example=1)
+    # Bytes of the command line that are no UTF-8 stay what they are.
+    return lambda number: fill(number).encode(errors="surrogateescape")
