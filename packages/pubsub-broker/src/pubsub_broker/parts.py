@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Final
 
 import zmq
 
-from pubsub_broker import __version__
 from pubsub_broker.config import BrokerConfig
 from pubsub_broker.control.address_rules import AddressRules
 from pubsub_broker.control.core import BrokerCore
@@ -31,6 +30,7 @@ from pubsub_broker.snapshot_keeper import SnapshotKeeper
 from pubsub_broker.transport.connection_guard import ConnectionGuard
 from pubsub_broker.transport.control_socket import ControlSocket
 from pubsub_broker.transport.request_reader import RequestReader
+from pubsub_common import __version__
 from pubsub_common.limits.port_limits import limits_of_port
 from pubsub_common.logs.audit_log import AuditLog
 from pubsub_common.net.addresses import is_local
@@ -158,13 +158,11 @@ class BrokerParts:
                 used.
         """
         if self.config.registry is not None:
-            from importlib.metadata import version
-
             from pubsub_broker.group_member import GroupMember
 
             record = BrokerRecord(
                 address=self.served.told,
-                version=version("pubsub-broker"),
+                version=__version__,
                 forwarder=self._forwarder if self.config.centralized else "",
                 forwarding=tuple(self.forwarder_pool.ports),
             )

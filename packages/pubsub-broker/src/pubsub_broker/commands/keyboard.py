@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import select
 import termios
 import time
@@ -11,7 +12,8 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 QUIT: Final = "q"
-_ESCAPE: Final = "\x1b"
+# What other keys send, such as the arrows: it has letters in it.
+_ESCAPES: Final = re.compile(r"\x1b(\[[0-?]*[ -/]*[@-~]|O?.)?", re.DOTALL)
 _MOST_BYTES: Final = 64
 
 
@@ -71,9 +73,7 @@ class Keyboard:
             data = b""
         if not data:
             self._fd = None
-        text = data.decode("ascii", "ignore")
-        # An arrow key is sent as an escape sequence with letters in it.
-        return "" if text.startswith(_ESCAPE) else text.lower()
+        return _ESCAPES.sub("", data.decode("ascii", "ignore")).lower()
 
 
 def _is_ours(fd: int) -> bool:
