@@ -13,9 +13,6 @@ case ${1-} in
 check | status)
     command=$1
     shift
-    case $address in
-    0.0.0.0 | ::) address=127.0.0.1 ;;
-    esac
     exec pubsub-broker "$command" --broker-address "$address" --broker-port "$port" "$@"
     ;;
 *)

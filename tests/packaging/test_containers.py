@@ -145,7 +145,7 @@ def test_the_entry_point_serves_all_addresses(
 
 @pytest.mark.parametrize(
     ("served", "asked"),
-    [("", "127.0.0.1"), ("::", "127.0.0.1"), ("10.0.0.1", "10.0.0.1")],
+    [("", "0.0.0.0"), ("::", "::"), ("10.0.0.1", "10.0.0.1")],
 )
 def test_check_and_status_ask_the_broker_of_the_container(
     entrypoint: Callable[..., list[str]], served: str, asked: str

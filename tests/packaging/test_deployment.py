@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from support.broker_reports import in_group, report
 from support.documents import own_network
+from support.ipv6 import needs_ipv6
 from support.paths import ROOT
 from support.ports import free_port
 
@@ -109,7 +110,7 @@ def test_the_units_commands_have_options_that_exist() -> None:
         ("NoNewPrivileges", "yes"),
         ("ProtectSystem", "strict"),
         ("MemoryDenyWriteExecute", "yes"),
-        ("RestrictAddressFamilies", "AF_INET AF_UNIX AF_NETLINK"),
+        ("RestrictAddressFamilies", "AF_INET AF_INET6 AF_UNIX AF_NETLINK"),
         ("CapabilityBoundingSet", ""),
     ],
 )
@@ -117,12 +118,20 @@ def test_the_unit_gives_no_more_rights_than_needed(name: str, value: str) -> Non
     assert setting(name) == [value]
 
 
-@pytest.mark.parametrize("secure", [False, True])
+@pytest.mark.parametrize(
+    ("secure", "address"),
+    [
+        (False, "127.0.0.1"),
+        (True, "0.0.0.0"),
+        pytest.param(False, "::", marks=needs_ipv6),
+    ],
+)
 def test_the_units_commands_start_a_broker_and_see_it_answer(
-    tmp_path: Path, secure: bool
+    tmp_path: Path, secure: bool, address: str
 ) -> None:
     port = str(free_port())
-    values = defaults_of_the_unit() | {"PUBSUB_PORT": port}
+    place = {"PUBSUB_ADDRESS": address, "PUBSUB_PORT": port}
+    values = defaults_of_the_unit() | place
     if secure:
         assert main(["keygen", str(tmp_path / "keys")]) == 0
         values["PUBSUB_SECURE"] = f"--secure {tmp_path}/keys"

@@ -30,6 +30,8 @@ def test_several_brokers_may_be_named_each_with_a_port_or_without() -> None:
     assert places() == [("127.0.0.1", 5555)]
     assert places("-b", "a,b:7,c,a") == [("a", 5555), ("b", 7), ("c", 5555)]
     assert places("-b", "a,b", "--broker-port", "9") == [("a", 9), ("b", 9)]
+    for wildcard in ("0.0.0.0", "::"):
+        assert places("-b", wildcard, "--broker-port", "9") == [("127.0.0.1", 9)]
     with pytest.raises(SystemExit):
         places("-b", "a,b:x")
 

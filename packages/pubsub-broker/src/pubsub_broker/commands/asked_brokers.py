@@ -86,15 +86,20 @@ class AskedBrokers:
 
 
 def places_of(options: console_script.Options) -> list[tuple[str, int]]:
-    """Hosts and ports of the brokers that the options name.
+    """Hosts and ports of the brokers that the options name. A wildcard, as a broker may have
+    for ``--bind``, is a broker of this machine.
 
     Raises:
         ConfigError: an address is invalid.
     """
     from pubsub_common.protocol.endpoints import broker_endpoints
+    from pubsub_common.protocol.listening import is_wildcard, near_host
 
     port = console_script.port_number(options, "--broker-port")
-    return list(broker_endpoints(options["--broker-address"], port))
+    address = options["--broker-address"]
+    if is_wildcard(address):
+        address = near_host(address)
+    return list(broker_endpoints(address, port))
 
 
 def keys_of(options: console_script.Options) -> ClientKeys | None:

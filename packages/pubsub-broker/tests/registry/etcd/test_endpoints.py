@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 import sys
+import time
 
 import pytest
+from support.ipv6 import needs_ipv6
 
+from pubsub_broker.registry.etcd.connection import connect
 from pubsub_broker.registry.etcd.endpoints import Endpoints
 from pubsub_broker.registry_options import Endpoint, parse_registry
 from pubsub_common.errors import ConfigError
@@ -53,3 +57,10 @@ def test_without_a_registry_nothing_of_it_is_loaded() -> None:
     )
     done = subprocess.run([sys.executable, "-c", look], capture_output=True, check=True)
     assert done.stdout.split() == [b"[]"]
+
+
+@needs_ipv6
+def test_a_member_of_etcd_may_have_an_ipv6_address() -> None:
+    with socket.create_server(("::1", 0), family=socket.AF_INET6) as server:
+        (member,) = parse_registry(f"etcd://[::1]:{server.getsockname()[1]}")
+        connect(member, None, time.monotonic() + 30).close()

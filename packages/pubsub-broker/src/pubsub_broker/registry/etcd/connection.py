@@ -17,6 +17,7 @@ from pubsub_broker.registry.etcd.errors import (
     TlsFailed,
 )
 from pubsub_broker.registry_options import Endpoint
+from pubsub_common.protocol.endpoints import bare
 
 # Lists are read in pages, and a transaction writes 1 MiB, so answers are far smaller.
 MAX_ANSWER_BYTES: Final = 64 * 1024 * 1024
@@ -116,8 +117,9 @@ def connect(
         EtcdUnreachable: the connection failed, or was too slow.
         TlsFailed: the certificates do not match.
     """
+    host = bare(endpoint.host)
     try:
-        plain = socket.create_connection(endpoint, remaining(deadline))
+        plain = socket.create_connection((host, endpoint.port), remaining(deadline))
     except OSError as error:
         raise failure_of(error) from error
     try:
@@ -129,7 +131,7 @@ def connect(
         if tls is None:
             return plain
         plain.settimeout(remaining(deadline))
-        wrapped = tls.wrap_socket(plain, server_hostname=endpoint.host)
+        wrapped = tls.wrap_socket(plain, server_hostname=host)
     except ConnectionResetError as error:
         # like a failure in the handshake: the timing decides between the two
         plain.close()
