@@ -581,7 +581,7 @@ def test_a_client_that_does_not_read_is_disconnected_and_named(
     for number in range(60):
         lazy.send(StatusRequest(id=number))
 
-    wait_for(lambda: "does not read what it is sent" in caplog.text)
+    wait_for(lambda: "does not read its messages" in caplog.text)
 
     assert f"{HOST}: disconnected: port " in caplog.text
     # Others are served, and what was held for it is not held any more.

@@ -91,10 +91,13 @@ IN_A_GROUP = ["--registry", "etcd://10.0.0.1", "--group", "lab"]
         (["--advertise", "0.0.0.0"], "--advertise: 0.0.0.0"),
         (["--forward-port", "a"], "--forward-port must be a port"),
         (["--registry", "10.0.0.1", "--group", "lab"], "--registry must be like"),
-        (["--registry", "etcd://10.0.0.1"], "--registry needs the name of the group"),
-        (["--group", "lab"], "--group is for a broker with a registry"),
-        (["--registry-tls", "d"], "--registry-tls is for a broker with a registry"),
-        ([*IN_A_GROUP, "--state", "f"], "--state is for a broker without a registry"),
+        (
+            ["--registry", "etcd://10.0.0.1"],
+            "--registry requires the name of the group",
+        ),
+        (["--group", "lab"], "--group requires a registry"),
+        (["--registry-tls", "d"], "--registry-tls requires a registry"),
+        ([*IN_A_GROUP, "--state", "f"], "--state cannot be used with a registry"),
     ],
 )
 def test_a_value_that_cannot_work_is_named_and_exits_with_2(
@@ -125,7 +128,7 @@ def test_an_unknown_option_exits_with_2(capsys: pytest.CaptureFixture[str]) -> N
     [
         ("stat", "did you mean status?"),
         ("enrol", "did you mean enroll?"),
-        ("x", "they are status, check, keygen, enroll, revoke, list"),
+        ("x", "commands: status, check, keygen, enroll, revoke, list"),
     ],
 )
 def test_an_unknown_command_exits_with_2_and_the_right_one(

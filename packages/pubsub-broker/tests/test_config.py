@@ -135,7 +135,9 @@ def test_one_line_warns_of_open_access_and_says_how_to_change_that() -> None:
 
     assert line is not None
     assert "\n" not in line
-    assert "anyone who reaches 192.168.7.1:5555 can publish and subscribe" in line
+    assert (
+        "every client that reaches 192.168.7.1:5555 can publish and subscribe" in line
+    )
     assert "pubsub-broker keygen DIR" in line
     assert "--secure DIR" in line
     assert open_access_warning("192.168.7.1", 5555, secure=True) is None
@@ -162,4 +164,4 @@ def test_a_broker_that_others_reach_says_so_once() -> None:
     lines = done.stderr.splitlines()
     assert len(lines) == 2, done.stderr
     assert lines[0].endswith("decentralized broker on 10.0.0.1:5555")
-    assert "anyone who reaches 10.0.0.1:5555" in lines[1]
+    assert "every client that reaches 10.0.0.1:5555" in lines[1]

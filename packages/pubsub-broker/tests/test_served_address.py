@@ -146,7 +146,9 @@ def test_all_addresses_are_served(
                 event = listener.receive(30)
                 assert event is not None
                 assert event.payload == host.encode()
-    assert f"anyone who reaches {'[::]' if bind == '::' else bind}:" in caplog.text
+    assert (
+        f"every client that reaches {'[::]' if bind == '::' else bind}:" in caplog.text
+    )
 
 
 def test_what_is_advertised_is_said(caplog: pytest.LogCaptureFixture) -> None:

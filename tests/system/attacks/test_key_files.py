@@ -305,7 +305,7 @@ def test_a_policy_that_anybody_can_change_keeps_the_broker_from_starting(
     path.chmod(0o666)
     program = call("pubsub-broker", "--port", 0, "--secure", vault.folder)
     line = complaint_of(program, vault.store.pair().secret)
-    assert line == f"others may change {path}: chmod go-w {path}"
+    assert line == f"other users can change {path}: chmod go-w {path}"
 
 
 @attack(
@@ -321,7 +321,7 @@ def test_a_folder_that_anybody_can_write_in_keeps_everything_from_starting(
     for words in (("--port", 0), ("enroll", "eve"), ("revoke", "bob")):
         program = call("pubsub-broker", *words, "--secure", vault.folder)
         assert complaint_of(program, secret) == (
-            f"others may write in {vault.folder}, and so enroll themselves: "
+            f"other users can write to {vault.folder}, and enroll themselves: "
             f"chmod go-w {vault.folder}"
         )
 

@@ -41,7 +41,7 @@ def test_status_that_is_not_read(hostile: HostileSystem) -> None:
         mute.socket.send(messages.encode(StatusRequest(id=number)))
 
     mute.wait_for(DISCONNECTED)
-    broker.says("does not read what it is sent")
+    broker.says("does not read its messages")
 
     hostile.figures.seconds("wait", check_served(heart))
     hostile.check_budget(broker)
@@ -112,7 +112,7 @@ def test_times_that_are_not_read(hostile: HostileSystem) -> None:
         mute.socket.send(messages.encode(ClockRequest(id=number, sent_ns=1)))
 
     # The client has stopped to read, and does not notice itself.
-    broker.says("does not read what it is sent")
+    broker.says("does not read its messages")
 
     hostile.figures.seconds("wait", check_served(heart))
     hostile.check_budget(broker)

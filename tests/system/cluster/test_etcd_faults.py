@@ -191,7 +191,11 @@ def test_history_is_compacted_while_a_broker_is_cut_off(
             relay.reset()
             relay.heal()
             all_agree(40, two)
-            (line,) = [text for text in caplog.messages if "listed anew" in text]
+            (line,) = [
+                text
+                for text in caplog.messages
+                if "reading all clients from etcd again" in text
+            ]
             assert "compacted" in line
 
 

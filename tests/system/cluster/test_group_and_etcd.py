@@ -103,7 +103,7 @@ def test_history_is_compacted_while_a_broker_is_cut_off(
         def said(text: str) -> list[str]:
             return [line for line in caplog.messages if text in line]
 
-        [line] = said("listed anew")
+        [line] = said("reading all clients from etcd again")
         assert "compacted" in line
         assert len(said("cut off from etcd")) == len(said("etcd answers again")) == 1
         exchange(one, two)

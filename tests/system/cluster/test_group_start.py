@@ -176,7 +176,7 @@ class TestRefused:
             *("--registry-tls", folder),
         )
         # etcd looks for the user in the certificate, too.
-        assert re.search("asks for a user and a password|permission denied", line)
+        assert re.search("requires a user and a password|permission denied", line)
 
     def test_another_group_than_the_user_may_use(
         self, secured: tuple[EtcdCluster, Path], capsys: pytest.CaptureFixture[str]
@@ -281,7 +281,9 @@ def test_without_etcd_clients_are_served_and_others_are_told_when_it_is_there(
         server.kill()
         with caplog.at_level(logging.INFO):
             one, other = (start(cluster.endpoints) for _ in range(2))
-            waits = [line for line in caplog.messages if "goes on without etcd" in line]
+            waits = [
+                line for line in caplog.messages if "continuing without etcd" in line
+            ]
             assert len(waits) == 2
             exchange(one, one)
             assert is_cut_off(one)

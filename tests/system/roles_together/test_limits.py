@@ -29,7 +29,7 @@ def test_a_client_that_asks_too_early_is_registered_in_the_end(
         new_subscriber(broker.port)
 
     assert len(status(broker.port).clients) == 12
-    assert "too many from this address at once; try again later; trying again" in (
+    assert "too many requests from this address; try again later; trying again" in (
         caplog.text
     )
 

@@ -180,8 +180,9 @@ def http_endpoints(options: console_script.Options) -> HttpEndpoints | None:
     for where in (endpoints.http, endpoints.metrics):
         if options["--secure"] and where is not None and not is_loopback(where.host):
             raise ConfigError(
-                f"{where.host}:{where.port} would serve over plain HTTP what --secure "
-                "protects: give a port only, for this host, and put a TLS proxy in front"
+                f"{where.host}:{where.port} would serve the data that --secure "
+                "protects over plain HTTP: give only a port, for this host, and use a "
+                "TLS proxy"
             )
     return endpoints
 
@@ -250,7 +251,7 @@ def _unknown(word: str) -> str:
 
     known = ("status", "check", *KEY_COMMANDS)
     near = difflib.get_close_matches(word, known, 1)
-    hint = f"did you mean {near[0]}?" if near else f"they are {', '.join(known)}"
+    hint = f"did you mean {near[0]}?" if near else f"commands: {', '.join(known)}"
     return f"unknown command {word} ({hint}); try {PROGRAM} --help"
 
 

@@ -116,15 +116,15 @@ class BrokerConfig:
         if self.registry is None:
             for name in ("group", "registry_tls", "registry_login"):
                 if getattr(self, name) is not None:
-                    raise ConfigError(f"{name} is for a broker with a registry")
+                    raise ConfigError(f"{name} requires a registry")
             return
         parse_registry(self.registry)
         if self.group is None:
-            raise ConfigError("registry needs the name of the group of brokers, too")
+            raise ConfigError("registry requires the name of the group of brokers")
         validate_group(self.group)
         if self.state is not None:
             raise ConfigError(
-                "state is for a broker without a registry, which keeps the clients itself"
+                "state cannot be used with a registry, which keeps the clients"
             )
 
     def _validate_advertised(self) -> None:
@@ -133,8 +133,8 @@ class BrokerConfig:
         in_group = self.registry is not None
         if in_group and listening.is_wildcard(self.host) and advertised is None:
             raise ConfigError(
-                f"advertise is needed with a registry and bind {self.bind}: the address "
-                "at which clients reach this broker"
+                f"advertise is needed with a registry and bind {self.bind}: the "
+                "address at which clients reach this broker"
             )
 
     def _validate_forward_port(self) -> None:
@@ -179,6 +179,6 @@ def open_access_warning(host: str, port: int, *, secure: bool) -> str | None:
     if secure or is_loopback(host):
         return None
     return (
-        f"anyone who reaches {host}:{port} can publish and subscribe; to change that: "
-        "pubsub-broker keygen DIR, then --secure DIR"
+        f"every client that reaches {host}:{port} can publish and subscribe; to "
+        "change that: pubsub-broker keygen DIR, then --secure DIR"
     )

@@ -226,7 +226,7 @@ class BrokerRuntime:
             loop.turn()
         if loop.finished:
             limit = self.config.max_event_count
-            _log.info("ending: max_event_count is %d, and so many there were", limit)
+            _log.info("ending: reached max_event_count %d", limit)
 
     def _close(self) -> None:
         if self.life.close():

@@ -268,7 +268,7 @@ def deep(count: int, levels: int) -> list[str]:
 def test_a_clients_topics_take_only_so_much_memory() -> None:
     assert refusal(new_core(), deep(MAX_TOPICS_PER_CLIENT, 16)) == ""
     assert refusal(new_core(), deep(MAX_TOPICS_PER_CLIENT, 64)) == (
-        "4096 topics of so many levels are too many: they would take "
+        "4096 topics with this many levels are too many: they would take "
         f"{topic_memory(deep(MAX_TOPICS_PER_CLIENT, 64))} bytes; at most "
         f"{TOPIC_MEMORY_PER_CLIENT} are allowed per client"
     )

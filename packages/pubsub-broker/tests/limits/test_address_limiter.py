@@ -304,8 +304,7 @@ def test_who_has_taken_long_is_served_later() -> None:
     assert it.may_work(HOST, PEER, 2.0) is Verdict.SERVE
     [line] = it.tick(2.0)
     assert line == (
-        f"rate limit exceeded by {HOST}: rejected 2 requests (by the time that earlier "
-        "ones took)"
+        f"rate limit exceeded by {HOST}: rejected 2 requests (by processing time)"
     )
 
 

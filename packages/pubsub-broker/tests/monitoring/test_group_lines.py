@@ -95,7 +95,7 @@ def test_what_is_wrong_in_etcd_is_told_of(
     told(lines, Malformed(b"/pubsub/lab/clients/1", "no", 9))
     restored, malformed = caplog.messages
     assert "at revision 7" in restored
-    assert "counts as not there" in malformed
+    assert "ignoring an invalid key" in malformed
     assert "\n" not in malformed
 
 

@@ -258,7 +258,9 @@ def test_a_policy_of_another_user_is_refused(
     monkeypatch.setattr(folder_permissions, "_ROOT", -1)
     monkeypatch.setattr(os, "geteuid", lambda: theirs)
 
-    with pytest.raises(ConfigError, match="belongs to another user, who may change it"):
+    with pytest.raises(
+        ConfigError, match="belongs to another user, which can change it"
+    ):
         store.policy()
 
 

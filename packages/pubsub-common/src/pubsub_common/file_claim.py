@@ -28,7 +28,7 @@ class FileClaim:
         try:
             target = Path(path).resolve()
         except RuntimeError as error:  # as Python before 3.13 has it
-            raise ConfigError(f"cannot write {path}: links in a circle") from error
+            raise ConfigError(f"cannot write {path}: circular links") from error
         self._lock_path = target.with_name(f".{target.name}.lock")
         # A device or a pipe may have several writers.
         self._needed = target.is_file() or not target.exists()

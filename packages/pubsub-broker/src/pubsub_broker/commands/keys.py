@@ -97,7 +97,7 @@ def _store(options: console_script.Options) -> KeyStore:
     from pubsub_broker.security.key_store import KeyStore
 
     if not options["--secure"]:
-        raise ConfigError("which broker's? add --secure DIR, the folder of its keys")
+        raise ConfigError("add --secure DIR, the folder of the broker's keys")
     return KeyStore(options["--secure"])
 
 
@@ -110,7 +110,8 @@ def _days(text: str | None) -> float | None:
         days = 0.0
     if not 0 < days <= _MOST_DAYS:
         raise ConfigError(
-            f"--days: {text!r} is not a number of days more than 0 and at most {_MOST_DAYS}"
+            f"--days: {text!r} is not a number of days more than 0 and at most "
+            f"{_MOST_DAYS}"
         )
     return days
 

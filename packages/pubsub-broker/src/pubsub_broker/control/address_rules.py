@@ -62,8 +62,8 @@ class AddressRules:
         if is_name(host):
             raise Refusal(
                 messages.BAD_ADDRESS,
-                f"the publisher names {host}, which is not an IP address; to take "
-                "names start the broker with --allow-foreign-addresses",
+                f"the publisher names {host}, which is not an IP address; to allow "
+                "host names, start the broker with --allow-foreign-addresses",
             )
         if origin is None or host == origin:
             return

@@ -111,8 +111,10 @@ class Admission:
         if wanted > TOPIC_MEMORY_PER_CLIENT:
             raise Refusal(
                 messages.TOO_MANY,
-                f"{len(topics)} topics of so many levels are too many: they would take "
-                f"{wanted} bytes; at most {TOPIC_MEMORY_PER_CLIENT} are allowed per client",
+                f"{len(topics)} topics with this many levels are too many: they would "
+                "take "
+                f"{wanted} bytes; at most {TOPIC_MEMORY_PER_CLIENT} are allowed per "
+                "client",
             )
         free = 0 if earlier is None else topic_memory(earlier.topics)
         taken = self._clients.all.topic_memory() + self._pending.topic_memory()
@@ -138,8 +140,8 @@ class Admission:
         ):
             raise Refusal(
                 messages.TOO_MANY,
-                f"{self._max_from_origin} clients are registered from {origin}, and this "
-                "broker takes no more from one address (--max-clients-per-address)",
+                f"{self._max_from_origin} clients are registered from {origin}, the "
+                "most for one address (--max-clients-per-address)",
             )
         if (
             role == "publisher"
@@ -151,15 +153,15 @@ class Admission:
         ):
             raise Refusal(
                 messages.TOO_MANY,
-                f"{self._max_publishers} publishers are registered from {origin}, and this "
-                "broker takes no more from one address (--max-clients-per-address)",
+                f"{self._max_publishers} publishers are registered from {origin}, the "
+                "most for one address (--max-clients-per-address)",
             )
         count = self._clients.own.count() + self._pending.count
         if count < self._max_clients or earlier is not None:
             return  # or it replaces the earlier client
         raise Refusal(
             messages.TOO_MANY,
-            f"{self._max_clients} clients are registered, and this broker takes no more "
+            f"{self._max_clients} clients are registered, the most for this broker "
             "(--max-clients)",
         )
 

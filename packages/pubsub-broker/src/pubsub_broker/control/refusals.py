@@ -66,5 +66,5 @@ class Refusals:
 
     def _later(self, peer: bytes, request_id: int) -> list[Effect]:
         self.count += 1
-        detail = "too many from this address at once; try again later"
+        detail = "too many requests from this address; try again later"
         return [Send(peer, Error(id=request_id, code=messages.TOO_FAST, detail=detail))]

@@ -138,7 +138,8 @@ class Registration:
         raise Refusal(
             messages.SESSION_IN_USE,
             f"session {previous.session} is in use by a {previous.role} at "
-            f"{previous.address}, so a {request.role} at {request.address} cannot have it",
+            f"{previous.address}, so a {request.role} at {request.address} cannot "
+            "have it",
         )
 
     def _is_free(self, session: int, peer: bytes) -> bool:
@@ -222,7 +223,8 @@ def _check_size(client: Client) -> None:
     if size > RECORD_BYTES:
         raise Refusal(
             messages.TOO_MANY,
-            f"{len(client.topics)} topics with such names are too many: they would take "
-            f"{size} bytes in the registry of the group; at most {RECORD_BYTES} are allowed "
-            "per client",
+            f"{len(client.topics)} topics with names of this length are too many: "
+            "they would take "
+            f"{size} bytes in the registry of the group; at most {RECORD_BYTES} are "
+            "allowed per client",
         )

@@ -48,11 +48,11 @@ MAX_CONNECTIONS: Final = 4096
 _NAMES: Final = {
     LimitKind.CONNECTIONS: "connections",
     LimitKind.MESSAGES: "control messages",
-    LimitKind.BYTES: "control messages (by their length)",
+    LimitKind.BYTES: "control messages (by length)",
     LimitKind.REGISTRATIONS: "registrations",
-    LimitKind.STATUS: "requests for the status",
+    LimitKind.STATUS: "status requests",
     LimitKind.MALFORMED: "malformed messages",
-    LimitKind.WORK: "requests (by the time that earlier ones took)",
+    LimitKind.WORK: "requests (by processing time)",
 }
 
 

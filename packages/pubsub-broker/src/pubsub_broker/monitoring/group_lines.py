@@ -50,8 +50,8 @@ class GroupLines:
         if cut_off:
             self._cut_off_at = now
             _log.warning(
-                "cut off from etcd: clients are served, and other brokers are told of them "
-                "later, but may take this broker for gone: %s",
+                "cut off from etcd: clients are served, other brokers will learn of "
+                "them later, and may consider this broker dead: %s",
                 printable(why) or "its lease was not renewed in time",
             )
         elif not self._joined:
@@ -79,14 +79,14 @@ class GroupLines:
                 )
             case Restored(revision=revision):
                 _log.warning(
-                    "etcd is what it was at revision %d, as after a backup was restored: "
-                    "each broker writes its clients anew",
+                    "etcd is back at revision %d, for example from a backup: each "
+                    "broker writes its clients again",
                     revision,
                 )
             case Malformed(key=key, reason=reason):
                 if self._throttle.allows(_MALFORMED, now):
                     what = printable(f"{key.decode('ascii', 'replace')}: {reason}")
-                    _log.warning("a key in etcd counts as not there: %s", what)
+                    _log.warning("ignoring an invalid key in etcd: %s", what)
 
     def address_of(self, broker: str) -> str:
         """The address of another broker; its name if the address is unknown."""
@@ -126,6 +126,6 @@ def unreachable_warning(address: str, registry: tuple[Endpoint, ...]) -> str | N
     if not is_loopback(host) or all(is_loopback(each.host) for each in registry):
         return None
     return (
-        f"the group is told that this broker is at {address}, which only this machine "
-        "reaches; to change that: --bind ADDRESS"
+        f"other brokers get {address} as the address of this one, which only this "
+        "machine reaches; to change that: --bind ADDRESS"
     )

@@ -152,19 +152,19 @@ def group_metrics(status: Status) -> list[Metric]:
         Metric(
             "group_brokers",
             "gauge",
-            "Brokers of the group, as this one knows: those that are alive, and those that "
-            "are gone while clients of theirs have not moved.",
+            "Brokers of the group, in this broker's view: live ones, and dead ones "
+            "with clients that have not moved.",
             [Sample(group.alive, {"state": "alive"}), Sample(gone, {"state": "gone"})],
         ),
         Metric(
             "group_clients",
             "gauge",
-            "Clients of each broker of the group, as this one knows.",
+            "Clients of each broker of the group, in this broker's view.",
             [Sample(number, {"broker": each}) for each, number in clients.items()],
         ),
         _gauge(
             "registry_cut_off_seconds",
-            "Since when this broker does not reach the registry; 0: it does.",
+            "Seconds since this broker last reached the registry; 0: it is connected.",
             group.cut_off_s or 0.0,
         ),
     ]

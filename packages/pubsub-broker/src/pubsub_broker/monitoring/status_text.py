@@ -51,7 +51,8 @@ def render(
     if losers:
         lines.append(f"slow consumers: {len(losers)}")
         lines += [
-            f"  {title_and_address(client)}: {numbers.total(client.lost.values())} events lost"
+            f"  {title_and_address(client)}: {numbers.total(client.lost.values())} "
+            "events lost"
             for client in losers
         ]
     if status.expected:
@@ -96,8 +97,8 @@ def cut_off(group: GroupView) -> str | None:
     if group.cut_off_s is None:
         return None
     return (
-        f"cut off from the registry for {group.cut_off_s:.0f} s: the clients of other "
-        "brokers are those from before"
+        f"cut off from the registry for {group.cut_off_s:.0f} s: the list of other "
+        "brokers' clients is outdated"
     )
 
 

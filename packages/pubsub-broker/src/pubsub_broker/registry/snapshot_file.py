@@ -76,7 +76,7 @@ class SnapshotFile:
             self._claim.take()
         except ConfigError as error:
             raise StateInUse(
-                f"cannot keep state in {self.path}: another broker keeps its own there"
+                f"cannot keep state in {self.path}: another broker uses this file"
             ) from error
 
     def load(self) -> Snapshot | None:
@@ -150,7 +150,7 @@ class SnapshotFile:
         except OSError as error:
             if self._throttle.allows("state", self._clock()):
                 _log.error(
-                    "cannot write state to %s (the file from before is kept): %s",
+                    "cannot write state to %s (the previous file is kept): %s",
                     self.path,
                     error.strerror or error,
                 )
@@ -161,7 +161,7 @@ class SnapshotFile:
         # Python before 3.13 raises the second one
         except (OSError, RuntimeError) as error:
             raise ConfigError(
-                f"cannot keep state in {self.path}: links in a circle"
+                f"cannot keep state in {self.path}: circular links"
             ) from error
         if self.path.exists() and not self.path.is_file():
             raise ConfigError(f"cannot keep state in {self.path}: it is not a file")
@@ -184,8 +184,8 @@ class SnapshotFile:
             self.path.rename(aside)
         except OSError as error:
             raise ConfigError(
-                f"cannot use the state in {self.path} ({reason}), nor rename it: "
-                f"{error.strerror}"
+                f"cannot use the state in {self.path} ({reason}), and cannot rename "
+                f"it: {error.strerror}"
             ) from error
         _log.error(
             "cannot use state file %s: %s. Moved to %s; starting with no known clients",

@@ -113,8 +113,8 @@ class Authorization:
         if there is not None and there.key != key:
             raise Refusal(
                 messages.NOT_ALLOWED,
-                f"another client's publisher is at {request.address}; should it be gone, "
-                "its lease will end soon",
+                f"another client's publisher is at {request.address}; if it is gone, "
+                "its lease will expire soon",
             )
 
     def _may_bring(self, session: int | None, key: str) -> bool:

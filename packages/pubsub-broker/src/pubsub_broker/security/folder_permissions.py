@@ -36,18 +36,17 @@ def check_folder(folder: Path) -> None:
     if found.st_mode & _CHANGE:
         # Even with the sticky bit, as another user could add a policy.
         raise ConfigError(
-            f"others may write in {folder}, and so enroll themselves: "
+            f"other users can write to {folder}, and enroll themselves: "
             f"chmod go-w {quote(str(folder))}"
         )
     if not _trusted(found):
         raise ConfigError(
-            f"{folder} belongs to another user, who can enroll any client: "
+            f"{folder} belongs to another user, which can enroll any client: "
             f"sudo chown -R {os.geteuid()} {quote(str(folder))}"
         )
     if above:
         raise ConfigError(
-            f"others may put another folder in the place of {folder}: "
-            f"chmod o-w {quote(str(above[0]))}"
+            f"other users can replace {folder}: chmod o-w {quote(str(above[0]))}"
         )
 
 
@@ -60,7 +59,7 @@ def check_file_owner(path: Path, found: os.stat_result) -> None:
     """
     if not _trusted(found) and not os.statvfs(path).f_flag & os.ST_RDONLY:
         raise ConfigError(
-            f"{path} belongs to another user, who may change it: "
+            f"{path} belongs to another user, which can change it: "
             f"sudo chown {os.geteuid()} {quote(str(path))}"
         )
 

@@ -70,7 +70,7 @@ class FolderWatch:
             try:
                 self._look()
             except Exception:  # if the thread ended, revocations would have no effect
-                _log.exception("cannot look at the keys; trying again")
+                _log.exception("cannot read the folder of keys; retrying")
             with self._changed:
                 self._done = number
                 self._looks_since = None

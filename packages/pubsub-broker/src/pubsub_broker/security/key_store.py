@@ -74,7 +74,8 @@ class KeyStore:
         pair = new_key_pair()
         write_secret(
             self.directory / _BROKER,
-            "# The keys of a pubsub broker. Whoever can read this is that broker.\n"
+            "# The keys of a pubsub broker. With this file, any program can act as "
+            "that broker.\n"
             f'public = "{pair.public}"\nsecret = "{pair.secret}"\n',
         )
         with self._locked():
@@ -127,7 +128,7 @@ class KeyStore:
 
         def check(found: os.stat_result) -> None:
             if found.st_mode & stat.S_IWOTH:
-                raise ConfigError(f"others may change {path}: chmod go-w {path}")
+                raise ConfigError(f"other users can change {path}: chmod go-w {path}")
             check_file_owner(path, found)
 
         try:

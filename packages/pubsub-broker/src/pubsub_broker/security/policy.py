@@ -111,11 +111,11 @@ def parse(document: Mapping[str, Any], path: str) -> Policy:
         unknown = entry.keys() - set(_FIELDS)
         if unknown:
             raise ConfigError(
-                f"{where}: unknown key {min(unknown)!r}; they are {', '.join(_FIELDS)}"
+                f"{where}: unknown key {min(unknown)!r}; keys: {', '.join(_FIELDS)}"
             )
         status = entry.get("status", False)
         if not isinstance(status, bool):
-            raise ConfigError(f"{where}: status is true or false")
+            raise ConfigError(f"{where}: status must be true or false")
         grants[name] = Grant(
             name,
             _topics(entry, "publish", where),
@@ -134,8 +134,8 @@ def _strength(entry: Mapping[str, Any], where: str) -> int:
         and 0 <= strength <= MAX_STRENGTH
     ):
         raise ConfigError(
-            f"{where}: strength is a whole number in 0..{MAX_STRENGTH}: the greatest that "
-            "the client may have"
+            f"{where}: strength must be a whole number in 0..{MAX_STRENGTH}, the "
+            "greatest for this client"
         )
     return int(strength)
 
@@ -143,7 +143,7 @@ def _strength(entry: Mapping[str, Any], where: str) -> int:
 def _topics(entry: Mapping[str, Any], field: str, where: str) -> tuple[str, ...]:
     topics = entry.get(field, [])
     if not isinstance(topics, list) or not all(isinstance(x, str) for x in topics):
-        raise ConfigError(f"{where}: {field} is a list of topics")
+        raise ConfigError(f"{where}: {field} must be a list of topics")
     if not topics:
         return ()
     try:

@@ -189,6 +189,6 @@ def _too_long(request_id: int, size: int) -> Error:
     return Error(
         id=request_id,
         code=messages.TOO_MANY,
-        detail=f"the answer would have {size} bytes, more than {REPLY_BYTES}: "
-        "fewer topics, or narrower ones, are needed",
+        detail=f"the answer would have {size} bytes, more than {REPLY_BYTES}; "
+        "use fewer topics, or narrower ones",
     )

@@ -164,8 +164,8 @@ class ReplySender:
             self._audit.warn(
                 route.connection.remote[0],
                 _KIND,
-                f"disconnected: port {route.connection.remote[1]} does not read what it "
-                f"is sent ({held} bytes wait)",
+                f"disconnected: port {route.connection.remote[1]} does not read its "
+                f"messages ({held} bytes wait)",
             )
 
     def _forget(self, peer: bytes) -> None:

@@ -127,5 +127,5 @@ def test_a_failure_in_a_stream_is_one_too() -> None:
 
 @pytest.mark.parametrize("data", [b"", b"{", b"[]", b'{"kvs":[{"key":"?"}]}', b"\xff"])
 def test_what_is_no_answer_is_refused(data: bytes) -> None:
-    with pytest.raises(EtcdRefused, match="no answer of etcd"):
+    with pytest.raises(EtcdRefused, match="not an answer of etcd"):
         decode(data, RangeAnswer)

@@ -364,12 +364,12 @@ def test_a_watch_that_breaks_says_so_and_resumes_without_a_gap(
         (
             b"HTTP/1.1 404 Not Found\r\nContent-Length: 5\r\n\r\n\x1bnope",
             EtcdRefused,
-            "no etcd from 3.4 on: HTTP 404: .x1bnope",
+            "not etcd 3.4 or later: HTTP 404: .x1bnope",
         ),
         (
             b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n[1, 2, 3]",
             EtcdRefused,
-            "no answer of etcd",
+            "not an answer of etcd",
         ),
         (
             b"HTTP/1.1 200 OK\r\nContent-Length: 99999999999\r\n\r\n",

@@ -86,7 +86,7 @@ def test_a_client_without_a_certificate_is_refused(
 def test_a_client_without_tls_is_told(etcd: EtcdCluster) -> None:
     with (
         etcd_client(etcd.endpoints) as client,
-        pytest.raises(EtcdUnreachable, match="may ask for TLS"),
+        pytest.raises(EtcdUnreachable, match="may require TLS"),
     ):
         client.list(PREFIX)
 
@@ -110,7 +110,7 @@ def test_tls_where_etcd_has_none_is_told(authority: Authority, tmp_path: Path) -
     with (
         etcd_cluster(tmp_path) as plain,
         etcd_client(plain.endpoints, tls=context) as client,
-        pytest.raises(EtcdUnreachable, match="may have no TLS"),
+        pytest.raises(EtcdUnreachable, match="may not use TLS"),
     ):
         client.list(PREFIX)
 

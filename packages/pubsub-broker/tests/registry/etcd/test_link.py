@@ -134,7 +134,9 @@ def test_without_etcd_it_waits_and_says_so_and_goes_on_when_that_is_there(
         with caplog.at_level(logging.WARNING):
             link.begin()
         [line] = caplog.messages
-        assert line.startswith("goes on without etcd until that answers: etcd does not")
+        assert line.startswith(
+            "continuing without etcd until it answers: etcd does not"
+        )
         assert "etcd does not answer" in link.why()
         link.put_client(client_of(7))
         assert link.cut_off()

@@ -87,7 +87,7 @@ def test_a_wrong_password_is_refused_in_one_line(
 
 def test_without_a_user_etcd_asks_for_one(etcd: EtcdCluster) -> None:
     with etcd_client(etcd.endpoints) as client:
-        with pytest.raises(EtcdRefused, match="asks for a user and a password"):
+        with pytest.raises(EtcdRefused, match="requires a user and a password"):
             client.list(OWN)
         with pytest.raises(EtcdRefused):
             client.watch(OWN, 1)

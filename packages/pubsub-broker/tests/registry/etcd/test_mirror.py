@@ -170,7 +170,7 @@ def test_a_member_that_is_behind_costs_a_list_and_changes_nothing() -> None:
     etcd.write([put_client(7)])
     mirror = watching(etcd)
     assert follow(mirror, etcd.watch(mirror.next_revision, behind=1)) == []
-    assert mirror.must_list == "a member is at revision 1 only"
+    assert mirror.must_list == "a member is only at revision 1"
     assert mirror.listed(etcd.listing(), 0.0) == []
     assert not mirror.must_list
 

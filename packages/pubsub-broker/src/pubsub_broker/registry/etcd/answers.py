@@ -128,7 +128,7 @@ def decode(data: bytes, answer: type[_T]) -> _T:
     try:
         return msgspec.json.decode(data, type=answer, strict=False)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise EtcdRefused(f"what came is no answer of etcd: {error}") from error
+        raise EtcdRefused(f"not an answer of etcd: {error}") from error
 
 
 def decode_streamed(line: bytes, answer: type[_T]) -> _T:
@@ -157,8 +157,8 @@ _TOLD: Final[tuple[tuple[str, type[EtcdError], str], ...]] = (
     ("revision of auth store is old", TokenRejected, ""),
     ("too many requests", EtcdUnreachable, ""),
     ("larger than max", EtcdRefused, "the request is too large for etcd"),
-    ("user name is empty", EtcdRefused, "etcd asks for a user and a password"),
-    ("HTTPS server", EtcdRefused, "etcd asks for TLS there"),
+    ("user name is empty", EtcdRefused, "etcd requires a user and a password"),
+    ("HTTPS server", EtcdRefused, "etcd requires TLS there"),
     (
         "database space exceeded",
         EtcdRefused,
@@ -192,5 +192,5 @@ def failure_in(status: int, body: bytes) -> EtcdError:
     if code in (_DEADLINE, _UNAVAILABLE) or status >= _SERVER_FAILED:
         return EtcdUnreachable(message, maybe_done=True)
     if not told:
-        return EtcdRefused(f"this is no etcd from 3.4 on: HTTP {status}: {message}")
-    return EtcdRefused(f"etcd refuses: {message}")
+        return EtcdRefused(f"this is not etcd 3.4 or later: HTTP {status}: {message}")
+    return EtcdRefused(f"etcd rejects the request: {message}")

@@ -66,7 +66,7 @@ class Connection:
             self.close()
             if fresh and not self._tls and isinstance(error, ConnectionError):
                 raise EtcdUnreachable(
-                    "it closed the connection; it may ask for TLS"
+                    "it closed the connection; it may require TLS"
                 ) from error
             raise failure_of(error, maybe_done=True) from error
         except BaseException:
@@ -186,7 +186,7 @@ def failure_of(
         case ssl.SSLCertVerificationError():
             return TlsFailed(f"its certificate is not accepted: {error.verify_message}")
         case ssl.SSLEOFError():
-            text = "it closed the connection of TLS; it may have no TLS"
+            text = "it closed the TLS connection; it may not use TLS"
         case ssl.SSLError(reason=str(reason)):
             return TlsFailed(f"TLS failed: {reason.lower().replace('_', ' ')}")
         case TimeoutError():
@@ -196,7 +196,7 @@ def failure_of(
         case OSError(strerror=str(text)):
             text = text.lower()
         case _:
-            text = f"what came is not HTTP: {error!r}"
+            text = f"the answer is not HTTP: {error!r}"
     return EtcdUnreachable(text, maybe_done=maybe_done)
 
 

@@ -62,7 +62,7 @@ class GroupLink:
             threads.begun = True
         if self.cut_off():
             told = error or "it has not answered yet"
-            _log.warning("goes on without etcd until that answers: %s", told)
+            _log.warning("continuing without etcd until it answers: %s", told)
 
     def threads(self) -> list[threading.Thread]:
         """Those that `close` waits for."""

@@ -169,7 +169,7 @@ class Mirror:
         if answer.created and answer.header.revision < self.revision:
             # The member lags; or all members do, because a backup was restored. A list
             # decides.
-            return f"a member is at revision {answer.header.revision} only"
+            return f"a member is only at revision {answer.header.revision}"
         return ""
 
     def _happened(self, events: list[Event], revision: int) -> list[Change]:

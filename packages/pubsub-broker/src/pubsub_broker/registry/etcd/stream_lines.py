@@ -48,11 +48,11 @@ class StreamLines:
         head, end, rest = bytes(self._waiting).partition(b"\r\n\r\n")
         if not end:
             if len(self._waiting) > _MAX_HEAD_BYTES:
-                raise EtcdRefused("what came is not HTTP")
+                raise EtcdRefused("the answer is not HTTP")
             return False
         words = head.split(b"\r\n")[0].split(b" ")
         if len(words) < 2 or not words[0].startswith(b"HTTP/1.") or len(words[1]) != 3:
-            raise EtcdRefused("what came is not HTTP")
+            raise EtcdRefused("the answer is not HTTP")
         self.status = int(words[1]) if words[1].isdigit() else 599
         self._waiting = bytearray(rest)
         return True

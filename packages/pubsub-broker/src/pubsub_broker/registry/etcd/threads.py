@@ -157,7 +157,9 @@ class EtcdThreads:
         mirror = self.group.mirror
         if mirror.must_list:
             if mirror.revision:
-                _log.warning("all clients are listed anew: %s", mirror.must_list)
+                _log.warning(
+                    "reading all clients from etcd again: %s", mirror.must_list
+                )
             self._list()
         behind_since: float | None = None
         watch = self._watching.watch(self._prefix, mirror.next_revision)
@@ -175,7 +177,9 @@ class EtcdThreads:
                     break
                 behind_since = (behind_since or now) if behind else None
                 if behind_since is not None and now >= behind_since + _BEHIND_S:
-                    raise EtcdUnreachable(f"the watch at {watch.endpoint} stands still")
+                    raise EtcdUnreachable(
+                        f"the watch at {watch.endpoint} makes no progress"
+                    )
         return False
 
     def _write(self) -> bool:
