@@ -1,4 +1,5 @@
-"""The addresses of a broker: where it listens, and where others are told that it is."""
+"""The addresses of a broker: where it listens, and the ones that clients and other
+brokers get."""
 
 from __future__ import annotations
 
@@ -16,8 +17,8 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(slots=True)
 class ServedAddress:
-    """``host`` and ``port`` are where the control port is bound, ``advertised`` is the host
-    and the control port that others are told. Events are forwarded through
+    """``host`` and ``port`` are where the control port is bound; ``advertised`` is the
+    host and the control port that others get. Events are forwarded through
     ``forwarding``."""
 
     host: str
@@ -27,7 +28,7 @@ class ServedAddress:
 
     @property
     def told(self) -> str:
-        """What others are told, ``HOST:PORT``."""
+        """The advertised address, ``HOST:PORT``."""
         return join(*self.advertised)
 
     def is_own(self, endpoint: str) -> bool:

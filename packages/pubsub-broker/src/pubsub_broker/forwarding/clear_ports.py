@@ -13,12 +13,12 @@ from pubsub_common.errors import CannotListen
 from pubsub_common.net.addresses import family_of
 from pubsub_common.protocol.endpoints import bare
 
-# Somebody may take a port between its choice and its use, but hardly so often.
+# Another process may take a port between its choice and its use, but rarely so often.
 _ATTEMPTS: Final = 20
 
 
 class Listener(Protocol):
-    """What binds to a port, or raises `zmq.ZMQError`."""
+    """Binds to a port, or raises `zmq.ZMQError`."""
 
     def bind(self, host: str, port: int) -> None: ...
 
@@ -40,12 +40,12 @@ class ClearPorts:
                 return port
 
     def some(self, host: str) -> Iterator[int]:
-        """Some free ports of ``host``, each chosen when it is asked for."""
+        """An iterator over free ports of ``host``, each chosen on demand."""
         return (self.take(host) for _ in range(_ATTEMPTS))
 
 
 def bind_next(listener: Listener, host: str, ports: Iterator[int]) -> int:
-    """Bind to the next free one of ``ports``; returns it.
+    """Bind to the next free port of ``ports``; returns it.
 
     Raises:
         CannotListen: no port was free, or may be bound.
