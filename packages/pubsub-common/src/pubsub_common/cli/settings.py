@@ -54,7 +54,10 @@ def split_broker_address(values: dict[str, Any]) -> None:
     if ":" not in text:
         return
     from pubsub_common.protocol.endpoints import parse_broker_address
+    from pubsub_common.protocol.listening import is_wildcard
 
+    if is_wildcard(text):
+        return  # the program decides whether it has a use for one
     host, port = parse_broker_address(text, values.get("--broker-port"))
     values["--broker-address"] = host
     if port is not None:
