@@ -25,6 +25,7 @@ import pubsub_common
 from pubsub_broker import Broker
 from pubsub_broker import cli as broker_cli
 from pubsub_common.cli import console_script
+from pubsub_common.cli.words import OTHER_NAMES
 from pubsub_common.protocol import messages
 from pubsub_perf import (
     CentralizedPerformanceTest,
@@ -227,6 +228,7 @@ def test_every_option_in_its_text_exists() -> None:
     text = MIGRATION.read_text(encoding="utf-8")
     usages = (publisher_cli.USAGE, subscriber_cli.USAGE, broker_cli.USAGE, driver.USAGE)
     known = long_options("".join(usages)) | {"--out", "--topics"}  # of sweep
+    known |= {f"--{name}" for name in OTHER_NAMES}
     known |= {option.replace("-", "_").replace("__", "--", 1) for option in known}
     assert long_options(text) <= known
 
@@ -264,7 +266,7 @@ def test_every_name_in_its_last_column_exists(title: str) -> None:
 
 
 def test_the_defaults_that_it_states_are_those() -> None:
-    for option, value in (("--max-event-count", "15"), ("--sleep", "1")):
+    for option, value in (("--count", "15"), ("--sleep", "1")):
         assert re.search(rf"{option} .*?(default: |after ){value}", driver.USAGE, re.S)
     for row in rows(section(MIGRATION, "The driver")):
         if "`--max_event_count`" in row[0]:

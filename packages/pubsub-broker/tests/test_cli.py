@@ -42,7 +42,7 @@ def test_c_makes_it_forward(words: list[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    "words", [["-m", "7"], ["--max-event-count", "7"], ["--max_event_count=7"]]
+    "words", [["-m", "7"], ["--count", "7"], ["--max_event_count=7"]]
 )
 def test_m_makes_it_end(words: list[str]) -> None:
     found = config(*words)
@@ -67,8 +67,8 @@ IN_A_GROUP = ["--registry", "etcd://10.0.0.1", "--group", "lab"]
 @pytest.mark.parametrize(
     ("words", "named"),
     [
-        (["-m", "0"], "--max-event-count"),
-        (["-m", "x"], "--max-event-count"),
+        (["-m", "0"], "--count"),
+        (["-m", "x"], "--count"),
         (["--port", "65536"], "--port"),
         (["--port", "-1"], "--port"),
         (["--lease", "0"], "--lease"),

@@ -33,7 +33,7 @@ def test_the_seeds_spelling_is_understood() -> None:
     assert role == "publisher"
     assert words == [
         *("--topic", "A", "--topic", "B", "--broker-address", "10.0.0.1"),
-        *("--max-event-count", "7", "--sleep", "0.5", "--bind-port", "6000"),
+        *("--count", "7", "--sleep", "0.5", "--bind-port", "6000"),
         "--verbose",
     ]
 
@@ -82,7 +82,7 @@ def test_what_was_not_given_is_left_to_the_role() -> None:
 def test_a_subscriber_has_the_seeds_limit(words: list[str]) -> None:
     _, commands = plan("-sub", "2", "-t", "A", *words)
     for told in commands:
-        assert told[told.index("--max-event-count") + 1] == "15"
+        assert told[told.index("--count") + 1] == "15"
 
 
 @pytest.mark.parametrize(
@@ -97,7 +97,7 @@ def test_a_subscriber_has_the_limit_of_its_own_settings(
     path = tmp_path / "settings.toml"
     path.write_text(f"[{table}]\n{word}\n")
     _, (words,) = plan("-sub", "1", "-t", "A", "--config", str(path))
-    assert "--max-event-count" not in words
+    assert "--count" not in words
 
 
 SETTINGS = """
@@ -142,7 +142,7 @@ def test_the_roles_own_settings_hold(settings: str) -> None:
     _, (words,) = plan("-pub", "1", "--config", settings, "-s", "2.0")
     parsed = console_script.parse(publisher_cli.USAGE, words, "pubsub-publisher", "0")
     wanted = {
-        "--max-event-count": "9",
+        "--count": "9",
         "--bind-port": "7000",
         "--payload-size": "3",
         "--broker-port": "6001",
@@ -193,7 +193,7 @@ def test_a_file_that_makes_no_sense_is_one_line(
 def test_a_broker_goes_on_unless_it_is_limited() -> None:
     assert plan("--broker", "1", "-c") == ("broker", [["--centralized"]])
     _, (words,) = plan("--broker", "1", "-m", "5")
-    assert words == ["--max-event-count", "5"]
+    assert words == ["--count", "5"]
 
 
 def test_a_broker_on_a_mininet_host_serves_that_hosts_address(

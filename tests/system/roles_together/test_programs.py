@@ -69,7 +69,7 @@ def test_a_whole_run_ends_by_itself_and_leaves_a_file(
     assert (publisher.out, publisher.err) == ("", "")
     assert subscriber.out == ""
     ended, summary = subscriber.err.splitlines()
-    assert ended == "pubsub-subscriber: ended after 30 events (--max-event-count)"
+    assert ended == "pubsub-subscriber: ended after 30 events (--count)"
     assert "30 events received, 0 lost; latency min " in summary
     assert [row[:2] for row in rows(file)] == [[f"127.0.0.1:{bind_port}", "A"]] * 30
     assert all(float(row[2]) > 0 for row in rows(file))
@@ -114,8 +114,8 @@ def test_a_publisher_whose_limit_is_the_default_says_so(run: Run) -> None:
     nobody, ended = by_default.err.splitlines()
     assert nobody.startswith("pubsub-publisher: nobody subscribed to A; ")
     assert ended == (
-        "pubsub-publisher: ended after 15 events (--max-event-count, by default; "
-        "-i goes on until stopped)"
+        "pubsub-publisher: ended after 15 events (--count, by default; "
+        "-i continues until stopped)"
     )
     asked = run("pubsub-publisher", *words, "-m", "15")
     assert asked.wait() == 0
@@ -188,7 +188,7 @@ def test_clients_that_were_first_say_so_once_and_find_the_broker(
     assert subscriber.wait() == 0
     assert publisher.complaint == waiting
     _, ended, summary = subscriber.err.splitlines()
-    assert ended == "pubsub-subscriber: ended after 3 events (--max-event-count)"
+    assert ended == "pubsub-subscriber: ended after 3 events (--count)"
     assert "3 events received, 0 lost" in summary
     assert subscriber.out.count("\n") == 3
 

@@ -19,7 +19,12 @@ if TYPE_CHECKING:
 PROGRAM = "pubsub-broker"
 KEY_COMMANDS: Final = ("keygen", "enroll", "revoke", "list")
 
-USAGE = f"""Run a broker.
+USAGE = f"""Run a broker, which publishers and subscribers connect to.
+
+Examples:
+  {PROGRAM}
+  {PROGRAM} --bind 10.0.0.1 --http 8080
+  {PROGRAM} status
 
 Usage:
   {PROGRAM} [options]
@@ -32,61 +37,68 @@ Other commands (see {PROGRAM} COMMAND --help):
   revoke    revoke a client
   list      show the clients of a secure broker
 
-It runs until it is stopped, or for a limited number of events with -m. Publishers
-and subscribers find it at its address and port.
-
-Options:
+What:
 {option_texts.CENTRALIZED_OPTION}
-  -i, --indefinite                go on until stopped (as it does without -m)
-  -m N, --max-event-count N       stop after N events: forwarded ones with -c, else
-                                  clients that came or went
-  --bind ADDRESS                  IP address or name of this host to serve; 0.0.0.0: all of
-                                  IPv4; ::: all of both; without it {defaults.LOOPBACK},
-                                  which only this host reaches
-  --advertise ADDRESS             HOST or HOST:PORT at which others reach this broker, where
-                                  that is not --bind and --port, as behind NAT
-  --port PORT                     control port; 0 takes a free one
-                                  [default: {defaults.CONTROL_PORT}]
-  --lease SECONDS                 how long a client that is silent stays registered
-                                  [default: {defaults.LEASE_S:g}]
-  --forwarders N                  threads that forward events, with -c [default: 1]
-  --forward-port PORTS            port to forward events from, with -c, or a range such as
-                                  6000-6003; without it any free ones
-{option_texts.QUEUE_OPTION}
-{option_texts.BYTES_OPTIONS}
-  --overflow POLICY               what to do while a subscriber's queue is full, with -c:
-                                  drop its events, or block, so that publishers wait
-                                  [default: drop]
-  --max-clients N                 how many clients may be registered; without it
-                                  {defaults.MAX_CLIENTS}, or as many as open files allow
-  --max-clients-per-address N     how many of them may come from one IP address; without
-                                  it half of them, but at least {defaults.MIN_CLIENTS_PER_ADDRESS}
-  --max-registrations-per-second N
-                                  from one IP address, after ten times as many at once
-                                  [default: {defaults.REGISTRATIONS_PER_SECOND:g}]
-  --max-topics-per-client N       how many topics each may have
-                                  [default: {defaults.MAX_TOPICS_PER_CLIENT}]
-  --allow-foreign-addresses       let publishers name other addresses than those that
-                                  they connect from, as behind NAT
-  --owner-idle SECONDS            how long a publisher that owns a topic (--strength) may
-                                  send nothing while others do; without it, for ever
+  --secure DIR                    accept only clients with keys enrolled in the folder
+                                  DIR (see keygen), and encrypt all traffic
   --state FILE                    keep the clients in FILE; after a restart the status
                                   names the clients that are missing
-  --secure DIR                    admit only clients with keys enrolled in the
-                                  folder DIR (see keygen); all traffic is encrypted
   --registry URL                  share clients with the other brokers of a group by
                                   etcd: etcd://HOST,HOST,HOST, each HOST or HOST:PORT
   --group NAME                    the group of brokers, with --registry
-  --registry-tls DIR              talk with etcd over TLS, with the files ca.pem and,
+
+Where:
+  --bind ADDRESS                  IP address or name of this host to serve; 0.0.0.0: all
+                                  of IPv4; ::: all of IPv4 and IPv6; by default
+                                  {defaults.LOOPBACK}, which only this host reaches
+  --port PORT                     control port; 0: any free port
+                                  [default: {defaults.CONTROL_PORT}]
+  --advertise ADDRESS             HOST or HOST:PORT at which clients reach this broker,
+                                  if that is not --bind and --port, as behind NAT
+  --forward-port PORTS            port to forward events from, with -c, or a range such
+                                  as 6000-6003; by default any free ports
+  --http ADDRESS                  serve a page with clients, topics and losses: PORT,
+                                  for this host only, or HOST:PORT
+  --metrics-port ADDRESS          serve metrics for Prometheus at /metrics; ADDRESS as
+                                  for --http; needs pubsub-broker[metrics]
+
+How long:
+{option_texts.COUNT_OPTION}: forwarded events with -c, else
+                                  clients that joined or left
+{option_texts.INDEFINITE_OPTION}, also with a config file
+  --lease SECONDS                 how long a silent client stays registered
+                                  [default: {defaults.LEASE_S:g}]
+
+Output:
+{option_texts.LOG_OPTION}
+{option_texts.BROKER_VERBOSE_OPTION}
+
+Rare:
+  --forwarders N                  threads that forward events, with -c [default: 1]
+  --overflow POLICY               when the queue of a subscriber is full, with -c: drop
+                                  its events, or block the publishers until there is
+                                  room [default: drop]
+{option_texts.QUEUE_OPTION}
+{option_texts.BYTES_OPTIONS}
+  --max-clients N                 most clients that may be registered; by default
+                                  {defaults.MAX_CLIENTS}, or what the limit of open files allows
+  --max-clients-per-address N     most clients of one IP address; by default half of
+                                  --max-clients, and at least {defaults.MIN_CLIENTS_PER_ADDRESS}
+  --max-registrations-per-second N
+                                  from one IP address, after a burst of ten times N
+                                  [default: {defaults.REGISTRATIONS_PER_SECOND:g}]
+  --max-topics-per-client N       most topics of one client
+                                  [default: {defaults.MAX_TOPICS_PER_CLIENT}]
+  --allow-foreign-addresses       accept publishers whose address is not the one that
+                                  they connect from, as behind NAT
+  --owner-idle SECONDS            how long the owner of a topic (--strength) may be
+                                  silent while other publishers of the topic are not;
+                                  by default without a limit
+  --registry-tls DIR              connect to etcd over TLS, with the files ca.pem and,
                                   where etcd asks for them, client.pem, client-key.pem
   --registry-login FILE           the user of etcd: FILE is TOML with user and password,
-                                  and nobody else's to read
-  --http ADDRESS                  serve a page that shows what goes on: PORT, for this
-                                  host only, or HOST:PORT
-  --metrics-port ADDRESS          serve figures for Prometheus at http://HOST:PORT/metrics;
-                                  ADDRESS as for --http; needs pubsub-broker[metrics]
-{option_texts.LOG_OPTION}
-{option_texts.SERVER_OPTIONS}
+                                  and only its owner may read it
+{option_texts.SERVER_END}
 """
 
 
@@ -105,7 +117,7 @@ def config_of(options: console_script.Options) -> BrokerConfig:
             else console_script.whole_number(options, name)
         )
 
-    limit = number("--max-event-count")
+    limit = number("--count")
     config = BrokerConfig(
         centralized=options["--centralized"],
         indefinite=options["--indefinite"] or limit is None,
@@ -140,7 +152,7 @@ def config_of(options: console_script.Options) -> BrokerConfig:
         registry_tls=options["--registry-tls"],
         registry_login=options["--registry-login"],
     )
-    return role_config.validated(config, USAGE)
+    return role_config.validated(config, USAGE, {"max_event_count": "--count"})
 
 
 def check_open_files_with(more: int, forwarders: int) -> None:

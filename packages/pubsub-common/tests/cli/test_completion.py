@@ -30,7 +30,8 @@ Options:
   -0, --null                      end in zero
   --secure DIR                    a folder
 {option_texts.MEASUREMENT_OPTIONS}
-{option_texts.COMMON_OPTIONS}
+{option_texts.VERBOSE_OPTION}
+{option_texts.COMMON_END}
 """
 
 

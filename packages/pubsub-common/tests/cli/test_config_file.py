@@ -18,18 +18,19 @@ PROGRAM = "pubsub-publisher"
 USAGE = f"""Do a thing.
 
 Usage:
-  {PROGRAM} [options] [-t TOPIC]... [--file FILE]...
+  {PROGRAM} [options]
 
 Options:
 {option_texts.TOPIC_OPTION}
 {option_texts.CLIENT_OPTIONS}
-{option_texts.RUN_OPTIONS}
+{option_texts.COUNT_OPTION}
+{option_texts.INDEFINITE_OPTION}
 {option_texts.CENTRALIZED_OPTION}
-  --file FILE                     a file
-  --count N                       the same as -m
+  --file FILE                     a file; repeat for more
   --rate RATE                     a rate
   -l TEXT, --literal TEXT         a text
-{option_texts.COMMON_OPTIONS}
+{option_texts.VERBOSE_OPTION}
+{option_texts.COMMON_END}
 """
 
 
@@ -73,7 +74,7 @@ def test_a_file_gives_values_as_words_would(file: Path) -> None:
 
     assert options["--topic"] == ["A", "B"]
     assert options["--broker-address"] == "10.0.0.1"
-    assert options["--max-event-count"] == "7"
+    assert options["--count"] == "7"
     assert options["--indefinite"] is True
     assert float(options["--rate"]) == 2.5
     assert options["--connect-timeout"] == "30"
@@ -99,7 +100,7 @@ def test_the_common_table_is_for_all_and_a_programs_own_goes_before(file: Path) 
     options = read(file, text)
 
     assert (options["--broker-port"], options["--centralized"]) == ("7000", False)
-    assert options["--max-event-count"] == "3"
+    assert options["--count"] == "3"
     assert "--queue-limit" not in options, "this program does not have it"
 
 
@@ -117,7 +118,7 @@ def test_words_go_before_the_environment_and_that_before_a_file(
     options = read(file, text, "-m", "3")
     assert options["--broker-address"] == "10.0.0.2"
     assert options["--broker-port"] == "1002"
-    assert options["--max-event-count"] == "3"
+    assert options["--count"] == "3"
     options = read(file, text, "--broker-port", "1003")
     assert options["--broker-address"] == "10.0.0.2"
     assert options["--broker-port"] == "1003"
@@ -224,30 +225,27 @@ def test_a_subcommand_takes_what_it_knows_of_its_programs_table(file: Path) -> N
 
 
 def test_which_option_was_asked_for(file: Path) -> None:
-    names = ("--count", "--max-event-count")
+    names = ("--count", "--rate")
 
     assert console_script.chosen_option(parse(), *names) is None
-    assert (
-        console_script.chosen_option(parse("-m", "15"), *names) == "--max-event-count"
-    )
+    assert console_script.chosen_option(parse("-m", "15"), *names) == "--count"
     assert (
         console_script.chosen_option(read(file, "[publisher]\ncount = 3"), *names)
         == "--count"
     )
-    options = read(file, "[publisher]\ncount = 3", "-m", "5")
-    assert console_script.chosen_option(options, *names) == "--max-event-count"
-    with pytest.raises(ConfigError, match="--count and --max-event-count exclude each"):
-        console_script.chosen_option(parse("-m", "5", "--count", "5"), *names)
+    options = read(file, "[publisher]\ncount = 3", "--rate", "5")
+    assert console_script.chosen_option(options, *names) == "--rate"
+    with pytest.raises(ConfigError, match="--count and --rate exclude each"):
+        console_script.chosen_option(parse("-m", "5", "--rate", "5"), *names)
     with pytest.raises(ConfigError, match="exclude each other"):
         console_script.chosen_option(
-            read(file, "[publisher]\ncount = 3\nmax-event-count = 3"), *names
+            read(file, "[publisher]\ncount = 3\nrate = 3"), *names
         )
 
 
 def test_a_default_that_is_written_down_is_not_asked_for(file: Path) -> None:
-    options = read(file, "[publisher]\nmax-event-count = 15\nconnect-timeout = 30")
+    options = read(file, "[publisher]\nconnect-timeout = 30")
 
-    assert not console_script.source_of(options, "--max-event-count")
     assert not console_script.source_of(options, "--connect-timeout")
 
 
@@ -354,14 +352,14 @@ def test_settings_are_shown_with_where_they_come_from(
         'topic = ["A"]  # file',
         'broker-address = "10.0.0.2"  # environment',
     ]
-    assert "max-event-count = 3  # command line" in text
+    assert "count = 3  # command line" in text
     assert "broker-port = 5555  # default" in text
     assert not {"config", "help", "literal"} & tomllib.loads(text)["publisher"].keys()
 
 
 def test_what_cannot_be_shown_is_said(capsys: pytest.CaptureFixture[str]) -> None:
     for words, said in (
-        (["-m", "many"], "--max-event-count: 'many' is not a number"),
+        (["-m", "many"], "--count: 'many' is not a number"),
         (["-l", "\udcff"], "--literal: TOML cannot hold what is not UTF-8"),
     ):
         with pytest.raises(SystemExit) as end:

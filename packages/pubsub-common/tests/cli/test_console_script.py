@@ -18,21 +18,31 @@ from hypothesis import strategies as st
 from support.leftovers import Leftovers
 
 from pubsub_common.cli import console_script, option_texts
+from pubsub_common.cli.settings import Source
 from pubsub_common.errors import BrokerUnreachable, ConfigError
 
 PROGRAM = "pubsub-thing"
 USAGE = f"""Do a thing.
 
 Usage:
-  {PROGRAM} [options] [-t TOPIC]...
+  {PROGRAM} [TOPIC [PAYLOAD]...] [options]
 
-Options:
+What:
 {option_texts.TOPIC_OPTION}
-{option_texts.CLIENT_OPTIONS}
-{option_texts.RUN_OPTIONS}
+  -l TEXT, --literal TEXT         a text; repeat for more
 {option_texts.CENTRALIZED_OPTION}
+
+Where:
+{option_texts.CLIENT_OPTIONS}
+
+How long:
+{option_texts.COUNT_OPTION}
+{option_texts.INDEFINITE_OPTION}
+
+Rare:
 {option_texts.QUEUE_OPTION}
-{option_texts.COMMON_OPTIONS}
+{option_texts.VERBOSE_OPTION}
+{option_texts.COMMON_END}
 """
 
 
@@ -49,45 +59,19 @@ def parse(*words: str) -> console_script.Options:
 # Words
 
 
-@pytest.mark.parametrize(
-    ("words", "normal"),
-    [
-        ("--max_event_count 5", "--max-event-count 5"),
-        ("--max_event_count=5", "--max-event-count=5"),
-        ("--topic=my_topic", "--topic=my_topic"),
-        ("--topic my_topic", "--topic my_topic"),
-        ("-pub 1 -sub 2 -bp 3", "--publisher 1 --subscriber 2 --bind-port 3"),
-        ("-pub=1", "--publisher=1"),
-        ("-i -m 5", "-i -m 5"),
-        ("-t my_topic", "-t my_topic"),
-        ("--a_b -- --c_d -pub", "--a-b -- --c_d -pub"),
-        ("", ""),
-    ],
-)
-def test_words_are_brought_to_one_spelling(words: str, normal: str) -> None:
-    assert console_script.normalise_argv(words.split()) == normal.split()
-
-
-@given(st.lists(st.text(max_size=12)))
-def test_bringing_words_to_one_spelling_twice_changes_nothing(words: list[str]) -> None:
-    once = console_script.normalise_argv(words)
-
-    assert len(once) == len(words)
-    assert console_script.normalise_argv(once) == once
-
-
 def test_the_shared_options_are_parsed_with_their_defaults() -> None:
     options = parse("-t", "A", "--topic", "B")
 
     assert options == {
         "--topic": ["A", "B"],
+        "--literal": [],
         "--broker-address": "127.0.0.1",
         "--broker-port": "5555",
         "--connect-timeout": "30",
         "--attach-timeout": "1",
         "--keys": None,
         "--indefinite": False,
-        "--max-event-count": "15",
+        "--count": None,
         "--centralized": False,
         "--address": None,
         "--clock": "realtime",
@@ -114,13 +98,21 @@ def test_the_words_come_from_the_command_line_when_none_are_given(
     [
         (["--colour"], "unknown option --colour"),
         (["--centralised"], "unknown option --centralised (did you mean --central"),
-        (["--max_evnt_count=3"], "(did you mean --max-event-count?)"),
-        (["--clock"], "--clock requires argument"),
-        (["--centralized=yes"], "--centralized must not have an argument"),
-        (["surplus"], "unexpected: surplus (a topic is named by -t); try "),
+        (["--max_evnt_count=3"], "unknown option --max_evnt_count; try"),
+        (["--port", "3"], "unknown option --port (did you mean --broker-port?)"),
+        (["-p", "3"], "unknown option -p (did you mean --broker-port?)"),
+        (["-port=3"], "unknown option -port (did you mean --broker-port?)"),
+        (["--host", "h"], "unknown option --host (did you mean --broker-address?)"),
+        (["--message", "m"], "unknown option --message (did you mean --literal?)"),
+        (["--c"], "--c is the beginning of several options: --centralized, --connect-"),
+        (["--clock"], "--clock requires a value: --clock CLOCK"),
+        (["--clock", "--", "x"], "--clock requires a value: --clock CLOCK"),
+        (["--centralized=yes"], "--centralized takes no value"),
         (["-q"], "unknown option -q; try "),
         (["-q", "7"], "unknown option -q; try "),
-        (["-c", "-c"], "unexpected, repeated or contradictory"),
+        (["-c", "-c"], "--centralized is given more than once"),
+        (["-m", "2", "--max-event-count", "2"], "--count is given more than once"),
+        (["-t", "A", "text"], "unexpected: text (topics are named by -t here; -l TEXT"),
     ],
 )
 def test_words_that_do_not_fit_cost_one_line_and_exit_code_2(
@@ -147,7 +139,36 @@ def test_a_missing_word_is_explained(capsys: pytest.CaptureFixture[str]) -> None
     )
 
 
-@pytest.mark.parametrize("word", ["-h", "--help"])
+def test_a_word_that_has_no_place_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        console_script.parse("Usage: x NAME", ["a", "b"], "x", "1")
+
+    assert capsys.readouterr().err == "x: unexpected: b; try x --help\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "topics", "texts"),
+    [
+        (["A"], ["A"], []),
+        (["A", "x"], ["A"], ["x"]),
+        (["A", "x", "", "x"], ["A"], ["x", "", "x"]),
+        (["A", "x", "-l", "y"], ["A"], ["y", "x"]),
+        (["-l", "-x", "-t", "A", "--"], ["A"], ["-x"]),
+        (["A", "-5", "-1.5e3", "-"], ["A"], ["-5", "-1.5e3", "-"]),
+        (["-c", "--", "-t", "--topic", "--"], ["-t"], ["--topic", "--"]),
+    ],
+    ids=" ".join,
+)
+def test_words_without_dashes_are_a_topic_and_texts(
+    words: list[str], topics: list[str], texts: list[str]
+) -> None:
+    options = parse(*words)
+
+    assert (options["--topic"], options["--literal"]) == (topics, texts)
+    assert console_script.source_of(options, "--topic") == Source.COMMAND_LINE
+
+
+@pytest.mark.parametrize("word", ["-h", "--help", "--he", "-ch"])
 def test_help_is_the_usage_text(capsys: pytest.CaptureFixture[str], word: str) -> None:
     with pytest.raises(SystemExit) as end:
         parse(word)
@@ -156,9 +177,12 @@ def test_help_is_the_usage_text(capsys: pytest.CaptureFixture[str], word: str) -
     assert capsys.readouterr().out.strip() == USAGE.strip()
 
 
-def test_version_names_program_and_version(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("word", ["-V", "--version"])
+def test_version_names_program_and_version(
+    capsys: pytest.CaptureFixture[str], word: str
+) -> None:
     with pytest.raises(SystemExit) as end:
-        parse("--version")
+        parse(word)
 
     assert not end.value.code
     assert capsys.readouterr().out == f"{PROGRAM} 1.2.3\n"

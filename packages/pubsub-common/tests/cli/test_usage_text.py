@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-from hypothesis import given
-from hypothesis import strategies as st
-
 from pubsub_common.cli import usage_text
 from pubsub_common.cli.usage_text import OptionLine
 
 DOC = """Do a thing.
 
 Usage:
-  thing [-t TOPIC]... [options] [--file FILE]...
+  thing [options]
 
 Prose that mentions --topic and -x at no line's beginning.
 
 Options:
   -t TOPIC, --topic TOPIC         a topic; repeat for more: -t A -t B
   -0, --null                      end in zero
-  --file FILE                     a file
+  --file FILE                     a file; repeat for more
   --port PORT                     a port; with a text that is long, and
                                   goes on [default: 5555]
   --wait SECONDS                  how long
@@ -35,7 +32,7 @@ def test_each_option_is_found_with_all_that_is_said_about_it() -> None:
             "--topic", "-t", "TOPIC", "a topic; repeat for more: -t A -t B", None, True
         ),
         OptionLine("--null", "-0", None, "end in zero", None, False),
-        OptionLine("--file", None, "FILE", "a file", None, True),
+        OptionLine("--file", None, "FILE", "a file; repeat for more", None, True),
         OptionLine(
             "--port",
             None,
@@ -49,31 +46,21 @@ def test_each_option_is_found_with_all_that_is_said_about_it() -> None:
     ]
 
 
-def test_without_defaults_everything_else_stays() -> None:
-    text = usage_text.without_defaults(DOC)
-
-    assert "[default" not in text
-    assert [line._replace(default=None) for line in usage_text.option_lines(DOC)] == (
-        usage_text.option_lines(text)
-    )
-
-
-def test_an_option_that_is_a_digit_is_spelled_out_unless_it_is_a_value() -> None:
+def test_docopt_gets_the_patterns_and_a_line_for_each_option() -> None:
     lines = usage_text.option_lines(DOC)
 
-    assert usage_text.expand_digit_options(
-        ["-0", "--port", "-0", "-t", "-0"], lines
-    ) == (["--null", "--port", "-0", "-t", "-0"])
-    assert usage_text.expand_digit_options(["-1", "--", "-0"], lines) == [
-        "-1",
-        "--",
-        "-0",
-    ]
+    assert (
+        usage_text.for_docopt(DOC, lines)
+        == """Usage:
+  thing [options] [--topic TOPIC]... [--file FILE]...
 
-
-@given(st.lists(st.text(max_size=5)))
-def test_other_words_stay(words: list[str]) -> None:
-    assert usage_text.expand_digit_options(words, usage_text.option_lines("")) == words
+  -t TOPIC, --topic TOPIC
+  -0, --null
+  --file FILE
+  --port PORT  [default: 5555]
+  --wait SECONDS  [default: 30]
+  -h, --help"""
+    )
 
 
 def test_commands_are_found_where_they_are_listed() -> None:
@@ -85,5 +72,5 @@ def test_commands_are_found_where_they_are_listed() -> None:
 
 
 def test_the_pattern_is_the_first_line_of_usage() -> None:
-    assert usage_text.pattern(DOC) == "thing [-t TOPIC]... [options] [--file FILE]..."
+    assert usage_text.pattern(DOC) == "thing [options]"
     assert not usage_text.pattern("Nothing.")

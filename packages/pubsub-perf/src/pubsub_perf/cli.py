@@ -16,15 +16,20 @@ _SUMMARIES: Final = "\n".join(
 )
 USAGE: Final = f"""Measure publish/subscribe systems on emulated networks.
 
+Examples:
+  {PROGRAM} sweep --hosts local --topology single-switch --out my-sweep
+  {PROGRAM} plot my-sweep
+  {PROGRAM} view my-sweep
+
 Usage:
-  {PROGRAM} COMMAND [ARGUMENTS...]
-  {PROGRAM} (-h | --help)
-  {PROGRAM} --version
+  {PROGRAM} COMMAND [ARGUMENT]... [options]
 
 Commands:
 {_SUMMARIES}
 
-{PROGRAM} COMMAND --help shows the options of a command.
+Options:
+  -h, --help     show this text; {PROGRAM} COMMAND --help shows that of a command
+  -V, --version  show the version
 """
 
 
@@ -33,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Parse, run, and return the exit code."""
     from pubsub_perf import __version__
 
-    words = console_script.normalise_argv(sys.argv[1:] if argv is None else argv)
+    words = list(sys.argv[1:] if argv is None else argv)
     by_name = {each.name: each for each in SUBCOMMANDS}
     if not words or words[0] not in by_name:
         if words and not words[0].startswith("-"):

@@ -28,40 +28,54 @@ MAX_COUNT: Final = 1000
 
 USAGE: Final = f"""Create publishers, subscribers or a broker on this host.
 
+Examples:
+  {PROGRAM} --broker 1 -c
+  {PROGRAM} --subscriber 3 weather -b 10.0.0.1
+  {PROGRAM} --publisher 10 weather -b 10.0.0.1 -m 100
+
 Usage:
-  {PROGRAM} [options] [-t TOPIC]...
+  {PROGRAM} [TOPIC]... [options]
 
-Give exactly one of --publisher, --subscriber and --broker. With a COUNT of more than 1
-the instances run at the same time, each as a process, with numbered files, ports and
-addresses; one Ctrl-C stops them all.
+One of --publisher, --subscriber and --broker is needed. COUNT processes of it run at
+once. Their files, ports and addresses are numbered, and one Ctrl-C stops all of them.
 
-Options:
-  --publisher COUNT               create COUNT publishers (also -pub COUNT)
-  --subscriber COUNT              create COUNT subscribers (also -sub COUNT)
-  --broker COUNT                  create a broker; several brokers are a group for
-                                  experiments, at 127.0.0.1, 127.0.0.2, ..., with a
-                                  private etcd
-  --members COUNT                 number of members of that etcd [default: 1]
+What:
+  --publisher COUNT               create COUNT publishers
+  --subscriber COUNT              create COUNT subscribers
+  --broker COUNT                  create a broker; a COUNT of 2 or more makes a group
+                                  for tests at 127.0.0.1, 127.0.0.2, ..., with an etcd
+                                  of its own
+  --members COUNT                 members of that etcd [default: 1]
 {option_texts.TOPIC_OPTION}
-{option_texts.CLIENT_OPTIONS}
 {option_texts.CENTRALIZED_OPTION}
-  --secure DIR                    broker: admit only clients with keys enrolled
-                                  in the folder DIR (see pubsub-broker keygen)
-  -i, --indefinite                run until stopped
-  -m N, --max-event-count N       stop after N events; default: no limit for a broker,
-                                  {defaults.MAX_EVENT_COUNT} for publishers and subscribers
-  -f FILE, --filename FILE        subscriber: write latencies to FILE as CSV; not with
-                                  -i; with COUNT > 1 to FILE numbered from 0
-  --safe-csv                      subscriber: put an apostrophe before texts in FILE
-                                  that a spreadsheet would read as a formula
+  --secure DIR                    broker: accept only clients with keys enrolled in the
+                                  folder DIR (see pubsub-broker keygen)
+
+Where:
+{option_texts.WHERE_OPTIONS}
+  --bind ADDRESS                  broker: IP address to serve; by default that of the
+                                  Mininet host, else {defaults.LOOPBACK}
+  --bind-port PORT                publisher: port to publish from; a publisher skips a
+                                  port in use [default: {defaults.PUBLISHER_PORT}]
+
+How long:
+{option_texts.COUNT_OPTION}; by default after {defaults.MAX_EVENT_COUNT}; a
+                                  broker: never
+{option_texts.INDEFINITE_OPTION}
   -s SECONDS, --sleep SECONDS     publisher: time between two events
                                   [default: {defaults.SLEEP_PERIOD_S:g}]
-  --bind-port PORT                publisher: port to publish from (also -bp); a
-                                  port in use is skipped
-                                  [default: {defaults.PUBLISHER_PORT}]
-  --bind ADDRESS                  broker: IP address to serve; default: the address of
-                                  the Mininet host, else {defaults.LOOPBACK}
-{option_texts.COMMON_OPTIONS}
+{option_texts.WAIT_OPTIONS}
+
+Output:
+  -f FILE, --filename FILE        subscriber: write latencies to FILE as CSV; not with
+                                  -i; FILE is numbered from 0 if COUNT is 2 or more
+  --safe-csv                      subscriber: put an apostrophe before texts in FILE
+                                  that a spreadsheet would run as a formula
+{option_texts.VERBOSE_OPTION}
+
+Rare:
+{option_texts.RARE_CLIENT_OPTIONS}
+{option_texts.COMMON_END}
 """
 
 _ROLES: Final = ("publisher", "subscriber", "broker")
@@ -199,10 +213,10 @@ def seeds_limit(
     """The limit of the seed, for a subscriber without a limit."""
     usage = role_cli("subscriber").USAGE
     known = in_file(options, "pubsub-subscriber", usage, option_texts.SHARED_OPTIONS)
-    for name in ("--indefinite", "--max-event-count", "--count"):
+    for name in ("--indefinite", "--count"):
         if told.get(name) or known.get(name):
             return {}
-    return {"--max-event-count": str(defaults.MAX_EVENT_COUNT)}
+    return {"--count": str(defaults.MAX_EVENT_COUNT)}
 
 
 def by_pipe(options: console_script.Options) -> bool:

@@ -25,68 +25,89 @@ _MOST_NAMES: Final = 5
 # Options that are called otherwise than their arguments.
 _RENAMED: Final = {
     "topics": "--topic",
+    "max_event_count": "--count",
     "sleep_period": "--sleep",
     "payload_bytes": "--payload-size",
     "strengths": "--strength",
 }
+_GENERATED: Final = defaults.MAX_EVENT_COUNT
 _BLOCKING: Final = defaults.BLOCKING_QUEUE_LIMIT
-USAGE = f"""Publish events on one or more topics: lines, files, a text, or generated ones.
+USAGE = f"""Publish events: texts, lines, files, or generated events.
+
+Examples:
+  {PROGRAM} weather sunny
+  tail -f log | {PROGRAM} logs --stdin -b 10.0.0.1
+  {PROGRAM} ticks --rate 100 --count 1000 --wait-for 1
 
 Usage:
-  {PROGRAM} [-t TOPIC]... [options] [--file FILE]...
+  {PROGRAM} [TOPIC [PAYLOAD]...] [options]
 
-Events from --stdin, --file, -l and --template go to each of the topics. Generated ones
-go through the topics in turn, and the options -m, -s, --hold, --payload-size, --details
-and also --report are only for them. Subscribers that are there already get the first
-event (see --attach-timeout); those that are not yet there miss what is published before
-they come (see --wait-for). The publisher works the same in both dissemination models;
-it is the broker that is told which.
+Each PAYLOAD becomes an event on TOPIC. Without payloads, --file and --stdin the program
+generates events: {_GENERATED}, one a second. Subscribers that exist at the start get every
+event (see --attach-timeout). Later subscribers miss the events before (see --wait-for
+and --history).
 
-Options:
-{option_texts.TOPIC_OPTION}
-  --stdin                         publish each line of standard input as it comes
-  -0, --null                      with --stdin: lines end in a zero byte
+What:
+{option_texts.TOPIC_OPTION}.
+                                  Payloads, lines and files go to each topic, generated
+                                  events to the topics in turn
+  -l TEXT, --literal TEXT         publish TEXT, as a PAYLOAD; repeat for more
+  --template TEXT                 publish TEXT with {{count}}, {{time}} and {{random}} (0 to
+                                  1) filled in for each event
+  --stdin                         publish each line of standard input when it arrives
+  -0, --null                      with --stdin: a zero byte ends a line
   --file FILE                     publish the content of FILE as one event; repeat for
                                   more
-  -l TEXT, --literal TEXT         publish TEXT, --count times or once; with -i until
-                                  stopped
-  --template TEXT                 as -l, with {{count}}, {{time}} and {{random}} (0 to 1) in
-                                  TEXT filled in for each event
-  --count N                       stop after N events
-  --rate RATE                     publish at most RATE events a second
-{option_texts.CLIENT_OPTIONS}
-{option_texts.RUN_OPTIONS}
-  -s SECONDS, --sleep SECONDS     time between events; 0: as fast as possible
-                                  [default: {defaults.SLEEP_PERIOD_S:g}]
-  --bind-port PORT                port to publish from (also -bp); a port in
-                                  use is skipped; 0 takes any free one
+  --payload-size BYTES            size of a generated payload
+                                  [default: {defaults.PAYLOAD_BYTES}]
+
+Where:
+{option_texts.WHERE_OPTIONS}
+  --bind-port PORT                port to publish from; the publisher skips a port in
+                                  use; 0: any free port
                                   [default: {defaults.PUBLISHER_PORT}]
   --bind ADDRESS                  IP address or name of this host to publish from;
-                                  0.0.0.0: all of IPv4; ::: all of both; without it that
-                                  of --address, which may then be HOST:PORT
-  --wait-for N                    publish only when N subscribers are ready
-  --hold                          when ready, print "ready" and wait for a line
-                                  on standard input: the time of the first event,
-                                  in ns of the clock, or nothing for now
-  --payload-size BYTES            size of the payload [default: {defaults.PAYLOAD_BYTES}]
-  --overflow POLICY               what to do while a subscriber's queue is full: drop
-                                  its events, or block. Without it generated events
-                                  are dropped, and others wait
-  --queue-limit N                 messages kept for a connection that is slow; without
-                                  it {defaults.QUEUE_LIMIT}, with --overflow block {_BLOCKING}
-{option_texts.BYTES_OPTIONS}
-  --history N                     keep the last N events of each topic for
-                                  subscribers that missed them [default: 0]
-  --history-bytes BYTES           of each topic, so many at most
-                                  [default: {defaults.HISTORY_BYTES}]
-  --history-total BYTES           of all topics together, so many at most, with 256
-                                  for each event
-                                  [default: {defaults.HISTORY_TOTAL_BYTES}]
-  --strength N                    of publishers with one topic, subscribers are
-                                  given the events of the strongest only
+                                  0.0.0.0: all of IPv4; ::: all of IPv4 and IPv6; by
+                                  default that of --address, which may be HOST:PORT
+
+How long:
+{option_texts.COUNT_OPTION}; fewer payloads start again
+                                  from the first; generated events stop after {_GENERATED} by
+                                  default
+{option_texts.INDEFINITE_OPTION}; payloads start again
+                                  from the first
+  --rate RATE                     publish at most RATE events a second
+  -s SECONDS, --sleep SECONDS     time between generated events; 0: no pause
+                                  [default: {defaults.SLEEP_PERIOD_S:g}]
+  --wait-for N                    publish when N subscribers are ready
+{option_texts.WAIT_OPTIONS}
+
+Output:
 {option_texts.MEASUREMENT_OPTIONS}
 {option_texts.LOG_OPTION}
-{option_texts.COMMON_OPTIONS}
+{option_texts.VERBOSE_OPTION}
+
+Rare:
+  --overflow POLICY               when the queue of a subscriber is full: drop its
+                                  events, or block until there is room. By default
+                                  drop for generated events, else block
+  --queue-limit N                 messages kept for a slow connection; by default
+                                  {defaults.QUEUE_LIMIT}, with --overflow block {_BLOCKING}
+{option_texts.BYTES_OPTIONS}
+  --history N                     keep the last N events of each topic for subscribers
+                                  that missed them [default: 0]
+  --history-bytes BYTES           largest history of a topic
+                                  [default: {defaults.HISTORY_BYTES}]
+  --history-total BYTES           largest history of all topics together, with 256
+                                  bytes added for each event
+                                  [default: {defaults.HISTORY_TOTAL_BYTES}]
+  --strength N                    of several publishers of a topic, subscribers get
+                                  the events of the strongest only
+  --hold                          when ready, print "ready" and wait for a line on
+                                  standard input: the time of the first generated
+                                  event in ns of the clock; an empty line: now
+{option_texts.RARE_CLIENT_OPTIONS}
+{option_texts.COMMON_END}
 """
 
 
@@ -100,10 +121,6 @@ def config_of(
     """
     from pubsub_publisher.config import PublisherConfig
 
-    limit = (
-        console_script.chosen_option(options, "--count", "--max-event-count")
-        or "--max-event-count"
-    )
     overflow = options["--overflow"]
     if overflow is None:
         # Who pipes a file in wants it to arrive, and can wait.
@@ -118,8 +135,8 @@ def config_of(
         **arguments,
         indefinite=options["--indefinite"]
         and console_script.source_of(options, "--indefinite")
-        >= console_script.source_of(options, limit),
-        max_event_count=console_script.whole_number(options, limit),
+        >= console_script.source_of(options, "--count"),
+        max_event_count=input_options.count(options) or defaults.MAX_EVENT_COUNT,
         sleep_period=input_options.period_s(options),
         bind=role_config.listen_host(options, "--bind"),
         bind_port=console_script.port_number(options, "--bind-port", minimum=0),
@@ -181,7 +198,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             console_script.print_message(
                 PROGRAM,
                 f"ended after {counted(count, 'event')} "
-                "(--max-event-count, by default; -i goes on until stopped)",
+                "(--count, by default; -i continues until stopped)",
             )
 
     return console_script.run(PROGRAM, work)
@@ -202,7 +219,7 @@ def _nobody_subscribed(publisher: Publisher) -> str | None:
 
 
 def _limit_asked(options: console_script.Options) -> bool:
-    names = ("--count", "--max-event-count", "--indefinite")
+    names = ("--count", "--indefinite")
     return any(console_script.source_of(options, name) for name in names)
 
 

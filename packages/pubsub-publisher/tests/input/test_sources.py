@@ -114,7 +114,7 @@ def test_files_that_cannot_be_read_are_found_at_once(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("count", [1, 999, 1000, 2500])
 def test_a_text_comes_as_often_as_it_is_asked_for(count: int) -> None:
-    payloads = list(itertools.chain(*sources.literal(b"x", count)))
+    payloads = list(itertools.chain(*sources.literals([b"x"], count)))
 
     assert payloads == [b"x"] * count
 

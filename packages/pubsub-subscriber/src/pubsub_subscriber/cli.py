@@ -20,44 +20,57 @@ if TYPE_CHECKING:
 
 PROGRAM = "pubsub-subscriber"
 
+# Options that are called otherwise than their arguments.
+_RENAMED: Final = {"topics": "--topic", "max_event_count": "--count"}
 _FILE_EVENTS: Final = defaults.MAX_EVENT_COUNT
 
-USAGE = f"""Subscribe to one or more topics.
+USAGE = f"""Subscribe to topics, and print each event.
+
+Examples:
+  {PROGRAM} weather
+  {PROGRAM} 'sensors/#' --json -b 10.0.0.1
+  {PROGRAM} weather news --raw --count 10 > events
 
 Usage:
-  {PROGRAM} [-t TOPIC]... [options] [--exclude TOPIC]...
+  {PROGRAM} [TOPIC]... [options]
 
-Each event is printed on a line: topic, publisher, latency, payload. Other forms are
-asked for with --format, --json or --raw; --exec and --dump do something else with them.
-It goes on until stopped, unless there is a limit: -m, --count or --timeout. With -f
-nothing is printed, and the latencies are written to a file when all events have
-arrived. What ended it, and a summary of the latencies and of lost events, goes to
-standard error at the end. On a terminal, control characters are shown as text, like
-\\x1b, but with --raw; pipes and files get what came.
+Each event is a line: topic, publisher, latency, payload. The program continues until
+it is stopped, or until a limit: --count or --timeout. At the end it prints a summary on
+standard error. A terminal shows control characters as text, like \\x1b, except with
+--raw; pipes and files get every byte.
 
-Options:
+What:
 {option_texts.TOPIC_OPTION}
-{option_texts.CLIENT_OPTIONS}
-  -c, --centralized               events go through the broker; without it they go
-                                  as the broker says
-  -i, --indefinite                go on until stopped (as it does without a limit)
-  -m N, --max-event-count N       stop after N events; without it, after {_FILE_EVENTS} with -f
-  --count N                       the same as -m
-  --timeout SECONDS               stop when none has come for SECONDS; exit with 1 if
-                                  none has come at all, or no broker was found
   --exclude TOPIC                 leave out events of TOPIC, which may have wildcards;
                                   repeat for more
-  --sample PERCENT                of the events handle only this part, chosen at random
+  --sample PERCENT                handle only PERCENT of the events, chosen at random
+  --start WHEN                    "now", or "history": also the events that publishers
+                                  still keep (implies --recover) [default: now]
+  --recover                       ask publishers with a history for missing events,
+                                  and deliver all events in order
+
+Where:
+{option_texts.WHERE_OPTIONS}
+
+How long:
+{option_texts.COUNT_OPTION}; without it, with -f, after {_FILE_EVENTS}
+{option_texts.INDEFINITE_OPTION}, also with a config file
+  --timeout SECONDS               stop when no event has arrived for SECONDS; exit code
+                                  1 if none has arrived at all, or no broker answered
+{option_texts.WAIT_OPTIONS}
+
+Output:
   --format TEXT                   print TEXT for each event, with {{topic}} {{time}}
                                   {{payload}} {{payload_hex}} {{payload_base64}}
                                   {{payload_json}} {{publisher}} {{sequence}}
                                   {{published_ns}} {{received_ns}} {{latency_us}}
                                   {{size}} in it, and \\n \\t \\0 \\\\
-  --json                          print each event as an object of JSON; a payload that
-                                  is not UTF-8 as "payload_base64"
+  --json                          print each event as a JSON object; a payload that is
+                                  not UTF-8 as "payload_base64"
   --nest                          with --json: payloads that are JSON as values, not as
                                   strings
-  --raw                           print payloads as they are
+  --raw                           print payloads without any change
+  -0, --null                      end each event with a zero byte, not a new line
   --exec COMMAND                  run COMMAND in a shell for each event, with the
                                   payload on its standard input, and PUBSUB_TOPIC,
                                   PUBSUB_PUBLISHER, PUBSUB_SEQUENCE and
@@ -66,23 +79,25 @@ Options:
                                   keeps the order [default: 1]
   --dump DIR                      write each payload to a file in DIR, and the rest to
                                   DIR/events.jsonl
-  -0, --null                      end each in a zero byte instead of a new line
-  --flush                         let each event go at once, also when more are waiting
-                                  and nobody looks on (a pipe or file)
-  -q, --quiet                     do not say what ended it, and no summary
-  -f FILE, --filename FILE        write latencies to FILE as CSV; not with -i
-{option_texts.QUEUE_OPTION}
-{option_texts.BYTES_OPTIONS}
-  --recover                       ask publishers that keep a history for events that
-                                  are missing, and deliver all in order
-  --recover-bytes BYTES           of events that wait for those before them, keep so
-                                  many at most, with 256 for each event
-                                  [default: {defaults.RECOVER_BYTES}]
-  --start WHEN                    "now", or "history" for what publishers still have
-                                  from before (implies --recover) [default: now]
+  --flush                         write each event to a pipe or file at once, also
+                                  when more events wait
+  -q, --quiet                     print no summary, and no reason for the end
+  -f FILE, --filename FILE        print nothing, and write latencies to FILE as CSV
+                                  when all events have arrived; not with -i
 {option_texts.MEASUREMENT_OPTIONS}
 {option_texts.LOG_OPTION}
-{option_texts.COMMON_OPTIONS}
+{option_texts.VERBOSE_OPTION}
+
+Rare:
+  -c, --centralized               receive events through the broker; by default as the
+                                  broker says
+{option_texts.QUEUE_OPTION}
+{option_texts.BYTES_OPTIONS}
+  --recover-bytes BYTES           bytes kept of events that wait for earlier events,
+                                  with 256 added for each event
+                                  [default: {defaults.RECOVER_BYTES}]
+{option_texts.RARE_CLIENT_OPTIONS}
+{option_texts.COMMON_END}
 """
 
 
@@ -122,7 +137,7 @@ def config_of(
         recover_bytes=console_script.whole_number(options, "--recover-bytes"),
         start=options["--start"],
     )
-    return role_config.validated(config, USAGE, {"topics": "--topic"})
+    return role_config.validated(config, USAGE, _RENAMED)
 
 
 @console_script.entry_point(PROGRAM)

@@ -15,13 +15,12 @@ if TYPE_CHECKING:
     from pubsub_common.security.keys import ClientKeys
 
 ASK_OPTIONS: Final = f"""\
-  -b HOST, --broker-address HOST  IP address or name of the broker, or HOST:PORT; of
-                                  several with commas between, the first that answers
+  -b HOST, --broker-address HOST  the broker: an IP address or a name, or HOST:PORT; of
+                                  several brokers with commas, the first that answers
                                   [default: {defaults.LOOPBACK}]
-  --broker-port PORT              its control port [default: {defaults.CONTROL_PORT}]
   --timeout SECONDS               how long to wait for an answer [default: 5]
 {option_texts.KEYS_OPTION}
-  --secure DIR                    instead of that: the folder of the broker's own keys"""
+  --secure DIR                    instead of --keys: the folder of the broker's keys"""
 
 
 def parse(usage: str, program: str, argv: Sequence[str]) -> console_script.Options:

@@ -9,14 +9,26 @@ from pubsub_common.cli import console_script, option_texts
 
 PROGRAM = "pubsub-broker check"
 
-USAGE = f"""Ask whether a broker answers. Exits with 0 when it does, else with 1 and one line.
+USAGE = f"""Ask whether a broker answers. The exit code is 0 if it does, else 1.
+
+Examples:
+  {PROGRAM}
+  {PROGRAM} 10.0.0.1:5555 --timeout 1
+  {PROGRAM} --secure keys
 
 Usage:
-  {PROGRAM} [options]
+  {PROGRAM} [BROKER] [options]
 
-Options:
+BROKER is the same as -b BROKER.
+
+Where:
 {ASK_OPTIONS}
+
+Output:
 {option_texts.VERBOSE_OPTION}
+
+Rare:
+{option_texts.BROKER_PORT_OPTION}
 {option_texts.CONFIG_OPTION}
 {option_texts.PRINT_OPTION}
 {option_texts.HELP_OPTIONS}

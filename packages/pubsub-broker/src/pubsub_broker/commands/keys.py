@@ -19,7 +19,7 @@ _MOST_DAYS: Final = 36_500
 
 _FOLDER: Final = f"""\
   --secure DIR                    the folder of the broker's keys; needed, unless a
-                                  file of settings names it
+                                  config file names it
 {option_texts.CONFIG_OPTION}
 {option_texts.HELP_OPTIONS}
 
@@ -37,28 +37,37 @@ _ALONE: Final = f"""\
 _USAGES: Final = {
     "keygen": """Make the keys of a secure broker in the folder DIR, and those of its first clients.
 
+Example:
+  {program} keys alice bob
+
 Usage:
   {program} DIR [NAME]... [options]
 
-NAME is a client's name [default: client]; its keys are in DIR/NAME.keys then, to be moved
-to where the client is. Then: pubsub-broker --secure DIR, and, for each client,
+NAME is the name of a client [default: client]. Its keys are in DIR/NAME.keys: move that
+file to the host of the client. Then: pubsub-broker --secure DIR, and, for each client,
 pubsub-subscriber --keys NAME.keys (or PUBSUB_KEYS=NAME.keys).
 
 Options:
 {end}""",
-    "enroll": """Enroll one more client of a secure broker, also of a running one.
+    "enroll": """Enroll one more client of a secure broker, also while it runs.
+
+Example:
+  {program} carol --days 30 --secure keys
 
 Usage:
   {program} NAME [options]
 
-Its keys are made and put into NAME.keys in the broker's folder, to be moved to where the
-client is. With --public they are the client's own, and its secret never leaves it.
+The keys of the client are in NAME.keys in the broker's folder: move that file to the
+host of the client. With --public the client keeps its own secret key.
 
 Options:
-  --days DAYS                     allow it for so many days, by the broker's clock
-  --public KEY                    the client's public key, 40 characters
+  --days DAYS                     accept the client for DAYS days, by the broker's clock
+  --public KEY                    public key of the client, 40 characters
 {end}""",
     "revoke": """Revoke a client of a secure broker. A running broker disconnects it.
+
+Example:
+  {program} carol --secure keys
 
 Usage:
   {program} NAME [options]
@@ -66,6 +75,9 @@ Usage:
 Options:
 {end}""",
     "list": """Show the clients of a secure broker.
+
+Example:
+  {program} --secure keys
 
 Usage:
   {program} [options]

@@ -9,22 +9,36 @@ from pubsub_common.cli import console_script, option_texts
 
 PROGRAM = "pubsub-broker status"
 
-USAGE = f"""Show a broker's clients, those expected back, and those that lost events.
+USAGE = f"""Show the clients of a broker, their topics, rates, losses and latencies.
+
+Examples:
+  {PROGRAM}
+  {PROGRAM} 10.0.0.1:5555 --watch
+  {PROGRAM} --json | jq .clients
 
 Usage:
-  {PROGRAM} [options]
+  {PROGRAM} [BROKER] [options]
 
-Options:
+BROKER is the same as -b BROKER. Clients that are expected back after a restart, and
+clients that lost events, are marked.
+
+Where:
 {ASK_OPTIONS}
-  --all                           of a group, ask all its brokers: each knows the losses,
-                                  rates and latencies of its own clients
-  --json                          print the answer as it came, JSON
-  --watch                         print it again and again until stopped; a terminal
-                                  shows one screen (needs pubsub-broker[watch]), sorted
-                                  by the keys l, n, r, t, and q quits
+  --all                           ask all brokers of a group: each broker knows the
+                                  losses, rates and latencies of its own clients
+
+Output:
+  --json                          print the answer as JSON, without any change
+  --watch                         print the status again and again until stopped; a
+                                  terminal shows one screen (needs
+                                  pubsub-broker[watch]): the keys l, n, r and t sort it,
+                                  q quits
   --interval SECONDS              with --watch: the time between two requests
                                   [default: 1]
 {option_texts.VERBOSE_OPTION}
+
+Rare:
+{option_texts.BROKER_PORT_OPTION}
 {option_texts.CONFIG_OPTION}
 {option_texts.PRINT_OPTION}
 {option_texts.HELP_OPTIONS}

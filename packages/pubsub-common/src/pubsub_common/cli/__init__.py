@@ -1,4 +1,4 @@
 """What all console scripts share: usage text, options, configuration, signals.
 
-Shell, except `settings`, `usage_text` and `completion`.
+Shell, except `settings`, `usage_text`, `words` and `completion`.
 """

@@ -1,6 +1,6 @@
 """Shell completion scripts, made from usage texts.
 
-Made from the usage text, so that they never lag behind it.
+The usage text is their only source, so both always agree.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pubsub_common.errors import ConfigError
 FILE: Final = "FILE"
 FOLDER: Final = "DIR"
 CHOICES: Final[Mapping[str, Sequence[str]]] = {
-    "NAME": CLOCKS,
+    "CLOCK": CLOCKS,
     "POLICY": ("drop", "block"),
     "WHEN": ("now", "history"),
     "SHELL": ("bash", "zsh", "fish"),

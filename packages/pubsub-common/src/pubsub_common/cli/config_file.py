@@ -14,7 +14,6 @@ Keys are long option names::
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
@@ -26,6 +25,7 @@ from pubsub_common.cli.settings import (
     split_broker_address,
 )
 from pubsub_common.cli.usage_text import NUMBERS, WHOLE_NUMBERS, OptionLine
+from pubsub_common.cli.words import OTHER_NAMES, closest
 from pubsub_common.errors import ConfigError
 
 COMMON: Final = "common"
@@ -117,13 +117,13 @@ def _check_broker(found: dict[str, Any], path: str) -> None:
 def _line(lines: Sequence[OptionLine], key: str) -> OptionLine | None:
     if key in _NOT_SETTINGS:
         return None
-    return next((line for line in lines if line.key == key), None)
+    by_key = {line.key: line for line in lines}
+    return by_key.get(key) or by_key.get(OTHER_NAMES.get(key, ""))
 
 
 def _hint(lines: Sequence[OptionLine], key: str) -> str:
-    keys = [line.key for line in lines if line.key not in _NOT_SETTINGS]
-    near = difflib.get_close_matches(key, keys, 1)
-    return f" (did you mean {near[0]}?)" if near else ""
+    known = [line for line in lines if line.key not in _NOT_SETTINGS]
+    return closest(key, known).replace("--", "")
 
 
 def _as_arguments(line: OptionLine, value: Any, where: str) -> Any:

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, Final, ParamSpec
 
 from pubsub_common import ascii_numbers
 from pubsub_common.cli import option_texts, parser, standard_streams, usage_text
-from pubsub_common.cli.parser import normalise_argv as normalise_argv
 from pubsub_common.cli.settings import Settings
 from pubsub_common.cli.signals import stop_on_signals as stop_on_signals
 from pubsub_common.cli.standard_streams import OutputFailed, ReaderLeft
@@ -32,7 +31,14 @@ Options = Mapping[str, Any]
 _Words = ParamSpec("_Words")
 
 # Who asks these is to be answered soon.
-_INFORMATIONAL: Final = {"-h", "--help", "--version", "--completion", "--print-config"}
+_INFORMATIONAL: Final = {
+    "-h",
+    "--help",
+    "-V",
+    "--version",
+    "--completion",
+    "--print-config",
+}
 
 
 def entry_point(

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 
-from pubsub_common.cli import usage_text
+from pubsub_common.cli import usage_text, words
 from pubsub_common.cli.settings import Settings, Source, split_broker_address
 from pubsub_common.errors import ConfigError
 
@@ -22,30 +23,14 @@ CONFIG_VARIABLE: Final = "PUBSUB_CONFIG"
 # The file of keys, unless --keys names one.
 KEYS_VARIABLE: Final = "PUBSUB_KEYS"
 
-# The seed's driver spelled some long options with one dash.
-_SINGLE_DASH: Final = {"pub": "publisher", "sub": "subscriber", "bp": "bind-port"}
-# It has --topics, and its documentation --topic.
-_TOPIC, _TOPICS = "--topic", "--topics"
-_LONG: Final = re.compile(r"(?<![\w-])--([A-Za-z][\w-]*)")
-
-
-def normalise_argv(argv: Sequence[str]) -> list[str]:
-    """``--max_event_count`` becomes ``--max-event-count`` and ``-pub 1`` becomes
-    ``--publisher 1``; what follows ``--`` stays."""
-    out: list[str] = []
-    words = iter(argv)
-    for word in words:
-        if word == "--":
-            out.append(word)
-            out.extend(words)
-            break
-        name, equals, value = word.lstrip("-").partition("=")
-        if word.startswith("--"):
-            word = "--" + name.replace("_", "-") + equals + value
-        elif word.startswith("-") and name in _SINGLE_DASH:
-            word = "--" + _SINGLE_DASH[name] + equals + value
-        out.append(word)
-    return out
+# What a word without dashes stands for, by its name in the usage text.
+_STANDS_FOR: Final = {
+    "TOPIC": "--topic",
+    "PAYLOAD": "--literal",
+    "BROKER": "--broker-address",
+}
+# Before words that begin with a dash and are no options: no word has this character.
+_MARK: Final = "\0"
 
 
 def parse_command_line(doc: str, argv: Sequence[str], version: str) -> Settings:
@@ -57,36 +42,77 @@ def parse_command_line(doc: str, argv: Sequence[str], version: str) -> Settings:
     from docopt import DocoptExit, docopt
 
     lines = usage_text.option_lines(doc)
-    words = normalise_argv(argv)
-    known = {line.long for line in lines}
-    if _TOPIC in known and _TOPICS not in known:
-        words = _with_topic(words)
-    words = usage_text.expand_digit_options(words, lines)
+    spelled = words.spell_out(argv, lines)
+    for asked, text in (("--help", doc.strip("\n")), ("--version", version)):
+        if spelled.has(asked):
+            sys.stdout.write(text + "\n")
+            raise SystemExit(0)
+    patterns = usage_text.for_docopt(doc, lines)
     try:
-        settings = Settings(docopt(doc, argv=words, version=version))
+        found = docopt(patterns, _for_docopt(spelled, doc), default_help=False)
     except DocoptExit as error:
-        reason = _explain_mismatch(str(error.code), words, doc)
-        raise ConfigError(reason) from None
-    # docopt does not tell a default from the same value in words. Without defaults in
-    # the text, whatever has a value was given one.
-    spoken = docopt(usage_text.without_defaults(doc), argv=words)
-    said = {
-        name: value for name, value in spoken.items() if value not in (None, False, [])
-    }
+        raise ConfigError(_explain_mismatch(str(error.code), doc)) from None
+    settings = Settings(found)
+    said: dict[str, Any] = {}
+    for line, _ in spelled.options:
+        said[line.long] = settings[line.long]
+    for name, value in settings.items():
+        if not name.startswith("-"):
+            settings[name] = _unmarked(value)
+    _move_words(settings, said)
     split_broker_address(said)
     settings.put(said, Source.COMMAND_LINE)
     return settings
 
 
-def _with_topic(words: Sequence[str]) -> list[str]:
-    """``--topics A`` becomes ``--topic A``; what follows ``--`` stays."""
-    end = list(words).index("--") if "--" in words else len(words)
-    return [
-        _TOPIC + word.removeprefix(_TOPICS)
-        if i < end and word.partition("=")[0] == _TOPICS
-        else word
-        for i, word in enumerate(words)
+def _for_docopt(spelled: words.SpelledOut, doc: str) -> list[str]:
+    out = [
+        line.long if value is None else f"{line.long}={value}"
+        for line, value in spelled.options
     ]
+    out += map(_marked, spelled.words)
+    if spelled.rest is None:
+        return out
+    if " -- " in usage_text.pattern(doc):
+        return [*out, "--", *spelled.rest]
+    return out + list(map(_marked, spelled.rest))
+
+
+def _marked(word: str) -> str:
+    return _MARK + word if word.startswith("-") else word
+
+
+def _unmarked(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_unmarked(item) for item in value]
+    return value.removeprefix(_MARK) if isinstance(value, str) else value
+
+
+def _move_words(settings: Settings, said: dict[str, Any]) -> None:
+    """Words without dashes become values of the options that they stand for.
+
+    Raises:
+        ConfigError: such an option is there as well, and its values do not add up.
+    """
+    for name, option in _STANDS_FOR.items():
+        if name not in settings or option not in settings:
+            continue
+        value = settings.pop(name)
+        if not value:
+            continue
+        if option not in said:
+            said[option] = (
+                [value] if name == "TOPIC" and isinstance(value, str) else value
+            )
+        elif isinstance(value, list):
+            said[option] = said[option] + value
+        elif name == "TOPIC":
+            raise ConfigError(
+                f"unexpected: {value} (topics are named by -t here; "
+                "-l TEXT publishes a text)"
+            )
+        else:
+            raise ConfigError(f"{option} and {value} both name a broker")
 
 
 def clear_environment() -> None:
@@ -107,8 +133,8 @@ def add_environment(settings: Settings, environment: Mapping[str, str]) -> None:
     if keys and "--keys" in settings:
         settings.put({"--keys": keys}, Source.ENVIRONMENT)
     text = environment.get(BROKER_VARIABLE)
-    words = settings.sources.get("--broker-address") == Source.COMMAND_LINE
-    if not text or words or "--broker-address" not in settings:
+    named = settings.sources.get("--broker-address") == Source.COMMAND_LINE
+    if not text or named or "--broker-address" not in settings:
         return
     from pubsub_common.protocol.endpoints import broker_endpoints
 
@@ -170,23 +196,9 @@ def parse_settings(
     return settings
 
 
-def _explain_mismatch(message: str, words: Sequence[str], doc: str) -> str:
+def _explain_mismatch(message: str, doc: str) -> str:
     """Docopt's complaint in words for people."""
-    import difflib  # not for nothing in every role
-
-    longs = set(_LONG.findall(doc))
-
-    for word in words:
-        if word == "--":
-            break
-        name = word[2:].partition("=")[0]
-        if word.startswith("--") and not any(k.startswith(name) for k in longs):
-            near = difflib.get_close_matches(name, longs, 1)
-            hint = f" (did you mean --{near[0]}?)" if near else ""
-            return f"unknown option --{name}{hint}"
     first = message.partition("\n")[0]
-    if first.endswith(("requires argument", "must not have an argument")):
-        return first
     if first.startswith("Warning: found unmatched"):
         pairs = re.findall(
             r"(?:Option|Argument)\(('[^']*'|None), ('[^']*'|None)", first
@@ -194,17 +206,8 @@ def _explain_mismatch(message: str, words: Sequence[str], doc: str) -> str:
         found = [(a if a != "None" else b).strip("'") for a, b in pairs]
         # Of `program command WORD` even the command matches nothing without a word.
         if found[:1] != usage_text.pattern(doc).split()[1:2]:
-            return _explain_unmatched(found, doc)
+            text = " ".join(found)
+            if text.startswith("-"):
+                return f"unexpected, repeated or contradictory: {text}"
+            return f"unexpected: {text}"
     return f"something required is missing: {usage_text.pattern(doc)}"
-
-
-def _explain_unmatched(found: Sequence[str], doc: str) -> str:
-    """What is wrong with words that have no place in the usage text."""
-    lines = usage_text.option_lines(doc)
-    text = " ".join(found)
-    if not text.startswith("-"):
-        topics = any(line.long == "--topic" for line in lines)
-        return f"unexpected: {text}" + (" (a topic is named by -t)" if topics else "")
-    if len(found[0]) == 2 and found[0] not in {line.short for line in lines}:
-        return f"unknown option {found[0]}"
-    return f"unexpected, repeated or contradictory: {text}"

@@ -8,10 +8,8 @@ tells: which options there are, and what kind of value each takes.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Final, NamedTuple
-
-from pubsub_common.ascii_numbers import is_digits
 
 # What stands for a value in the usage text tells what it is; other names mean text.
 WHOLE_NUMBERS: Final = frozenset({"N", "PORT", "BYTES", "COUNT"})
@@ -22,7 +20,9 @@ _OPTION: Final = re.compile(
     r"(?: (?P<value>[A-Z]+))?(?:  +(?P<text>\S.*))?$"
 )
 _DEFAULT: Final = re.compile(r"\s*\[default: ([^\]]*)\]")
-_REPEATED: Final = re.compile(r"\[(--?[\w-]+)(?: [A-Z]+)?\]\.\.\.")
+_REPEATED: Final = re.compile(r" ?\[--?[a-z][\w-]* [A-Z]+\]\.\.\.")
+# In the description of an option that may be repeated.
+_MORE: Final = "repeat for more"
 
 
 class OptionLine(NamedTuple):
@@ -44,7 +44,6 @@ class OptionLine(NamedTuple):
 
 def option_lines(doc: str) -> list[OptionLine]:
     """The options of a usage text that have a long name, in its order."""
-    repeated = set(_REPEATED.findall(doc))
     found: list[OptionLine] = []
     # An option's description goes on in indented lines, up to a blank line.
     blocks: list[tuple[re.Match[str], list[str]]] = []
@@ -67,7 +66,7 @@ def option_lines(doc: str) -> list[OptionLine]:
                 value=match["value"],
                 text=_DEFAULT.sub("", text),
                 default=default[1] if default else None,
-                repeated=bool({match["long"], match["short"]} & repeated),
+                repeated=_MORE in text,
             )
         )
     return found
@@ -89,26 +88,20 @@ def pattern(doc: str) -> str:
     return next((line.strip() for line in lines if line.strip()), "")
 
 
-def without_defaults(doc: str) -> str:
-    """The usage text of the same program with no defaults."""
-    return _DEFAULT.sub("", doc)
+def for_docopt(doc: str, lines: Sequence[OptionLine]) -> str:
+    """What docopt needs of a usage text: its patterns, with the options that may be
+    repeated, and a line for each option. docopt takes each line of prose that begins with
+    a dash for an option."""
+    patterns = doc.partition("Usage:")[2].partition("\n\n")[0]
+    repeated = "".join(
+        f" [{line.long} {line.value}]..." for line in lines if line.repeated
+    )
+    shown = _REPEATED.sub("", patterns).replace("[options]", "[options]" + repeated)
+    return f"Usage:{shown}\n\n" + "\n".join(map(_for_docopt, lines))
 
 
-def expand_digit_options(
-    words: Iterable[str], lines: Iterable[OptionLine]
-) -> list[str]:
-    """``-0`` becomes ``--null``, where that is an option and not another one's value:
-    docopt takes it for a number."""
-    by_short = {line.short: line.long for line in lines if line.short}
-    take_value = {
-        name for line in lines if line.value for name in (line.long, line.short)
-    }
-    out: list[str] = []
-    rest = False
-    for word in words:
-        rest = rest or word == "--"
-        is_value = bool(out) and out[-1] in take_value
-        if not rest and not is_value and is_digits(word[1:]) and word in by_short:
-            word = by_short[word]
-        out.append(word)
-    return out
+def _for_docopt(line: OptionLine) -> str:
+    value = "" if line.value is None else f" {line.value}"
+    names = [name + value for name in (line.short, line.long) if name is not None]
+    default = "" if line.default is None else f"  [default: {line.default}]"
+    return "  " + ", ".join(names) + default

@@ -33,7 +33,7 @@ Options:
                  [default: 1]
 {TABLE_OPTIONS}
   -h, --help     show this text
-  --version      show the version
+  -V, --version  show the version
 """
 
 _STYLES: Final = {"supported": "green", "contradicted": "red", "undecided": "yellow"}

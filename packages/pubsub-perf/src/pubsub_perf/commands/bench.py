@@ -47,7 +47,7 @@ Options:
                           each broker saves; needs etcd
   -v, --verbose           log more
   -h, --help              show this text
-  --version               show the version
+  -V, --version           show the version
 """
 
 

@@ -36,7 +36,7 @@ Options:
                  current folder if DIR_B is a pack
 {TABLE_OPTIONS}
   -h, --help     show this text
-  --version      show the version
+  -V, --version  show the version
 
 Exit codes: 0 nothing got slower, 1 all cells together or single cells got slower,
 2 the sweeps cannot be compared.

@@ -23,7 +23,7 @@ Options:
   --out OUT      folder for the files; default: DIR-export, beside DIR
 {TABLE_OPTIONS}
   -h, --help     show this text
-  --version      show the version
+  -V, --version  show the version
 """
 
 

@@ -42,7 +42,7 @@ Options:
   --seed N               seed of the random choices [default: 1]
   --json                 print the numbers as JSON
   -h, --help             show this text
-  --version              show the version
+  -V, --version          show the version
 """
 
 

@@ -22,7 +22,7 @@ Options:
   --out FILE     the file; default: DIR.zip, beside the folder
   --yes          also pack a folder with more than {MAX_FILES} files that is not a sweep
   -h, --help     show this text
-  --version      show the version
+  -V, --version  show the version
 """
 
 

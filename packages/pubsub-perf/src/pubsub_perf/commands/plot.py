@@ -28,7 +28,7 @@ Options:
                  beside it with its name
 {TABLE_OPTIONS}
   -h, --help     show this text
-  --version      show the version
+  -V, --version  show the version
 """
 
 

@@ -33,7 +33,7 @@ Options:
   --force                 run finished cells again
   -v, --verbose           log more
   -h, --help              show this text
-  --version               show the version
+  -V, --version           show the version
 
 Exit codes: 0 all cells finished within all thresholds; 1 a cell failed or broke a threshold;
 2 the experiment is not valid, or cannot run here.

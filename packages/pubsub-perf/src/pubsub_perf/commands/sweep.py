@@ -81,7 +81,7 @@ Options:
   --force                 run finished cells again
   -v, --verbose           log more
   -h, --help              show this text
-  --version               show the version
+  -V, --version           show the version
 """
 
 # Options of the whole experiment.

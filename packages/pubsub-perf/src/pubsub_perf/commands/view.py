@@ -25,7 +25,7 @@ Options:
                  report [default: {defaults.LOOPBACK}]
   --port PORT    port to listen at; 0 takes a free one [default: 8000]
   -h, --help     show this text
-  --version      show the version
+  -V, --version  show the version
 """
 
 

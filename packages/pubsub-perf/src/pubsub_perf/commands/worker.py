@@ -21,7 +21,7 @@ Usage:
 Options:
   -v, --verbose  log more
   -h, --help     show this text
-  --version      show the version
+  -V, --version  show the version
 """
 
 

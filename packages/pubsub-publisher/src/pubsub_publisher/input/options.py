@@ -29,6 +29,17 @@ def source(options: console_script.Options) -> str | None:
     return console_script.chosen_option(options, *_SOURCES)
 
 
+def count(options: console_script.Options) -> int | None:
+    """After how many events to stop; None: no limit was given.
+
+    Raises:
+        ConfigError: it is not such a number.
+    """
+    if options["--count"] is None:
+        return None
+    return console_script.whole_number(options, "--count")
+
+
 def rate(options: console_script.Options) -> float | None:
     """How many events a second there may be; None: no limit.
 
@@ -98,17 +109,15 @@ def source_publisher(
 
 def _limit(options: console_script.Options, name: str) -> int | None:
     """How many events there are at most; None: as many as there are, or no limit."""
-    count = (
-        console_script.whole_number(options, "--count") if options["--count"] else None
-    )
+    given = count(options)
     if name not in _REPEATED:
-        return count
+        return given
     indefinite = console_script.source_of(options, "--indefinite")
     if options["--indefinite"] and indefinite >= console_script.source_of(
         options, "--count"
     ):
         return None
-    return count or 1
+    return given or (len(options[name]) if name == "--literal" else 1)
 
 
 def _template_publisher(
@@ -143,7 +152,8 @@ def _events(
 
     if name == "--literal":
         # The bytes as they were typed, whatever the encoding.
-        return sources.literal(os.fsencode(options[name]), limit)
+        texts = [os.fsencode(text) for text in options[name]]
+        return sources.literals(texts, limit)
     most = console_script.whole_number(options, "--max-payload")
     bounds = QueueBounds(payload_bytes=most)
     if name == "--file":

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import select
 from collections.abc import Callable, Iterator, Sequence
-from itertools import repeat
+from itertools import cycle, islice
 from pathlib import Path
 from typing import Final
 
@@ -67,13 +67,14 @@ def files(
         yield [content]
 
 
-def literal(payload: bytes, count: int | None) -> Iterator[list[bytes]]:
-    """``count`` times the same; None: without end."""
+def literals(payloads: Sequence[bytes], count: int | None) -> Iterator[list[bytes]]:
+    """The payloads in turn, ``count`` altogether; None: without end."""
+    endless = cycle(payloads)
     while count is None:
-        yield list(repeat(payload, _LITERALS))
+        yield list(islice(endless, _LITERALS))
     while count:
         many = min(count, _LITERALS)
-        yield list(repeat(payload, many))
+        yield list(islice(endless, many))
         count -= many
 
 

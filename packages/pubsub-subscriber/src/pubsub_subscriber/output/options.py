@@ -45,8 +45,8 @@ def event_limit(options: console_script.Options) -> EventLimit | None:
     Raises:
         ConfigError: the options contradict each other, or it is not a number.
     """
-    name = console_script.chosen_option(options, "--count", "--max-event-count")
-    if name is not None:
+    if options["--count"] is not None:
+        name = "--count"
         limit = EventLimit(console_script.whole_number(options, name), name)
         indefinite = console_script.source_of(options, "--indefinite")
         if not options["--indefinite"] or indefinite < console_script.source_of(
