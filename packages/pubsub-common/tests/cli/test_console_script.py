@@ -70,6 +70,7 @@ def test_the_shared_options_are_parsed_with_their_defaults() -> None:
         "--connect-timeout": "30",
         "--attach-timeout": "1",
         "--keys": None,
+        "--name": None,
         "--indefinite": False,
         "--count": None,
         "--centralized": False,

@@ -28,6 +28,7 @@ OPTIONS: dict[str, Any] = {
     "--connect-timeout": "30",
     "--attach-timeout": "0.5",
     "--keys": None,
+    "--name": "desk",
 }
 
 
@@ -75,6 +76,7 @@ def test_clients_have_arguments_alike() -> None:
         "connect_timeout_s": 30.0,
         "attach_timeout_s": 0.5,
         "keys": None,
+        "name": "desk",
     }
 
 
