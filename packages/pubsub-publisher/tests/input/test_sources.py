@@ -211,6 +211,6 @@ def test_other_errors_are(error: PubSubError) -> None:
 
 
 def test_a_literal_without_a_count_has_no_end() -> None:
-    endless = itertools.chain.from_iterable(sources.literal(b"x", None))
+    endless = itertools.chain.from_iterable(sources.literals([b"x"], None))
 
     assert list(itertools.islice(endless, 5_000)) == [b"x"] * 5_000
