@@ -98,6 +98,23 @@ def test_a_publisher_at_one_broker_is_heard_at_another(
         agree(0, *brokers)
 
 
+@pytest.mark.parametrize("model", MODELS)
+def test_clients_find_brokers_at_the_addresses_that_these_advertise(
+    start: Start, etcd: EtcdCluster, model: Model
+) -> None:
+    group = f"advertised-{model}"
+    one, other = (
+        start(etcd.endpoints, model, group, bind="0.0.0.0", advertise=host)
+        for host in ("127.0.0.2", "127.0.0.3")
+    )
+    exchange(one, other)
+    with publisher_at(one) as publisher:
+        one.stop()
+        wait_for(
+            lambda: publisher.broker_address == "127.0.0.3", "it has moved", START_S
+        )
+
+
 # What is refused
 
 
