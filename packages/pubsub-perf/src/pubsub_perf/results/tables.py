@@ -17,39 +17,39 @@ from pubsub_perf.results.summary_statistics import SummaryStatistics, statistics
 from pubsub_perf.results.table import Column, Table, joined
 from pubsub_perf.results.warmup import details_of, steady
 
-# In columns of whole numbers that nobody recorded: those have no other sign for it.
+# For whole numbers without a record: these columns have no NaN.
 NOT_RECORDED: Final = -1
 _PARAMETER: Final = "parameters_"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class ColumnText:
-    """What a column is called, and what is in it."""
+    """A column's name and description."""
 
     name: str
     text: str
 
 
 _LABELS: Final = (
-    ColumnText("scenario", "the cell's scenario; empty where the experiment has one"),
-    ColumnText("model", "`centralized` or `decentralized`; `data` where nobody says"),
+    ColumnText("scenario", "the cell's scenario; empty if there is only one"),
+    ColumnText("model", "`centralized` or `decentralized`; `data` if not recorded"),
     ColumnText("network", "the network's name"),
-    ColumnText("kind", "its kind, such as `tree`"),
-    ColumnText("hosts", "how many hosts it has"),
-    ColumnText("publishers", "how many publishers"),
-    ColumnText("subscribers", "how many subscribers"),
+    ColumnText("kind", "the kind of network, such as `tree`"),
+    ColumnText("hosts", "number of hosts"),
+    ColumnText("publishers", "number of publishers"),
+    ColumnText("subscribers", "number of subscribers"),
 )
 _FATES: Final = (
-    ColumnText("outcome", "`ok`, `failed`, or `unknown` where nobody says"),
-    ColumnText("reason", "why it failed"),
+    ColumnText("outcome", "`ok`, `failed`, or `unknown` if not recorded"),
+    ColumnText("reason", "reason of the failure"),
     ColumnText("fidelity", "`ok`, `strained` or `saturated`: the machine's state"),
-    ColumnText("expected", "events that were to arrive, warm-up included"),
-    ColumnText("received", "events that arrived, warm-up included"),
-    ColumnText("lost", "events that did not"),
+    ColumnText("expected", "events expected, with the warm-up"),
+    ColumnText("received", "events received, with the warm-up"),
+    ColumnText("lost", "events lost, with the warm-up"),
     ColumnText("warmup", "events of the warm-up, which statistics leave out"),
 )
 _STATISTICS: Final = (
-    ColumnText("count", "latencies that statistics count"),
+    ColumnText("count", "number of latencies in the statistics"),
     *(
         ColumnText(f"{name}_s", f"{text} of the latencies, in seconds")
         for name, text in (
@@ -68,10 +68,10 @@ _STATISTICS: Final = (
 _PARAMETERS: Final = ColumnText(
     f"{_PARAMETER}*", "a column for each of `parameters` in `cell.json`"
 )
-_RUN: Final = ColumnText("run", "its number, from 1")
+_RUN: Final = ColumnText("run", "number of the run, from 1")
 CELL_COLUMNS: Final = (
     *_LABELS,
-    ColumnText("runs", "how many runs it has; those that failed are not counted below"),
+    ColumnText("runs", "number of runs; the columns below leave out failed runs"),
     *_FATES,
     *_STATISTICS,
     _PARAMETERS,
@@ -79,9 +79,9 @@ CELL_COLUMNS: Final = (
 RUN_COLUMNS: Final = (
     *_LABELS,
     _RUN,
-    ColumnText("started", "when it began"),
-    ColumnText("machine", "the name of the machine"),
-    ColumnText("commit", "the commit of pubsub-perf, where it ran from a repository"),
+    ColumnText("started", "start of the run"),
+    ColumnText("machine", "name of the machine"),
+    ColumnText("commit", "commit of pubsub-perf, if it ran from a repository"),
     *_FATES,
     *_STATISTICS,
     _PARAMETERS,
@@ -89,16 +89,16 @@ RUN_COLUMNS: Final = (
 EVENT_COLUMNS: Final = (
     *_LABELS[:3],
     _RUN,
-    ColumnText("subscriber", "the name of its file, such as `subscriber-0`"),
+    ColumnText("subscriber", "name of the subscriber's file, such as `subscriber-0`"),
     ColumnText("publisher", "the publisher's address"),
     ColumnText("topic", "the topic"),
     ColumnText("latency_s", "one-way latency in seconds"),
-    ColumnText("warmup", "whether statistics leave it out"),
-    ColumnText("sequence", "its number in its stream, from 0; -1 if not recorded"),
-    ColumnText("published_ns", "when it was sent, in ns; -1 if not recorded"),
-    ColumnText("received_ns", "when it arrived, in ns; -1 if not recorded"),
+    ColumnText("warmup", "whether the event is a warm-up event"),
+    ColumnText("sequence", "number in the stream, from 0; -1 if not recorded"),
+    ColumnText("published_ns", "time of sending, in ns; -1 if not recorded"),
+    ColumnText("received_ns", "time of receipt, in ns; -1 if not recorded"),
 )
-# Of these, text that nobody recorded is empty, and a number is NaN.
+# Without a record these are an empty text; other columns are NaN.
 _TEXTS: Final = {
     *("scenario", "model", "network", "kind", "outcome", "reason", "fidelity"),
     *("started", "machine", "commit"),
@@ -111,7 +111,7 @@ def cells_table(dataset: Dataset) -> Table:
 
 
 def runs_table(dataset: Dataset) -> Table:
-    """One row for each run, those that failed included."""
+    """One row for each run, also for failed runs."""
     rows = [(_of_run(c, r), r.meta) for c in dataset.cells for r in c.runs]
     return _table(RUN_COLUMNS, rows)
 
