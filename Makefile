@@ -44,7 +44,7 @@ install: .venv/.installed ## set up .venv with all packages, editable, and the t
 test: install .venv/.parquet etcd ## run the tests of every change, in parallel; PYTEST_ARGS="-k name" for some
 	$(pytest) $(parallel) -m "core or socket" $(WHOLE_SYSTEMS:%=--ignore %) $(PYTEST_ARGS)
 
-test-system: install .venv/.docs etcd ssh slurm ## run whole systems: Mininet, browser, packaging, documents
+test-system: install .venv/.docs .venv/.examples etcd ssh slurm ## run whole systems: Mininet, browser, packaging, documents
 	$(pytest) $(parallel) -m system $(PYTEST_ARGS)
 
 attacks: install ## attack the roles at full size, and write the table in SECURITY.md; T=name for some
@@ -172,7 +172,7 @@ clean: ## remove what these targets made, except results of sweeps
 	@touch $@
 
 # The groups of pyproject.toml that few targets need.
-.venv/.docs .venv/.audit .venv/.parquet .venv/.release: .venv/.%: .venv/.installed
+.venv/.docs .venv/.audit .venv/.parquet .venv/.release .venv/.examples: .venv/.%: .venv/.installed
 	@echo "==> the packages of the group $* (pyproject.toml), into .venv"
 	@$(run-poetry) install --no-interaction --only $*
 	@touch $@

@@ -1,8 +1,9 @@
-"""Tests that need programs of the machine: they are skipped where there are none, and say why.
-Under CI they fail, because there a skipped test would go unnoticed."""
+"""Tests that need programs of the machine, or modules that few tests need, are skipped where they
+are missing, and say why. Under CI they fail, because there a skipped test would go unnoticed."""
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shutil
 from collections.abc import Iterable
@@ -18,7 +19,16 @@ def needs_programs(
     missing = [name for name in names if shutil.which(name, path=path) is None]
     if not missing:
         return
-    reason = f"programs are missing: {', '.join(missing)}"
+    _skip(f"programs are missing: {', '.join(missing)}", installed_by)
+
+
+def needs_module(name: str, installed_by: str) -> None:
+    """Skip the test where this module is missing."""
+    if importlib.util.find_spec(name) is None:
+        _skip(f"the module {name} is missing", installed_by)
+
+
+def _skip(reason: str, installed_by: str) -> None:
     if installed_by:
         reason += f" ({installed_by})"
     if os.environ.get("CI"):

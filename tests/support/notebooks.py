@@ -9,7 +9,9 @@ prints these texts as a list of JSON, one for each cell with code.
 from __future__ import annotations
 
 import ast
+import asyncio
 import contextlib
+import inspect
 import io
 import json
 import subprocess
@@ -68,25 +70,34 @@ def _show(*_: object) -> None:
         sys.stdout.write(FIGURE)
 
 
-def _execute(source: str, names: dict[str, Any]) -> str:
+async def _evaluate(tree: ast.Module | ast.Expression, names: dict[str, Any]) -> Any:
+    """Run code that may await, as cells of Jupyter may."""
+    mode = "eval" if isinstance(tree, ast.Expression) else "exec"
+    code = compile(tree, "cell", mode, flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+    value = eval(code, names)
+    return await value if inspect.iscoroutine(value) else value
+
+
+async def _execute(source: str, names: dict[str, Any]) -> str:
     tree = ast.parse(source)
     last = tree.body.pop() if isinstance(tree.body[-1], ast.Expr) else None
     with contextlib.redirect_stdout(io.StringIO()) as said:
-        exec(compile(tree, "cell", "exec"), names)
+        await _evaluate(tree, names)
         if isinstance(last, ast.Expr):
-            value = eval(compile(ast.Expression(last.value), "cell", "eval"), names)
+            value = await _evaluate(ast.Expression(last.value), names)
             if value is not None:
                 print(repr(value))
     return said.getvalue()
 
 
-def _main(path: Path) -> None:
+async def _main(path: Path) -> None:
     import matplotlib.pyplot as plt
 
     plt.show = _show  # type: ignore[assignment]
     names: dict[str, Any] = {}
-    print(json.dumps([_execute("".join(c["source"]), names) for c in code_cells(path)]))
+    cells = ["".join(cell["source"]) for cell in code_cells(path)]
+    print(json.dumps([await _execute(cell, names) for cell in cells]))
 
 
 if __name__ == "__main__":
-    _main(Path(sys.argv[1]))
+    asyncio.run(_main(Path(sys.argv[1])))

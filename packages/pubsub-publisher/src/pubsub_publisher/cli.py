@@ -147,6 +147,7 @@ def config_of(
         **role_config.queue_arguments(options),
         payload_bytes=console_script.whole_number(options, "--payload-size", minimum=0),
         on_sent=on_sent,
+        declared_only=True,
         history=console_script.whole_number(options, "--history", minimum=0),
         history_bytes=console_script.whole_number(options, "--history-bytes"),
         history_total=console_script.whole_number(options, "--history-total"),
