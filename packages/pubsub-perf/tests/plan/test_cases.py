@@ -60,6 +60,36 @@ def test_both_models_get_the_same_phases_within_one_interval() -> None:
     assert Case("centralized", network, Load(seed=2)).phases_ns() != one
 
 
+def test_both_models_get_the_same_random_arrivals() -> None:
+    network = topologies.single_switch(9)
+    load = Load(arrivals="poisson")
+    one, other = (Case(model, network, load).arrival_seeds() for model in cases.MODELS)
+    assert one == other
+    assert len(set(one)) == 4
+    for case in (
+        Case("centralized", network, load, run=2),
+        Case("centralized", network, Load(arrivals="poisson", seed=2)),
+    ):
+        assert case.arrival_seeds() != one
+
+
+def test_publishers_are_told_their_random_arrivals() -> None:
+    network = topologies.single_switch(5)
+    case = Case("centralized", network, Load(arrivals="poisson"))
+    for index, seed in enumerate(case.arrival_seeds()):
+        words = role_command_lines.publisher(case, index, "10.0.0.2", "10.0.0.1")
+        assert words[words.index("--arrivals") + 1] == "poisson"
+        assert words[words.index("--arrivals-seed") + 1] == str(seed)
+    plain = Case("centralized", network, Load())
+    assert "--arrivals" not in role_command_lines.publisher(plain, 0, "10.0.0.2", "")
+
+
+def test_random_arrivals_may_take_longer() -> None:
+    periodic = Load(events=100, wait_factor=1)
+    random = Load(events=100, wait_factor=1, arrivals="poisson")
+    assert random.deadline_s - periodic.deadline_s > 5 * random.sent**0.5 * 0.1
+
+
 def test_the_wait_factor_gives_the_deadline_as_in_the_seed() -> None:
     assert (
         Load(events=100, interval_s=1, wait_factor=4).deadline_s == 400
@@ -86,6 +116,7 @@ def test_the_wait_factor_gives_the_deadline_as_in_the_seed() -> None:
         ({"jitter_ms": 1}, "jitter varies the delay"),
         ({"jitter_ms": 3, "delay_ms": 2}, "at most 2 ms"),
         ({"loss_percent": 21}, "loss must be 0 to 20"),
+        ({"arrivals": "often"}, "unknown arrivals 'often'"),
         ({"overflow": "wait"}, "unknown overflow 'wait'"),
         ({"queue_limit": 0}, "queue_limit"),
         ({"queue_bytes": 0}, "queue_bytes"),

@@ -110,13 +110,12 @@ class Publisher(PublisherReadings):
         sleep: an event may leave some milliseconds late."""
         runtime, config = self._runtime, self._runtime.config
         runtime.check_usable()
-        limit = None if config.indefinite else config.max_event_count
-        pace = Pace(config.sleep_period, limit)
-        schedule = pace.schedule(runtime.now_ns() if start_ns is None else start_ns)
+        pace = Pace.of(config)
+        due_times = pace.due_times(runtime.now_ns() if start_ns is None else start_ns)
         ahead_ns = monotonic_ahead_ns(runtime.now_ns)
         count = 0
-        while count != limit and not runtime.ended():
-            due_ns = schedule.due_ns(count)
+        while count != pace.limit and not runtime.ended():
+            due_ns = next(due_times)
             await self._sleep_until(due_ns + ahead_ns)
             if runtime.ended():
                 break

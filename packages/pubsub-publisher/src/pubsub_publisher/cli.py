@@ -103,6 +103,10 @@ Rare:
                                   [default: {defaults.HISTORY_TOTAL_BYTES}]
   --strength N                    of several publishers of a topic, subscribers get
                                   the events of the strongest only
+  --arrivals KIND                 periodic, or poisson: random times between generated
+                                  events, with --sleep as their mean
+                                  [default: periodic]
+  --arrivals-seed N               the same random times in each run
   --hold                          when ready, print "ready" and wait for a line on
                                   standard input: the time of the first generated
                                   event in ns of the clock; an empty line: now
@@ -146,6 +150,10 @@ def config_of(
         else console_script.whole_number(options, "--queue-limit"),
         **role_config.queue_arguments(options),
         payload_bytes=console_script.whole_number(options, "--payload-size", minimum=0),
+        arrivals=options["--arrivals"],
+        arrivals_seed=None
+        if options["--arrivals-seed"] is None
+        else console_script.whole_number(options, "--arrivals-seed", minimum=0),
         on_sent=on_sent,
         declared_only=True,
         history=console_script.whole_number(options, "--history", minimum=0),

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 Overflow = Literal["drop", "block"]
+Arrivals = Literal["periodic", "poisson"]
 OnSent = Callable[[str, int, int, int], None]
 
 _MAX_HISTORY: Final = 10**8
@@ -56,6 +57,8 @@ class PublisherConfig:
     queue_total: int = defaults.QUEUE_TOTAL_BYTES
     max_payload_bytes: int = defaults.PAYLOAD_LIMIT_BYTES
     payload_bytes: int = defaults.PAYLOAD_BYTES
+    arrivals: Arrivals = "periodic"
+    arrivals_seed: int | None = None
     linger_s: float = defaults.LINGER_S
     on_sent: OnSent | None = None
     history: int = 0
@@ -107,6 +110,9 @@ class PublisherConfig:
         validate_bounds(self.queue_bytes, self.queue_total, self.max_payload_bytes)
         most = self.max_payload_bytes
         validation.in_range("payload_bytes", self.payload_bytes, 0, most)
+        validation.choice("arrivals", self.arrivals, ("periodic", "poisson"))
+        if self.arrivals_seed is not None:
+            validation.at_least("arrivals_seed", self.arrivals_seed, 0)
         validation.linger("linger_s", self.linger_s)
         validation.callback("on_sent", self.on_sent)
         validation.in_range("history", self.history, 0, _MAX_HISTORY)

@@ -3,30 +3,43 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from pubsub_common.errors import PubSubError
 from pubsub_common.protocol.events import encode_event
 from pubsub_publisher.pacing.precise_sleep import monotonic_ahead_ns, sleep_until
-from pubsub_publisher.pacing.schedule import Schedule
+from pubsub_publisher.pacing.schedule import periodic, poisson
 from pubsub_publisher.publishing import generated, send_in_turn
 from pubsub_publisher.sending.frame_sender import STOPPED
 
 if TYPE_CHECKING:
+    from pubsub_publisher.config import Arrivals, PublisherConfig
     from pubsub_publisher.runtime import PublisherRuntime
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Pace:
-    """``period_s`` seconds from one event to the next, up to ``limit`` events (None: no
-    limit)."""
+    """``period_s`` seconds from one event to the next, or on average where ``arrivals`` are
+    random; up to ``limit`` events (None: no limit)."""
 
     period_s: float
     limit: int | None
+    arrivals: Arrivals
+    seed: int | None
 
-    def schedule(self, start_ns: int) -> Schedule:
-        """When the events are due, in nanoseconds of the clock of ``start_ns``."""
-        return Schedule(start_ns, round(self.period_s * 1e9))
+    @classmethod
+    def of(cls, config: PublisherConfig) -> Pace:
+        """What the options of a publisher ask."""
+        limit = None if config.indefinite else config.max_event_count
+        return cls(config.sleep_period, limit, config.arrivals, config.arrivals_seed)
+
+    def due_times(self, start_ns: int) -> Iterator[int]:
+        """When each event is due, in nanoseconds of the clock of ``start_ns``."""
+        period_ns = round(self.period_s * 1e9)
+        if self.arrivals == "poisson":
+            return poisson(start_ns, period_ns, self.seed)
+        return periodic(start_ns, period_ns)
 
 
 def publish_generated(
@@ -34,12 +47,12 @@ def publish_generated(
 ) -> int:
     """As `Publisher.publish`."""
     runtime.check_usable()
-    schedule = pace.schedule(runtime.now_ns() if start_ns is None else start_ns)
+    due_times = pace.due_times(runtime.now_ns() if start_ns is None else start_ns)
     # Waiting goes by a clock that nobody sets: one that was set back would stop us.
     ahead_ns = monotonic_ahead_ns(runtime.now_ns)
     count = 0
     while count != pace.limit and not runtime.ended():
-        due_ns = schedule.due_ns(count)
+        due_ns = next(due_times)
         if not sleep_until(due_ns + ahead_ns, runtime.ended) or runtime.stopping:
             break
         if not publish_one(runtime, count, due_ns):

@@ -7,6 +7,7 @@ others: each option and each method is documented here, once, where its users lo
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
@@ -16,7 +17,7 @@ from pubsub_common import defaults
 from pubsub_common.errors import PubSubError
 from pubsub_common.uninterrupted import run_uninterrupted
 from pubsub_publisher import topic_changes
-from pubsub_publisher.config import OnSent, Overflow, PublisherConfig
+from pubsub_publisher.config import Arrivals, OnSent, Overflow, PublisherConfig
 from pubsub_publisher.generated_events import Pace, publish_generated
 from pubsub_publisher.payloads import Payload, json_payload
 from pubsub_publisher.publishing import checked_payload, send_in_turn, sender_of
@@ -59,6 +60,8 @@ class Publisher(PublisherReadings):
         queue_total: int = defaults.QUEUE_TOTAL_BYTES,
         max_payload_bytes: int = defaults.PAYLOAD_LIMIT_BYTES,
         payload_bytes: int = defaults.PAYLOAD_BYTES,
+        arrivals: Arrivals = "periodic",
+        arrivals_seed: int | None = None,
         linger_s: float = defaults.LINGER_S,
         on_sent: OnSent | None = None,
         history: int = 0,
@@ -75,7 +78,9 @@ class Publisher(PublisherReadings):
         Of several brokers it is a list, or a text with commas: of two of them the emptier
         one is taken, and another one, under the same session, when that is gone.
 
-        ``sleep_period`` is in seconds; 0 publishes as fast as possible.
+        ``sleep_period`` is in seconds; 0 publishes as fast as possible. It is the time from
+        one generated event to the next, or with ``arrivals="poisson"`` the mean of random
+        ones; equal numbers as ``arrivals_seed`` give equal times.
 
         ``bind_port`` is the first port to try; a port in use is skipped. 0 takes any free
         port. `bind_port` and `address` say which it is after `configure`.
@@ -138,6 +143,8 @@ class Publisher(PublisherReadings):
                 queue_total=queue_total,
                 max_payload_bytes=max_payload_bytes,
                 payload_bytes=payload_bytes,
+                arrivals=arrivals,
+                arrivals_seed=arrivals_seed,
                 linger_s=linger_s,
                 on_sent=on_sent,
                 history=history,
@@ -225,15 +232,18 @@ class Publisher(PublisherReadings):
         """Publish generated events: ``max_event_count`` of them, or until `stop` when
         ``indefinite``; returns how many.
 
-        Event k is due at start + k * ``sleep_period``; ``start_ns`` is the start in
+        Event k is due at start + k * ``sleep_period``, unless ``arrivals`` are random;
+        ``start_ns`` is the start in
         nanoseconds of this publisher's clock, by default now.
 
         Raises:
             PubSubError: this publisher is not connected, or the broker refuses it
                 since it restarted.
         """
-        pace = Pace(
-            self.sleep_period, None if self.indefinite else self.max_event_count
+        pace = dataclasses.replace(
+            Pace.of(self._runtime.config),
+            period_s=self.sleep_period,
+            limit=None if self.indefinite else self.max_event_count,
         )
         return publish_generated(self._runtime, pace, start_ns)
 

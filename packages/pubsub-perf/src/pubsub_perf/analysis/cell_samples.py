@@ -30,6 +30,7 @@ from pubsub_perf.results.warmup import Steady, steady
 # What makes the load of two cells the same, beside the network.
 _LOAD = (
     ("interval_s", "{} s interval"),
+    ("arrivals", "{} arrivals"),
     ("payload_bytes", "{} B"),
     ("topics", "{} topics"),
     ("bandwidth_mbit", "{} Mbit/s"),

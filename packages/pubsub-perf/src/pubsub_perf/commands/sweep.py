@@ -47,6 +47,8 @@ Options:
   --events VALUES         events per publisher [default: 50]
   --interval VALUES       seconds between two events of a publisher [default: 0.1]
   --rate VALUES           events per second of a publisher, instead of the interval
+  --arrivals VALUES       periodic, or poisson: random times between events, with the
+                          interval as their mean [default: periodic]
   --topics VALUES         number of topics; publishers use them in turn, and
                           subscriber i takes topic i modulo this number [default: 1]
   --payload-size VALUES   bytes of a payload [default: {defaults.PAYLOAD_BYTES}]
@@ -69,7 +71,7 @@ Options:
   --repeats N             runs of each cell; intervals need at least 3 [default: 1]
   --wait-factor VALUES    time limit of a cell, in multiples of its planned length
                           [default: 5]
-  --seed N                seed of the publishers' phases [default: 1]
+  --seed N                seed of the times of events [default: 1]
   --part I/N              run part I of N, one machine a part; both models of a network
                           and run are in the same part
 {machine_options.USAGE}

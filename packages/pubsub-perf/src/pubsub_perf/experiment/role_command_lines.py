@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from pubsub_common import defaults
-from pubsub_perf.plan.cases import CLOCK, Case
+from pubsub_perf.plan.cases import CLOCK, PERIODIC, Case
 
 if TYPE_CHECKING:
     from pubsub_perf.experiment.role_keys import RoleKeys
@@ -60,6 +60,7 @@ def publisher(
         str(load.sent),
         "--sleep",
         repr(load.interval_s),
+        *_arrivals(case, index),
         "--payload-size",
         str(load.payload_bytes),
         "--bind-port",
@@ -111,6 +112,14 @@ def details_file(role: str) -> str:
 def report_file(role: str) -> str:
     """The name of a role's report in the cell's folder."""
     return f"{REPORTS}/{role}.json"
+
+
+def _arrivals(case: Case, index: int) -> list[str]:
+    """The options of random times between events."""
+    if case.load.arrivals == PERIODIC:
+        return []
+    seed = case.arrival_seeds()[index]
+    return ["--arrivals", case.load.arrivals, "--arrivals-seed", str(seed)]
 
 
 def _queues(case: Case, *, overflow: bool) -> list[str]:

@@ -21,12 +21,18 @@ MIN_DEADLINE_S: Final = 10.0
 # All hosts of a cell share one kernel, hence this clock.
 CLOCK: Final = "monotonic"
 OVERFLOWS: Final = ("drop", "block")
+# How the times between a publisher's events are: all alike, or random with that mean. Names of
+# the publisher's option.
+PERIODIC: Final = "periodic"
+ARRIVALS: Final = (PERIODIC, "poisson")
 SWITCHES: Final = ("linux-bridge", "openvswitch")
 MAX_MBIT: Final = 1000
 # A path has four links there and back: with more loss TCP no longer connects in time.
 MAX_LOSS_PERCENT: Final = 20.0
 # A day between two events: more than anybody waits for, and a number that clocks can have.
 MAX_INTERVAL_S: Final = 86_400.0
+# Random gaps take longer than so many standard deviations once in ten million runs.
+_DEVIATIONS: Final = 6
 # Of each publisher and topic: connections are fresh, caches cold, code not yet run.
 WARMUP_EVENTS: Final = 5
 
@@ -39,6 +45,7 @@ class Load:
 
     events: int = 50
     interval_s: float = 0.1
+    arrivals: str = PERIODIC
     topics: int = 1
     payload_bytes: int = defaults.PAYLOAD_BYTES
     bandwidth_mbit: float | None = None
@@ -94,6 +101,10 @@ class Load:
         ):
             if number is not None and not 0 < number < math.inf:
                 raise ConfigError(f"{name} must be more than 0: {number}")
+        if self.arrivals not in ARRIVALS:
+            raise ConfigError(
+                f"unknown arrivals {self.arrivals!r}: choose of {', '.join(ARRIVALS)}"
+            )
         if self.overflow not in (None, *OVERFLOWS):
             raise ConfigError(
                 f"unknown overflow {self.overflow!r}: choose from {', '.join(OVERFLOWS)}"
@@ -153,7 +164,11 @@ class Load:
         factor times ``events * interval``, as in the seed, but never less than
         processes need to end."""
         asked_s = self.wait_factor * self.events * self.interval_s
-        return max(asked_s, self.sent * self.interval_s + MIN_DEADLINE_S)
+        events: float = self.sent
+        if self.arrivals != PERIODIC:
+            # The sum of n random gaps has a standard deviation of sqrt(n) of them.
+            events += _DEVIATIONS * math.sqrt(self.sent)
+        return max(asked_s, events * self.interval_s + MIN_DEADLINE_S)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -195,11 +210,19 @@ class Case:
         """When each publisher starts within the first interval: at random (seeded by
         the sweep's seed, the network and the run), as independent publishers would. The
         same for both models, so that they carry the same load."""
-        # No secret: it is to come out the same again.
-        seed = f"{self.load.seed}/{self.network.name}/{self.run}"
-        source = random.Random(seed)  # nosec B311
+        source = self._random("")
         period_ns = self.load.interval_s * 1e9
         return [int(source.random() * period_ns) for _ in self.placement.publishers]
+
+    def arrival_seeds(self) -> list[int]:
+        """Of each publisher's random arrivals; the same for both models, as `phases_ns`."""
+        source = self._random("/arrivals")
+        return [source.getrandbits(32) for _ in self.placement.publishers]
+
+    def _random(self, purpose: str) -> random.Random:
+        # No secret: it is to come out the same again.
+        seed = f"{self.load.seed}/{self.network.name}/{self.run}{purpose}"
+        return random.Random(seed)  # nosec B311
 
     def parameters(self) -> dict[str, object]:
         """What identifies a finished cell; for ``cell.json``."""

@@ -14,6 +14,7 @@ from pubsub_common import ascii_numbers, defaults
 from pubsub_common.errors import ConfigError
 from pubsub_perf.plan.cases import (
     MODELS,
+    PERIODIC,
     SWITCHES,
     WAIT_FACTOR,
     WARMUP_EVENTS,
@@ -158,6 +159,7 @@ _ALL: Final = (
     Parameter("interval", real, (0.1,), "interval_s"),
     # Instead of the interval: events per second of a publisher.
     Parameter("rate", real, (), "interval_s"),
+    Parameter("arrivals", text, (PERIODIC,), "arrivals"),
     Parameter("topics", whole, (1,), "topics"),
     Parameter("payload-size", whole, (defaults.PAYLOAD_BYTES,), "payload_bytes"),
     Parameter("bandwidth", real, (None,), "bandwidth_mbit", absent=NONE),

@@ -150,6 +150,26 @@ def test_a_load_is_what_cell_json_says() -> None:
     assert found.random_arrivals.periodic is None
 
 
+def test_publishers_at_random_times_have_one_prediction() -> None:
+    parameters = {
+        "interval_s": 0.05,
+        "bandwidth_mbit": 5.0,
+        "topics": 1,
+        "arrivals": "poisson",
+    }
+    loads = [load(n, parameters=parameters) for n in (5, 9, 17, 25)]
+    assert [each.arrivals for each in loads] == [each.random_arrivals for each in loads]
+
+    view = queueing_view([*loads, load(9)], HOW)
+
+    assert [point.network for point in view.points] == [each.network for each in loads]
+    assert view.curve
+    assert not view.curve_periodic
+    assert all(point.predicted_periodic_s is None for point in view.points)
+    assert all(far.predicted_periodic_s is None for far in view.extrapolations)
+    assert any("at random times" in said for said in view.assumptions)
+
+
 def test_without_an_interval_the_rate_is_counted() -> None:
     found = load(9, parameters={})
     assert found.events_per_s == 200 / 2.5

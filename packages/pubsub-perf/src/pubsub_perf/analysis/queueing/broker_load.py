@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pubsub_perf.analysis.queueing.stations import Load
+from pubsub_perf.plan.cases import PERIODIC
 from pubsub_perf.results import cell_fields
 from pubsub_perf.results.cell_fields import Meta
 
@@ -19,7 +20,8 @@ Floats = NDArray[np.float64]
 class BrokerLoad:
     """Of all runs that did not fail. ``fanout``: deliveries of one event. ``cpu_s`` and
     ``sent_bytes`` are per event, one value a run; empty where nobody measured them.
-    ``interval_s``: between two events of a publisher. ``seconds``: of measurement for
+    ``interval_s``: between two events of a publisher, on average where its arrivals are not
+    ``periodic``. ``seconds``: of measurement for
     each event."""
 
     network: str
@@ -36,11 +38,12 @@ class BrokerLoad:
     mean_s: float | None = None
     median_s: float | None = None
     counted: bool = True
+    periodic: bool = True
 
     @property
     def arrivals(self) -> Load:
-        """As publishers with fixed intervals send, where that is known."""
-        if self.interval_s is None:
+        """As the publishers send, where that is known."""
+        if self.interval_s is None or not self.periodic:
             return self.random_arrivals
         publishers = max(1, round(self.events_per_s * self.interval_s))
         return Load(self.events_per_s, self.fanout, publishers)
@@ -86,6 +89,8 @@ def broker_load(
         mean_s=float(np.mean(means_s)) if len(means_s) else None,
         median_s=float(np.median(medians_s)) if len(medians_s) else None,
         counted=counted,
+        periodic=cell_fields.find(known[0], "parameters", "arrivals")
+        in (None, PERIODIC),
     )
 
 

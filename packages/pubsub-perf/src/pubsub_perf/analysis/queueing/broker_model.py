@@ -20,13 +20,14 @@ _CURVE_POINTS: Final = 60
 @dataclasses.dataclass(frozen=True, slots=True)
 class Broker:
     """The stations of the broker, and the load at each number of hosts. ``bits_per_s`` of
-    a link is None where links are not limited."""
+    a link is None where links are not limited. ``periodic``: publishers were."""
 
     cpu: Station | None
     bytes: Station | None
     bits_per_s: float | None
     interval_s: float
     topics: int
+    periodic: bool = True
 
     @property
     def link(self) -> Station | None:
@@ -104,7 +105,9 @@ def far(broker: Broker, hosts: int, fixed_s: float | None) -> Extrapolation:
         cpu_utilisation=cpu,
         link_utilisation=link,
         predicted_s=broker.predict_s(hosts, fixed_s, periodic=False),
-        predicted_periodic_s=broker.predict_s(hosts, fixed_s, periodic=True),
+        predicted_periodic_s=broker.predict_s(hosts, fixed_s, periodic=True)
+        if broker.periodic
+        else None,
         sentence=_far_sentence(broker, hosts, cpu, link),
     )
 
@@ -137,7 +140,10 @@ def assumptions(broker: Broker) -> tuple[str, ...]:
         "Half of the hosts publish and half subscribe, each publisher at the measured "
         f"interval of {wording.number(broker.interval_s)} s, with the measured payload.",
         "Random arrivals (M/G/1) are the upper prediction; the periodic one is of "
-        "publishers with fixed intervals and random phases, as in a sweep.",
+        "publishers with fixed intervals and random phases, as in this sweep."
+        if broker.periodic
+        else "Publishers publish at random times (Poisson), so events arrive at random "
+        "(M/G/1).",
         "Service takes the same time at every size: no limit of memory, connections or "
         "queue lengths is met, and nothing is lost.",
         "The broker has a processor for itself, and uses one at a time.",

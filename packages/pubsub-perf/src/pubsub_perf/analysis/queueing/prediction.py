@@ -60,6 +60,7 @@ def queueing_view(loads: Sequence[BrokerLoad], resampling: Resampling) -> Queuei
         bits_per_s,
         first.interval_s or 1.0,
         first.topics,
+        first.periodic,
     )
     points, fixed_s = _points(loads, broker)
     if fixed_s == 0:
@@ -81,7 +82,9 @@ def queueing_view(loads: Sequence[BrokerLoad], resampling: Resampling) -> Queuei
     return dataclasses.replace(
         view,
         curve=curve(hosts, broker, fixed_s, periodic=False),
-        curve_periodic=curve(hosts, broker, fixed_s, periodic=True),
+        curve_periodic=curve(hosts, broker, fixed_s, periodic=True)
+        if broker.periodic
+        else (),
         full_at_hosts=full_at(broker),
         extrapolations=tuple(far(broker, count, fixed_s) for count in FAR),
     )
@@ -106,8 +109,8 @@ def is_overloaded(load: BrokerLoad) -> bool:
 def _of_one_load(loads: Sequence[BrokerLoad]) -> tuple[list[BrokerLoad], list[str]]:
     """The cells of the most frequent load; one curve can only be of one."""
 
-    def key(load: BrokerLoad) -> tuple[float | None, float | None, int]:
-        return load.interval_s, load.bandwidth_mbit, load.topics
+    def key(load: BrokerLoad) -> tuple[float | None, float | None, int, bool]:
+        return load.interval_s, load.bandwidth_mbit, load.topics, load.periodic
 
     most = Counter(map(key, loads)).most_common(1)[0][0]
     kept = [load for load in loads if key(load) == most]
@@ -138,21 +141,21 @@ def _points(
     loads: Sequence[BrokerLoad], broker: Broker
 ) -> tuple[list[QueuePoint], float | None]:
     stations = broker.stations()
-    periodic = [sojourn_s(stations, load.arrivals) for load in loads]
+    planned = [sojourn_s(stations, load.arrivals) for load in loads]
     calm = [
         (max(filter(None, utilisations(load)), default=0.0), i)
         for i, load in enumerate(loads)
-        if load.counted and load.mean_s is not None and periodic[i] is not None
+        if load.counted and load.mean_s is not None and planned[i] is not None
     ]
     at = min(calm)[1] if calm else None
     fixed_s = None
     if at is not None:
-        fixed_s = max(0.0, (loads[at].mean_s or 0.0) - (periodic[at] or 0.0))
+        fixed_s = max(0.0, (loads[at].mean_s or 0.0) - (planned[at] or 0.0))
     points = [
         dataclasses.replace(
             _point(load),
             predicted_s=_sum(sojourn_s(stations, load.random_arrivals), fixed_s),
-            predicted_periodic_s=_sum(periodic[i], fixed_s),
+            predicted_periodic_s=_sum(planned[i], fixed_s) if load.periodic else None,
             calibrated=i == at,
         )
         for i, load in enumerate(loads)
