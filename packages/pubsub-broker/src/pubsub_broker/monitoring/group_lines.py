@@ -127,5 +127,6 @@ def unreachable_warning(address: str, registry: tuple[Endpoint, ...]) -> str | N
         return None
     return (
         f"other brokers get {address} as the address of this one, which only this "
-        "machine reaches; to change that: --bind ADDRESS"
+        "machine reaches; to change that: --bind ADDRESS or "
+        "--advertise ADDRESS"
     )
