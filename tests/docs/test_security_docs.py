@@ -61,7 +61,7 @@ def test_the_messages_of_the_page_are_in_the_code() -> None:
         path.read_text() for path in (ROOT / "packages").glob("*/src/**/*.py")
     )
     code = re.sub(r'"\s*f?"', "", sources)  # strings that go on in the next line
-    table = re.search(r"## What programs say.*?(?=^## )", PAGE.read_text(), re.M | re.S)
+    table = re.search(r"## Messages, and how.*?(?=^## )", PAGE.read_text(), re.M | re.S)
     assert table
     quoted = re.findall(r"^\| (?:[a-z ]+: )?(`.+`) \|", table[0], re.M)
     assert len(quoted) >= 8

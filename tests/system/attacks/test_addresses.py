@@ -35,7 +35,8 @@ def test_a_publisher_at_the_brokers_own_port(hostile: HostileSystem) -> None:
 
 
 @attack(
-    what="a publisher at the address of another host, so that all subscribers connect there",
+    what="a publisher at the address of another host, so that all subscribers connect "
+    "there",
     got="`bad_address`",
     bound="`--allow-foreign-addresses`",
 )
@@ -58,8 +59,8 @@ def test_a_broker_may_be_told_to_take_other_hosts(hostile: HostileSystem) -> Non
 
 
 @attack(
-    what="thousands of publishers at ports where nothing listens",
-    got="as many as an address may have; a subscriber has {files} files open, and the "
+    what="thousands of publishers at ports without a listener",
+    got="limited per address; a subscriber has {files} files open, and the "
     "broker {broker_files}",
     bound="`PUBLISHERS_PER_ADDRESS`",
 )

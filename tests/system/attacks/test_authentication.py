@@ -75,7 +75,7 @@ def test_a_client_without_keys_is_rejected_at_every_port(make_scene: MakeScene) 
 
 
 @attack(
-    what="keys that are enrolled nowhere",
+    what="keys that are not enrolled",
     got="nothing",
 )
 def test_keys_that_are_not_enrolled_are_rejected_at_every_port(
@@ -108,7 +108,7 @@ def test_keys_of_another_broker_are_rejected_at_every_port(
 
 
 @attack(
-    what="keys that were revoked",
+    what="revoked keys",
     got="nothing",
 )
 def test_revoked_keys_are_rejected_at_every_port(make_scene: MakeScene) -> None:
@@ -140,7 +140,7 @@ def test_revoked_keys_are_rejected_at_every_port(make_scene: MakeScene) -> None:
 
 
 @attack(
-    what="an enrolment that has expired",
+    what="an expired enrollment",
     got="nothing",
 )
 def test_expired_keys_are_rejected_at_every_port(make_scene: MakeScene) -> None:
@@ -150,7 +150,7 @@ def test_expired_keys_are_rejected_at_every_port(make_scene: MakeScene) -> None:
 
 
 @attack(
-    what="staying connected when the enrolment expires",
+    what="staying connected when the enrollment expires",
     got="disconnected",
 )
 def test_an_enrolment_that_expires_ends_connections(make_scene: MakeScene) -> None:
@@ -263,8 +263,8 @@ def test_garbage_before_a_handshake_ends_only_its_own_connection(
 
 
 @attack(
-    what="handshakes that are begun and left",
-    got="no other client is kept out",
+    what="unfinished handshakes",
+    got="no other client is blocked",
 )
 def test_unfinished_handshakes_keep_no_other_client_out(make_scene: MakeScene) -> None:
     scene = make_scene()
@@ -291,7 +291,7 @@ def test_unfinished_handshakes_keep_no_other_client_out(make_scene: MakeScene) -
 
 
 @attack(
-    what="a recorded handshake and registration, once more",
+    what="a recorded handshake and registration, replayed",
     got="its connection ended",
 )
 def test_a_replayed_handshake_has_no_effect(

@@ -52,7 +52,7 @@ HOST = "127.0.0.1"
 
 
 @attack(
-    what="registering for denied topics, and for wildcards wider than granted",
+    what="registering for denied topics, or for wider wildcards than granted",
     got="`not_allowed`",
 )
 @pytest.mark.parametrize(
@@ -89,7 +89,7 @@ def test_registering_for_more_than_the_policy_grants_is_refused(
 
 
 @attack(
-    what="anything, by a client that the policy does not mention",
+    what="any request of a client that the policy does not mention",
     got="`not_allowed`",
 )
 def test_a_client_that_the_policy_does_not_mention_may_do_nothing(
@@ -196,7 +196,7 @@ def test_nobody_registers_at_the_address_of_another_clients_publisher(
 
 
 @attack(
-    what="the ZeroMQ identity of another connection",
+    what="using the ZeroMQ identity of another connection",
     got="nothing",
 )
 def test_an_identity_of_another_connection_brings_none_of_its_messages(
@@ -247,7 +247,7 @@ MALFORMED = {
 
 
 @attack(
-    what="malformed messages by an enrolled client",
+    what="malformed messages of an enrolled client",
     got="errors",
 )
 @pytest.mark.parametrize("data", MALFORMED.values(), ids=MALFORMED)
@@ -267,8 +267,8 @@ def test_malformed_messages_of_an_enrolled_client_are_answered_and_no_more(
 
 
 @attack(
-    what="fields of somebody else in a message: `key`, `user`, `origin`",
-    got="ignored: it is judged by the sender's key",
+    what="fields of another client in a message: `key`, `user`, `origin`",
+    got="ignored: the sender's key decides",
 )
 def test_fields_that_the_broker_does_not_know_change_nothing(
     make_scene: MakeScene,
@@ -305,7 +305,7 @@ def test_a_revoked_client_is_notified_and_disconnected(make_scene: MakeScene) ->
 
 
 @attack(
-    what="a quiet connection kept for after the revocation",
+    what="a silent connection, used after the revocation",
     got="`not_allowed`",
 )
 def test_between_the_revocation_and_the_end_nothing_is_done_for_it(
@@ -326,7 +326,7 @@ def test_between_the_revocation_and_the_end_nothing_is_done_for_it(
 
 
 @attack(
-    what="keeping what a new policy takes away",
+    what="keeping a permission that a new policy takes away",
     got="removed",
 )
 def test_a_stricter_policy_removes_clients_that_exceed_it(
@@ -346,7 +346,7 @@ def test_a_stricter_policy_removes_clients_that_exceed_it(
 
 
 @attack(
-    what="a broken policy, to have it opened to all",
+    what="a broken policy, to get access for all clients",
     got="nothing changes",
 )
 def test_a_policy_that_makes_no_sense_changes_nothing(

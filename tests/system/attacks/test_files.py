@@ -69,9 +69,10 @@ def spoil(path: Path, kind: str) -> None:
 
 
 @attack(
-    what="a policy of 2 GiB, of many brackets or parts of a key, a pipe, a device or a link "
-    "in its place",
-    got="the policy from before holds, one line says why (others wait {wait} at most)",
+    what="a policy of 2 GiB, with many brackets or key parts, or a pipe, a device or "
+    "a link",
+    got="the previous policy stays in force, one line has the reason (others wait "
+    "{wait} at most)",
     bound="`MAX_FILE_BYTES`",
 )
 @pytest.mark.parametrize("keys", ["secure"], indirect=True)
@@ -99,8 +100,8 @@ def test_what_is_no_policy(hostile: HostileSystem) -> None:
 
 
 @attack(
-    what="a list of enrolled clients that is something else",
-    got="the clients from before stay enrolled, one line says why",
+    what="the same for the list of enrolled clients",
+    got="the previous clients stay enrolled, one line has the reason",
     bound="`MAX_CLIENT_LIST_BYTES`",
 )
 @pytest.mark.parametrize("keys", ["secure"], indirect=True)
@@ -149,7 +150,7 @@ def ended(
 
 
 @attack(
-    what="a file of settings, or `PUBSUB_CONFIG`, that is something else",
+    what="the same for a configuration file, or `PUBSUB_CONFIG`",
     got="one line and exit code 2",
     bound="`MAX_FILE_BYTES`",
 )
@@ -172,7 +173,7 @@ def test_what_is_no_file_of_settings(tmp_path: Path, kind: str) -> None:
 
 
 @attack(
-    what="a client's keys, or a broker's policy or list, that are something else at the start",
+    what="the same for a client's keys, or a broker's policy or list, at the start",
     got="one line and exit code 2",
     bound="`MAX_FILE_BYTES`",
 )
@@ -197,8 +198,8 @@ def test_what_is_no_file_at_the_start(tmp_path: Path, kind: str) -> None:
 
 
 @attack(
-    what="keys by a pipe that never ends",
-    got="they are read no further than 64 KiB; one line and exit code 2",
+    what="keys from an endless pipe",
+    got="at most 64 KiB are read; one line and exit code 2",
 )
 def test_keys_by_a_pipe_without_end(tmp_path: Path) -> None:
     script = Path(sys.executable).with_name("pubsub-subscriber")

@@ -92,8 +92,9 @@ def port() -> Iterator[Port]:
 
 
 @attack(
-    what="ending another's subscription from connections that are gone before it is read",
-    got="nothing; before it was found, it did end it",
+    what="ending another client's subscription from connections that close before it "
+    "is read",
+    got="nothing",
     model="both",
 )
 @pytest.mark.parametrize(

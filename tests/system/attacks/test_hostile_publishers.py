@@ -55,9 +55,9 @@ def wait_received(subscribers: HonestClients, count: int) -> None:
 
 
 @attack(
-    what="large events behind one that is missing and is never sent, to a subscriber "
-    "with `--recover`",
-    got="held up to the bound, then asked for again or reported lost; the subscriber's "
+    what="large events after a gap that is never filled, to a subscriber with "
+    "`--recover`",
+    got="held up to the bound, then requested again or reported lost; the subscriber's "
     "memory grows by {memory}",
     bound="`--recover-bytes`",
 )
@@ -74,9 +74,9 @@ def test_events_behind_a_gap_that_is_never_closed(hostile: HostileSystem) -> Non
 
 
 @attack(
-    what="events in the names of publishers that do not exist",
-    got="arrive where everything comes from the broker, but the publishers are not "
-    "remembered beyond the bound; the subscriber's memory grows by {memory}",
+    what="events of invented publishers",
+    got="arrive from an open broker, but the number of remembered publishers is "
+    "bounded; the subscriber's memory grows by {memory}",
     bound="`UNNAMED_STREAMS`",
 )
 def test_events_of_sessions_that_are_made_up(hostile: HostileSystem) -> None:
@@ -90,7 +90,7 @@ def test_events_of_sessions_that_are_made_up(hostile: HostileSystem) -> None:
 
 
 @attack(
-    what="a frame with millions of empty events in it",
+    what="a frame with millions of empty events",
     got="counted as malformed; the subscriber's memory grows by {memory}",
     bound="`MAX_BATCH_EVENTS`",
 )

@@ -142,8 +142,8 @@ def complaint_of(program: Program | Called, secret: str, code: int = 2) -> str:
 
 
 @attack(
-    what="files of keys that others can read, or that are something else",
-    got="refused, no secret is shown",
+    what="files of keys that other users can read, or that are not regular files",
+    got="rejected, no secret is shown",
 )
 @pytest.mark.parametrize("spoil", SPOILT, ids=lambda spoil: spoil.__name__)
 @pytest.mark.parametrize("script", ["pubsub-publisher", "pubsub-subscriber"])
@@ -262,8 +262,8 @@ def test_a_pipe_without_keys_is_one_line_and_exit_2(
 
 
 @attack(
-    what="such files in the broker's folder",
-    got="refused, no secret is shown",
+    what="the same in the broker's folder",
+    got="rejected, no secret is shown",
 )
 @pytest.mark.parametrize("spoil", SPOILT, ids=lambda spoil: spoil.__name__)
 def test_a_brokers_file_that_must_not_be_used_is_one_line_and_exit_2(
@@ -294,8 +294,8 @@ def test_a_list_or_policy_that_cannot_be_read_keeps_the_broker_from_starting(
 
 
 @attack(
-    what="a policy that any user of the machine may change",
-    got="refused; before it was found, taken",
+    what="a policy that any user of the machine can change",
+    got="rejected",
 )
 def test_a_policy_that_anybody_can_change_keeps_the_broker_from_starting(
     call: Call, tmp_path: Path
@@ -309,8 +309,8 @@ def test_a_policy_that_anybody_can_change_keeps_the_broker_from_starting(
 
 
 @attack(
-    what="enrolling oneself in a folder that any user of the machine may write in",
-    got="refused; before it was found, taken",
+    what="self-enrollment in a folder that any user of the machine can write to",
+    got="rejected",
 )
 def test_a_folder_that_anybody_can_write_in_keeps_everything_from_starting(
     call: Call, tmp_path: Path
@@ -327,8 +327,8 @@ def test_a_folder_that_anybody_can_write_in_keeps_everything_from_starting(
 
 
 @attack(
-    what="enrolment with the key of the broker, or of another client",
-    got="refused; the broker's, before it was found, taken",
+    what="enrollment with the key of the broker, or of another client",
+    got="rejected",
 )
 def test_nobody_is_enrolled_with_the_key_of_the_broker_or_another(
     call: Call, tmp_path: Path
@@ -375,7 +375,7 @@ def test_keygen_never_replaces_keys(call: Call, tmp_path: Path) -> None:
 
 
 @attack(
-    what="a client's name that leads out of the folder",
+    what="a client's name with a path out of the folder",
     got="refused",
 )
 @pytest.mark.parametrize(

@@ -52,9 +52,9 @@ def come_and_go(hostile: HostileSystem, times: int) -> None:
 
 
 @attack(
-    what="stopping to read the broker's log, while clients come and go",
-    got="the log waits, nobody else does (others at most {wait}); one SIGTERM ends the "
-    "broker in order",
+    what="not reading the broker's log, while clients join and leave",
+    got="only the log waits (others at most {wait}); one SIGTERM ends the broker "
+    "normally",
     bound="`LOG_QUEUE_BYTES`",
 )
 def test_a_log_that_is_not_read(hostile: HostileSystem) -> None:
@@ -73,8 +73,8 @@ def test_a_log_that_is_not_read(hostile: HostileSystem) -> None:
 
 
 @attack(
-    what="registering, losing events and leaving without end",
-    got="the log grows by {log} in all, and says how many lines are left out",
+    what="endless registering, losing events and leaving",
+    got="the log grows by {log} in all, and reports the number of dropped lines",
     bound="`LOG_ADDRESS_BYTES`",
 )
 def test_a_log_that_is_to_be_filled(hostile: HostileSystem) -> None:

@@ -63,8 +63,8 @@ def own_data_port(hostile: HostileSystem) -> tuple[zmq.Socket[bytes], str]:
 
 
 @attack(
-    what="sequence numbers up to 2^53 - 1 in several sessions of a publisher, in the largest steps "
-    "that are allowed, and in one",
+    what="sequence numbers up to 2^53 - 1 in several sessions of a publisher, in the "
+    "largest allowed steps, and in one step",
     got="lost events are counted up to 2^53 - 1, and one step too large counts as malformed; the "
     "subscriber stays registered and receives",
 )
@@ -117,8 +117,8 @@ def test_numbers_that_cannot_be_added_up(hostile: HostileSystem) -> None:
 
 
 @attack(
-    what="4,096 topics against 4,096 wildcards, registered, left and counted in heartbeats, "
-    "again and again",
+    what="4,096 topics against 4,096 wildcards, repeatedly registered, removed and "
+    "counted in heartbeats",
     got="other clients' heartbeats wait {wait} at most; the broker's memory grows by {memory}; "
     "`too_fast` for the attacker's address",
     bound="`--max-topics-per-client`",
@@ -165,9 +165,9 @@ def test_topics_and_wildcards_that_are_hard_to_compare(hostile: HostileSystem) -
 
 
 @attack(
-    what="the greatest strength for another's topic, and no events",
-    got="secure: `not_allowed`; plain: with `--owner-idle` others are received again after that "
-    "time, without it not",
+    what="the greatest strength for another client's topic, without events",
+    got="secure: `not_allowed`; plain: with `--owner-idle` other publishers are "
+    "received again after that time, otherwise not",
     bound="`strength` in the policy, `--owner-idle`",
 )
 def test_an_owner_that_keeps_all_others_from_being_heard(

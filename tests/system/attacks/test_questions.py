@@ -36,7 +36,7 @@ def measured(hostile: HostileSystem, *processes: HonestClients) -> None:
 
 
 @attack(
-    what="questions for missed events whose answers are not read",
+    what="requests for missed events, with unread answers",
     got="the publisher's memory grows by {memory}, its longest call takes {call}, and an "
     "honest subscriber loses nothing",
     bound="`ANSWER_BYTES`",
@@ -66,7 +66,7 @@ def test_recovery_questions_whose_answers_are_not_read(hostile: HostileSystem) -
 
 
 @attack(
-    what="ready topics in the names of subscribers that do not exist",
+    what="ready topics of invented subscribers",
     got="the publisher's memory grows by {memory}, its longest call takes {call}, and an "
     "honest subscriber loses nothing",
     bound="`QUESTIONS_BYTES`, `READY_BYTES`",

@@ -26,8 +26,10 @@ def keep_long_clients(system: HostileSystem, count: int) -> None:
 
 
 @attack(
-    what="status requests whose answers are not read, with clients that have megabytes of topics",
-    got="disconnected and named; others waited {wait}, the broker's memory grew by {memory}",
+    what="status requests with unread answers, with clients that have megabytes of "
+    "topics",
+    got="disconnected and named; others waited {wait}, the broker's memory grew by "
+    "{memory}",
     bound="`UNREAD_CONNECTION_BYTES`",
 )
 def test_status_that_is_not_read(hostile: HostileSystem) -> None:
@@ -49,8 +51,9 @@ def test_status_that_is_not_read(hostile: HostileSystem) -> None:
 
 
 @attack(
-    what="the same by many connections, each with less than its bound",
-    got="the oldest disconnected; others waited {wait}, the broker's memory grew by {memory}",
+    what="the same from many connections, each below its bound",
+    got="the oldest disconnected; others waited {wait}, the broker's memory grew by "
+    "{memory}",
     bound="`UNREAD_ADDRESS_BYTES`, `UNREAD_TOTAL_BYTES`",
 )
 def test_status_that_many_do_not_read(hostile: HostileSystem) -> None:
@@ -70,7 +73,7 @@ def test_status_that_many_do_not_read(hostile: HostileSystem) -> None:
 
 
 @attack(
-    what="registrations of a subscriber of everything whose answers are not read",
+    what="registrations of a subscriber of everything, with unread answers",
     got="disconnected; others waited {wait}, the broker's memory grew by {memory}",
     bound="`UNREAD_CONNECTION_BYTES`",
 )
@@ -98,7 +101,7 @@ def test_registrations_that_are_not_read(hostile: HostileSystem) -> None:
 
 
 @attack(
-    what="requests for the time whose answers are not read",
+    what="clock requests with unread answers",
     got="disconnected; others waited {wait}, the broker's memory grew by {memory}",
     bound="1,000 messages a connection",
 )
@@ -120,7 +123,7 @@ def test_times_that_are_not_read(hostile: HostileSystem) -> None:
 
 
 @attack(
-    what="clients with so many topics that a report of all is long",
+    what="clients with enough topics for a long report",
     got="nothing: it comes in pages; the broker's memory grew by {memory}",
     bound="`STATUS_PAGE_BYTES`",
 )

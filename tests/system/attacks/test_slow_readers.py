@@ -24,9 +24,9 @@ def role_that_queues(
 
 
 @attack(
-    what="a subscriber that stops reading while events of 200 kB come",
-    got="disconnected when 64 MiB wait for it; memory grows by {memory}, others lose nothing, "
-    "and it goes on when it reads again",
+    what="a subscriber that stops reading during events of 200 kB",
+    got="disconnected when 64 MiB wait for it; memory grows by {memory}, others lose "
+    "nothing, and it continues when it reads again",
     bound="`--queue-bytes`",
 )
 def test_a_subscriber_that_does_not_read_large_events(hostile: HostileSystem) -> None:
@@ -54,8 +54,8 @@ def test_a_subscriber_that_does_not_read_large_events(hostile: HostileSystem) ->
 
 
 @attack(
-    what="five subscribers that stop reading at different times, with `--queue-total`",
-    got="those for whom most waits are disconnected; memory grows by {memory}",
+    what="five subscribers that stop reading one after the other, with `--queue-total`",
+    got="those with the longest queues are disconnected; memory grows by {memory}",
     bound="`--queue-total`",
 )
 def test_many_subscribers_that_stop_one_after_the_other(hostile: HostileSystem) -> None:

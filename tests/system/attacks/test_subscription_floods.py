@@ -38,8 +38,8 @@ class _Attacked:
 
 
 @attack(
-    what="subscriptions without end, long or short, at the port that subscribers connect to",
-    got="disconnected; the attacked role's memory grows by {memory}, events go on",
+    what="endless subscriptions, long or short, at the port for subscribers",
+    got="disconnected; the attacked role's memory grows by {memory}, events continue",
     bound="`SUBSCRIPTIONS`, `SUBSCRIPTION_BYTES`",
 )
 @pytest.mark.parametrize("size", [4, 240])
@@ -61,8 +61,8 @@ def test_a_flood_of_subscriptions(hostile: HostileSystem, size: int) -> None:
 
 
 @attack(
-    what="subscribing and unsubscribing without end",
-    got="disconnected; the attacked role's memory grows by {memory}, events go on",
+    what="endless subscribing and unsubscribing",
+    got="disconnected; the attacked role's memory grows by {memory}, events continue",
     bound="`QUESTION_BYTES_PER_SECOND`",
 )
 def test_a_loop_of_subscribing_and_unsubscribing(hostile: HostileSystem) -> None:
@@ -81,8 +81,9 @@ def test_a_loop_of_subscribing_and_unsubscribing(hostile: HostileSystem) -> None
 
 
 @attack(
-    what="connections at a data port that never say anything, more than there are files",
-    got="closed in time, the oldest first when files run out; honest subscribers join and go on",
+    what="silent connections at a data port, more than there are files",
+    got="closed in time, the oldest first when files run out; honest subscribers join "
+    "and receive",
     bound="`FIRST_SUBSCRIPTION_S`, open files",
 )
 def test_idle_connections_at_a_data_port(hostile: HostileSystem) -> None:

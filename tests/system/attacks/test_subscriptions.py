@@ -99,7 +99,8 @@ def test_subscribing_to_what_is_denied_ends_the_connection(
 
 
 @attack(
-    what="ready, recovery and position topics of a denied topic, one's own and another's",
+    what="ready, recovery and position topics of a denied topic, its own and another "
+    "client's",
     got="disconnected",
 )
 @pytest.mark.parametrize("kind", ["ready", "ready-counted", "recovery", "position"])
@@ -226,7 +227,7 @@ def test_a_revoked_subscriber_receives_nothing_more(make_scene: MakeScene) -> No
 
 
 @attack(
-    what="keeping a subscription that is granted no longer",
+    what="keeping a subscription that is no longer granted",
     got="disconnected each time",
 )
 def test_a_topic_that_is_no_longer_granted_is_no_longer_delivered(
@@ -247,7 +248,7 @@ def test_a_topic_that_is_no_longer_granted_is_no_longer_delivered(
 
 
 @attack(
-    what="a publisher's port, by a client that may have none of its topics",
+    what="a publisher's port, used by a client without permission for its topics",
     got="rejected",
 )
 def test_a_client_without_a_right_to_its_topics_cannot_connect_to_a_publisher(
@@ -273,7 +274,7 @@ def unsubscriptions(alice: Publisher, victim: int) -> list[bytes]:
 
 
 @attack(
-    what="ending another's subscription by bogus unsubscriptions",
+    what="ending another client's subscription with forged unsubscriptions",
     got="nothing",
 )
 @pytest.mark.parametrize("subscribes", [False, True], ids=["never-had-it", "had-it"])

@@ -75,8 +75,8 @@ def mallory(hostile: HostileSystem) -> Iterator[Publisher]:
 
 
 @attack(
-    what="control characters, line ends and marks of direction in payloads and topics",
-    got="shown as text at terminals, in logs, in `status`",
+    what="control characters, line breaks and direction marks in payloads and topics",
+    got="shown escaped at terminals, in logs, in `status`",
 )
 def test_text_that_controls_a_terminal(
     hostile: HostileSystem, terminal: Terminal
@@ -121,7 +121,8 @@ def test_text_that_controls_a_terminal(
 
 
 @attack(
-    what="a publisher's name in events that is long, of several lines or a formula",
+    what="a publisher's name in events that is long, has several lines, or is a "
+    "formula",
     got="the frames are dropped and counted as malformed",
     bound="`MAX_PUBLISHER_LENGTH`",
 )
@@ -151,8 +152,8 @@ def test_names_of_publishers(hostile: HostileSystem, name: str) -> None:
 
 
 @attack(
-    what="a topic that a spreadsheet runs as a formula",
-    got="text in the CSV files of `--safe-csv`; others hold the topic as it is",
+    what="a topic that a spreadsheet would run as a formula",
+    got="escaped in the CSV files of `--safe-csv`; others hold the unchanged topic",
 )
 def test_formulas(hostile: HostileSystem) -> None:
     hostile.broker()
@@ -196,8 +197,8 @@ def sweep(tmp_path: Path) -> Path:
 
 
 @attack(
-    what="pipes, devices, links and files without end in a sweep folder, at `plot`",
-    got="left out with a word; nothing is written through a link",
+    what="pipes, devices, links and endless files in a sweep folder, at `plot`",
+    got="left out with a message; nothing is written through a link",
 )
 def test_a_sweep_folder_that_is_plotted(sweep: Path) -> None:
     plot = subprocess.run(
@@ -223,8 +224,8 @@ def test_a_sweep_folder_that_is_plotted(sweep: Path) -> None:
 
 
 @attack(
-    what="pipes, devices and links out of the folder where `view` looks for a report",
-    got="not shown, and told of at the start",
+    what="pipes, devices and links out of the folder, where `view` expects a report",
+    got="not shown, with a message at the start",
 )
 def test_a_folder_that_is_viewed(sweep: Path) -> None:
     (sweep / "report.html").write_text("a page")

@@ -40,7 +40,7 @@ CALLS = [
 
 @attack(
     what="control characters and digits of other scripts in arguments of a program",
-    got="one line that shows them as text, and exit code 1 or 2",
+    got="one line that shows them escaped, and exit code 1 or 2",
 )
 @pytest.mark.parametrize("words", CALLS, ids=lambda words: f"{words[0]} {words[1]!a}")
 def test_arguments_in_complaints(words: tuple[str, ...], tmp_path: Path) -> None:

@@ -164,7 +164,7 @@ WORDS = (b"sensors", b"register", b"session", f"{TAPPED}:".encode())
 
 
 @attack(
-    what="copying all bytes on the way",
+    what="copying all bytes on the network",
     got="lengths and times",
 )
 def test_nothing_of_a_secure_session_can_be_read_on_the_way(
