@@ -6,6 +6,8 @@ import contextlib
 import json
 import logging
 import os
+import pty
+import re
 import signal
 import subprocess
 import sys
@@ -485,3 +487,38 @@ def test_what_is_missing_in_a_log_is_said_in_its_format(
     else:
         assert said == f"prog: {text}"
     assert "1 line is missing" in console_script._left_out("prog", 1)
+
+
+@pytest.mark.parametrize("no_color", ["", "1"])
+def test_a_terminal_shows_times_and_colours(no_color: str) -> None:
+    code = """
+import logging
+from pubsub_common.cli import console_script
+@console_script.entry_point("x")
+def main():
+    console_script.set_up_logging("x", verbose=False)
+    logging.getLogger("y").warning("careful")
+    return console_script.print_error("x", "wrong", 1)
+main()
+"""
+    ours, its = pty.openpty()
+    environment = {**os.environ, "TERM": "xterm", "NO_COLOR": no_color}
+    try:
+        subprocess.run(
+            [sys.executable, "-c", code],
+            stderr=its,
+            env=environment,
+            check=True,
+            timeout=30,
+        )
+        first, second = os.read(ours, 10_000).decode().splitlines()
+    finally:
+        os.close(ours)
+        os.close(its)
+    if no_color:
+        assert re.fullmatch(r"\d\d:\d\d:\d\d x: careful", first)
+        assert second == "x: wrong"
+    else:
+        time = r"\x1b\[2m\d\d:\d\d:\d\d\x1b\[0m"
+        assert re.fullmatch(rf"{time} \x1b\[33mx: careful\x1b\[0m", first)
+        assert second == "\x1b[31mx: wrong\x1b[0m"

@@ -7,6 +7,7 @@ lines that several programs have stand here once.
 from __future__ import annotations
 
 import functools
+import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, ParamSpec
@@ -17,7 +18,8 @@ from pubsub_common.cli.settings import Settings
 from pubsub_common.cli.signals import stop_on_signals as stop_on_signals
 from pubsub_common.cli.standard_streams import OutputFailed, ReaderLeft
 from pubsub_common.errors import ConfigError, PubSubError
-from pubsub_common.printable import cut, printable, printable_json
+from pubsub_common.logs.text_line import LineStyle, style_for, text_line
+from pubsub_common.printable import printable, printable_json
 
 if TYPE_CHECKING:
     import logging
@@ -220,7 +222,11 @@ def _formatter(program: str, log_format: str) -> logging.Formatter:
         return JsonFormatter(program)
     from pubsub_common.logs.line_formatter import LineFormatter
 
-    return LineFormatter(program)
+    return LineFormatter(program, _style())
+
+
+def _style() -> LineStyle:
+    return style_for(os.environ, on_terminal=sys.stderr.isatty())
 
 
 def run(program: str, work: Callable[[], None]) -> int:
@@ -265,7 +271,7 @@ def _message_line(program: str, text: str, level: str) -> str:
         line: str | None = json_formatter.json_line(program, text, level)
         if line is not None:
             return line
-    return f"{program}: {printable(cut(text))}"
+    return text_line(program, text, level, _style())
 
 
 def _left_out(program: str, lines: int) -> str:

@@ -16,6 +16,7 @@ from pubsub_common.errors import ConfigError
 
 # Spellings that are accepted and stand in no help text: those of the seed, and shorter ones.
 OTHER_NAMES: Final = {
+    "advertise": "address",
     "broker": "broker-address",
     "max-event-count": "count",
     "topics": "topic",

@@ -5,30 +5,39 @@ from __future__ import annotations
 import logging
 from typing import Final
 
+from pubsub_common.logs.text_line import PLAIN, LineStyle, text_line
 from pubsub_common.printable import cut, printable
 
-# What begins a line of a traceback, which no log line begins with.
+# Lines of a traceback begin with it, and no log line does.
 _INDENT: Final = "    "
 
 
 class LineFormatter(logging.Formatter):
-    """``program: message`` on one line, whatever the message holds, as it may have text of
-    strangers (`pubsub_common.printable`). A traceback follows on lines that are indented.
-    A record that has ``fields`` is an object of JSON here too."""
+    """Formats a record as one line (`text_line`). Indented lines with a traceback may follow.
+    A record that has ``fields`` is a JSON object here, too."""
 
-    def __init__(self, program: str) -> None:
+    def __init__(self, program: str, style: LineStyle = PLAIN) -> None:
         super().__init__()
         self._program = program
+        self._style = style
 
     def format(self, record: logging.LogRecord) -> str:
-        """The line, with those of a traceback behind it."""
+        """The line, followed by the lines of a traceback."""
         fields = getattr(record, "fields", None)
         if fields is not None:
-            # Else that is not loaded.
+            # Imported here, because most programs never log JSON.
             from pubsub_common.logs.json_formatter import json_record
 
             return json_record(record, fields)
-        lines = [f"{self._program}: {printable(cut(record.getMessage()))}"]
+        lines = [
+            text_line(
+                self._program,
+                record.getMessage(),
+                record.levelname,
+                self._style,
+                record.created,
+            )
+        ]
         if record.exc_info:
             trace = self.formatException(record.exc_info)
             lines += [_INDENT + printable(cut(line)) for line in trace.split("\n")]
