@@ -19,7 +19,7 @@ class LineFormatter(logging.Formatter):
     def __init__(self, program: str, style: LineStyle = PLAIN) -> None:
         super().__init__()
         self._program = program
-        self._style = style
+        self._line_style = style
 
     def format(self, record: logging.LogRecord) -> str:
         """The line, followed by the lines of a traceback."""
@@ -34,7 +34,7 @@ class LineFormatter(logging.Formatter):
                 self._program,
                 record.getMessage(),
                 record.levelname,
-                self._style,
+                self._line_style,
                 record.created,
             )
         ]
