@@ -91,7 +91,7 @@ PEER_SYSTEMS: Final = {
         direct=False,
         brokered=True,
         settings="core NATS, a callback for each message, uvloop where it is installed; "
-        "no limits on what waits for a subscriber, in the server and in the client",
+        "no limits on messages queued for a subscriber, in the server and in the client",
         gives="clusters and leaf nodes, request and reply, wildcards, accounts and TLS, "
         "and streams that are kept on disk (JetStream)",
     ),
