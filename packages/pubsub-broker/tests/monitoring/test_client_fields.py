@@ -21,15 +21,16 @@ from rich.console import Console
 from pubsub_broker.control.core import BrokerCore
 from pubsub_broker.control.effects import Send
 from pubsub_broker.monitoring import (
+    page_view,
     prometheus,
     status_page,
     status_screen,
     status_view,
 )
+from pubsub_broker.monitoring.page_view import ShownClient, view_of
 from pubsub_broker.monitoring.prometheus import exposition
 from pubsub_broker.monitoring.status_screen import screen
 from pubsub_broker.monitoring.status_text import render
-from pubsub_broker.monitoring.status_view import ShownClient, view_of
 from pubsub_broker.registry.interface import Client
 from pubsub_broker.registry.memory import MemoryRegistry
 from pubsub_broker.registry.snapshot import decode_snapshot, encode_snapshot
@@ -238,7 +239,7 @@ def test_the_page_has_each_field_and_uses_it(status: Status) -> None:
 def test_all_places_call_a_client_by_the_same_title(
     status: Status, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in (status_view, status_screen, prometheus):
+    for module in (page_view, status_view, status_screen, prometheus):
         monkeypatch.setattr(module, "client_title", lambda each: f"a {each.role}")
     status = msgspec.structs.replace(status, expected=status.clients)
 

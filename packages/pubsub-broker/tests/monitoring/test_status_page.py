@@ -11,8 +11,8 @@ import msgspec
 import pytest
 from support.broker_reports import at, client, in_group, report
 
-from pubsub_broker.monitoring import status_view
-from pubsub_broker.monitoring.status_page import policy_of, routes
+from pubsub_broker.monitoring import page_view
+from pubsub_broker.monitoring.status_page import StatusRoutes, policy_of
 from pubsub_common.errors import PubSubError
 from pubsub_common.net.http_server import HttpServer
 from pubsub_common.protocol.messages import Latency, Status
@@ -92,7 +92,7 @@ class Page:
         self.until(
             "[...document.querySelectorAll('#figures > div')].some(each => "
             f"each.firstChild.textContent === {json.dumps(name)} && "
-            f"each.lastChild.textContent === {json.dumps(value)})"
+            f"each.children[1].textContent === {json.dumps(value)})"
         )
 
 
@@ -100,7 +100,7 @@ class Page:
 def page(browser: Any, reports: Reports) -> Iterator[Page]:
     browser.resize(1280, 900)
     browser.prefer("light")
-    with HttpServer(HOST, 0, routes(reports.get), "pubsub-broker") as server:
+    with HttpServer(HOST, 0, StatusRoutes(reports.get), "pubsub-broker") as server:
         yield Page(browser, f"http://{HOST}:{server.port}/")
         browser.call("Page.navigate", url="about:blank")
 
@@ -130,11 +130,12 @@ def test_it_shows_the_clients_and_loads_nothing_from_elsewhere(
     assert page.texts(".publisher li b") == ["10.0.0.1:5556", "10.0.0.2:5556"]
     assert page.texts(".subscriber li b") == ["10.0.0.3", "10.0.0.4"]
     assert page.texts(".topic li b") == [EVIL, "news/sport", "toString", "weather"]
+    assert len(page.texts("#figures > div")) == 8
     assert page.texts(".topic li:last-child span") == [
         "1 publisher, 2 subscribers",
         "12 events lost",
     ]
-    assert page.figure("Messages forwarded") == "1,234"
+    assert page.figure("Messages forwarded a second") == "123.4 1,234 in total"
     assert page.figure("Events lost") == "12"
     assert page.browser.complaints() == []
     assert set(page.browser.requests()) == {page.address, f"{page.address}status.json"}
@@ -161,13 +162,13 @@ def test_a_topic_is_text_and_nothing_else(page: Page, reports: Reports) -> None:
 
 def test_it_follows_what_happens_and_tells_rates(page: Page, reports: Reports) -> None:
     show(page, reports, report(*USUAL, uptime_s=10.0, forwarded=100))
-    assert page.figure("Messages a second, all topics") == "n/a"
+    assert page.figure("Messages forwarded a second") == "10 100 in total"
 
     more = client("subscriber", "10.0.0.3", "weather", weather=15)
     reports.status = report(*USUAL[:2], more, uptime_s=12.0, forwarded=300)
     # At one time, because the next report, the same again, says nothing is new.
     page.until(
-        "document.getElementById('figures').textContent.includes('all topics100')"
+        "document.getElementById('figures').textContent.includes('a second100 300')"
         " && document.querySelector('.topic').textContent"
         ".includes('15 events lost, 3 of them just now')"
     )
@@ -175,20 +176,37 @@ def test_it_follows_what_happens_and_tells_rates(page: Page, reports: Reports) -
     assert page.texts(".subscriber li b") == ["10.0.0.3"]
 
 
-def test_the_curve_has_no_box_while_there_is_no_curve(
+def test_a_tile_has_a_curve_as_soon_as_there_is_one(
     page: Page, reports: Reports
 ) -> None:
-    curve = "getComputedStyle(document.getElementById('spark')).display"
-    page.open()  # nobody answers yet
-    assert page.browser.evaluate(curve) == "none"
-
+    curve = (
+        "getComputedStyle([...document.querySelectorAll('#figures > div')]"
+        ".find(each => each.textContent.startsWith('Messages forwarded'))"
+        ".lastChild).visibility"
+    )
     reports.each_s = 0
-    reports.status = report(forwarded=7)
-    page.figure_is("Messages a second, all topics", "0")
-    assert page.browser.evaluate(curve) == "none"
+    reports.status = report()
+    page.open()
+    page.figure_is("Messages forwarded a second", "0 0 in total")
+    assert page.browser.evaluate(curve) == "hidden"
 
     reports.each_s = 100
-    page.until(f"{curve} === 'block'")
+    page.until(f"{curve} === 'visible'")
+
+
+def test_no_figure_is_unknown_after_the_first_refresh(
+    page: Page, reports: Reports
+) -> None:
+    publisher = msgspec.structs.replace(USUAL[0], rates={"weather": 1.0})
+    latency = Latency(count=9, p50_ns=1, p99_ns=1_310_000, max_ns=2_000_000)
+    slow = msgspec.structs.replace(USUAL[3], latency=latency)
+    for status in (
+        report(publisher, slow),
+        report(publisher, slow, model="decentralized"),
+    ):
+        show(page, reports, status)
+        assert "\N{EN DASH}" not in page.texts("#figures dd")
+    assert page.figure("Highest latency, p99") == "1.31 ms"
 
 
 def test_it_tells_rates_of_topics_and_latencies_of_subscribers(
@@ -207,10 +225,11 @@ def test_it_tells_rates_of_topics_and_latencies_of_subscribers(
         "latency p50 64.2 µs, p99 1.31 ms, max -999 ns"
     )
     assert page.figure("Events published a second") == "1,234.6"
+    assert page.figure("Highest latency, p99") == "1.31 ms"
     assert page.browser.complaints() == []
 
     reports.status = report(USUAL[1], USUAL[3])
-    page.figure_is("Events published a second", "n/a")
+    page.figure_is("Events published a second", "\N{EN DASH}")
     assert page.texts(".topic li span") == ["1 publisher, 1 subscriber"] * 2
     assert "latency" not in "".join(page.texts(".subscriber li span"))
 
@@ -221,9 +240,8 @@ def test_nothing_is_subtracted_from_another_brokers_counts(
     show(page, reports, report(*USUAL, epoch=1, uptime_s=10.0, forwarded=100))
 
     reports.status = report(epoch=2, uptime_s=20.0, forwarded=900)
-    page.figure_is("Messages forwarded", "900")
+    page.figure_is("Messages forwarded a second", "45 900 in total")
 
-    assert page.figure("Messages a second, all topics") == "n/a"
     assert [text for text in page.texts(".none") if text] == [
         "There is no publisher.",
         "There is no topic.",
@@ -234,7 +252,7 @@ def test_nothing_is_subtracted_from_another_brokers_counts(
 def test_it_calls_clients_by_their_title(
     page: Page, reports: Reports, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(status_view, "client_title", lambda each: f"the {each.address}")
+    monkeypatch.setattr(page_view, "client_title", lambda each: f"the {each.address}")
     expected = client("publisher", "10.0.0.9:5556", "weather")
     usual = report(*USUAL)
     show(page, reports, msgspec.structs.replace(usual, expected=[expected]))
@@ -250,11 +268,99 @@ def test_it_says_when_the_broker_does_not_answer_and_when_it_does_again(
     show(page, reports, report(*USUAL))
 
     reports.status = None
-    page.until("document.getElementById('trouble').textContent.includes('old')")
+    page.until("document.getElementById('trouble').textContent.includes('last answer')")
     assert page.texts(".publisher li b") == ["10.0.0.1:5556", "10.0.0.2:5556"]
 
     reports.status = report()
     page.until("document.getElementById('trouble').textContent === ''")
+
+
+def test_it_names_the_broker_and_the_clients(page: Page, reports: Reports) -> None:
+    named = msgspec.structs.replace(USUAL[2], name="plot@lab:4711")
+    status = report(*USUAL[:2], named, uptime_s=75.0)
+    show(
+        page,
+        reports,
+        msgspec.structs.replace(status, address="10.0.0.1:5555", version="0.1.0"),
+    )
+
+    assert page.texts("h1") == ["centralized broker 10.0.0.1:5555"]
+    assert page.texts("#about") == ["version 0.1.0, up for 1 min 15 s"]
+    assert page.texts(".subscriber li b") == ["plot@lab:4711"]
+    assert page.texts(".subscriber li span")[0] == "10.0.0.3"
+
+
+def test_clients_with_losses_come_first_and_then_slow_ones(
+    page: Page, reports: Reports
+) -> None:
+    def latency(p99_ns: int) -> Latency:
+        return Latency(count=9, p50_ns=1, p99_ns=p99_ns, max_ns=p99_ns)
+
+    subscribers = [
+        client("subscriber", "quick", "a"),
+        msgspec.structs.replace(
+            client("subscriber", "slow", "a"), latency=latency(10**9)
+        ),
+        msgspec.structs.replace(
+            client("subscriber", "fair", "a"), latency=latency(10**6)
+        ),
+        client("subscriber", "lossy", "a", a=1),
+    ]
+    show(page, reports, report(*subscribers))
+
+    assert page.texts(".subscriber li b") == ["lossy", "slow", "fair", "quick"]
+
+
+def test_topics_and_clients_can_be_filtered(page: Page, reports: Reports) -> None:
+    show(page, reports, report(*USUAL))
+    found = "document.getElementById('found').textContent"
+
+    page.browser.evaluate("document.activeElement.blur()")
+    page.browser.press("/", 191, "/")
+    assert page.browser.evaluate("document.activeElement.id") == "filter"
+    for letter in "SPORT":
+        page.browser.press(letter, ord(letter), letter)
+    page.until(f"{found} === '1 topic and 2 clients match'")
+    assert page.texts(".topic li b") == ["news/sport"]
+    assert page.texts(".publisher li b") == ["10.0.0.2:5556"]
+    assert page.texts(".subscriber li b") == ["10.0.0.4"]
+    # The tiles are of all.
+    assert page.figure("Topics") == "4"
+
+    page.browser.click(".publisher li button")
+    page.until(f"{found} === '2 topics and 1 client match'")
+    assert page.texts(".subscriber li") == []
+    assert page.texts(".subscriber .none") == ["No subscriber matches."]
+
+    page.browser.click(".publisher li button")
+    page.until(f"{found} === ''")
+    assert len(page.texts(".topic li")) == 4
+    assert page.browser.complaints() == []
+
+
+def test_a_button_keeps_the_focus_while_the_page_changes(
+    page: Page, reports: Reports
+) -> None:
+    reports.each_s = 1
+    show(page, reports, report(*USUAL))
+    page.browser.evaluate("document.querySelectorAll('.topic li button')[3].focus()")
+
+    more = client("publisher", "10.0.0.9:5556", "new/topic")
+    reports.status = report(*USUAL, more)
+    page.until("document.querySelectorAll('.topic li').length === 5")
+
+    assert page.browser.evaluate("document.activeElement.textContent") == "weather"
+
+
+def test_it_can_be_paused(page: Page, reports: Reports) -> None:
+    show(page, reports, report(*USUAL))
+    page.browser.click("#pause")
+    pressed = "document.getElementById('pause').getAttribute('aria-pressed')"
+    assert page.browser.evaluate(pressed) == "true"
+
+    reports.status = report(*USUAL[:1])
+    page.browser.click("#pause")
+    page.figure_is("Publishers", "1")
 
 
 def group_report(**options: Any) -> Status:
@@ -269,7 +375,6 @@ def test_it_shows_the_group_and_where_the_clients_are(
     show(page, reports, group_report(gone=("10.0.9.3:5555",)))
 
     assert page.texts("h1") == ["centralized broker of group lab"]
-    assert page.figure("Brokers") == "2"
     assert page.texts("#brokers li") == [
         "10.0.9.1:55553 clientsversion 0.1.0this one",
         "10.0.9.2:55551 clientversion 0.1.0",
@@ -288,13 +393,13 @@ def test_it_shows_the_group_and_where_the_clients_are(
     reports.status = report()
     page.until("document.getElementById('brokers').hidden")
     assert page.texts("h1") == ["centralized broker"]
-    assert "Brokers" not in page.texts("#figures dt")
 
 
 def test_a_decentralized_broker_has_no_rate(page: Page, reports: Reports) -> None:
     show(page, reports, report(*USUAL, model="decentralized"))
 
-    assert "Messages forwarded" not in page.texts("#figures dt")
+    assert "Messages forwarded a second" not in page.texts("#figures dt")
+    assert len(page.texts("#figures > div")) == 8
     assert "events do not pass through it" in page.texts("#about")[0]
 
 

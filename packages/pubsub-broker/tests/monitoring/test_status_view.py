@@ -6,14 +6,14 @@ import msgspec
 import pytest
 from support.broker_reports import client, report
 
-from pubsub_broker.monitoring import status_view
+from pubsub_broker.monitoring import page_view
+from pubsub_broker.monitoring.page_view import view_of
 from pubsub_broker.monitoring.prometheus import losses_of, metrics_of
 from pubsub_broker.monitoring.status_text import render
 from pubsub_broker.monitoring.status_view import (
     losing_subscribers,
     rate,
     topics_of,
-    view_of,
 )
 from pubsub_common.protocol import numbers
 from pubsub_common.protocol.messages import ClientStatus
@@ -103,8 +103,8 @@ def test_a_page_has_the_same_order_whichever_client_spoke_last() -> None:
 def test_a_page_is_bounded_and_shows_those_with_losses(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(status_view, "MAX_SHOWN", 3)
-    monkeypatch.setattr(status_view, "MAX_NAMES", 2)
+    monkeypatch.setattr(page_view, "MAX_SHOWN", 3)
+    monkeypatch.setattr(page_view, "MAX_NAMES", 2)
     crowd = [client("publisher", f"p{n}", "A", f"only{n}", "C") for n in range(9)]
 
     view = view_of(report(*crowd, client("subscriber", "z", "Z", Z=5)))
@@ -116,3 +116,26 @@ def test_a_page_is_bounded_and_shows_those_with_losses(
     topic = view.topics[0]
     assert (topic.publishers, topic.publisher_count) == ([1, 2], 9)
     assert view.topics[2].subscribers == [0]
+
+
+def test_a_filter_finds_names_addresses_and_topics_and_what_is_connected() -> None:
+    named = msgspec.structs.replace(client("subscriber", "s", "#"), name="Archive")
+    status = report(
+        client("publisher", "p", "news/sport", "weather"),
+        client("publisher", "q", "other"),
+        named,
+    )
+
+    def found(text: str) -> tuple[list[str], list[str]]:
+        view = view_of(status, text)
+        assert view.topic_count == 3
+        assert view.found.topics == len(view.topics)
+        assert view.found.publishers + view.found.subscribers == len(view.clients)
+        return [each.name for each in view.topics], [
+            each.title for each in view.clients
+        ]
+
+    assert found("SPORT") == (["news/sport"], ["p", "Archive"])
+    assert found("archive") == (["news/sport", "other", "weather"], ["Archive"])
+    assert found("q") == (["other"], ["q"])
+    assert found("nothing") == ([], [])

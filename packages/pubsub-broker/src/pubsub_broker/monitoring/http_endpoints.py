@@ -131,7 +131,7 @@ class HttpEndpoints:
                 from pubsub_broker.monitoring import status_page
 
                 server = HttpServer(
-                    *self.http, status_page.routes(source.get), _PROGRAM
+                    *self.http, status_page.StatusRoutes(source.get), _PROGRAM
                 )
                 servers.enter_context(server)
                 _log.info("page: http://%s:%d/", near_host(self.http.host), server.port)

@@ -1,4 +1,4 @@
-"""Topics and clients of a status report, prepared for text, page and metrics."""
+"""Topics and clients of a status report, for text, screen, page and metrics."""
 
 from __future__ import annotations
 
@@ -8,17 +8,12 @@ from typing import Final
 
 import msgspec
 
-from pubsub_broker.monitoring.group_view import GroupView, group_of
 from pubsub_common.protocol import numbers
 from pubsub_common.protocol.level_columns import TopicColumns
 from pubsub_common.protocol.level_tree import LevelTree
-from pubsub_common.protocol.messages import ClientStatus, Latency, Model, Role, Status
+from pubsub_common.protocol.messages import ClientStatus, Role, Status
 from pubsub_common.protocol.wildcards import is_filter
 
-# The most rows on one page, so that many clients cost neither the broker nor a reader's
-# browser more than this; for the rest it shows the number.
-MAX_SHOWN: Final = 200
-MAX_NAMES: Final = 20
 # Topics that are matched with all wildcards in one step.
 _TOPICS_AT_ONCE: Final = 4096
 
@@ -34,63 +29,6 @@ class Topic(msgspec.Struct):
     subscribers: list[int]
     lost: int = 0
     rate: float | None = None
-
-
-class ShownTopic(msgspec.Struct):
-    """A topic on a page: the positions are those of the clients that are shown, the
-    counts cover all."""
-
-    name: str
-    publishers: list[int]
-    subscribers: list[int]
-    publisher_count: int
-    subscriber_count: int
-    lost: int
-    rate: float | None
-
-
-class ShownClient(msgspec.Struct, omit_defaults=True, kw_only=True):
-    """A client on a page: without its session, which would allow requests in its name.
-    ``title`` is its name on the page. Fields that `ClientStatus` has too are copied by
-    name, and long ones are cut."""
-
-    role: Role
-    address: str
-    title: str
-    topics: list[str]
-    idle_s: float | None
-    name: str = ""
-    lost: dict[str, int]
-    more_topics: int = 0
-    latency: Latency | None = None
-    broker: str | None = None
-
-
-_COPIED_FIELDS: Final = tuple(
-    name
-    for name in ShownClient.__struct_fields__
-    if name in ClientStatus.__struct_fields__
-)
-
-
-class PageView(msgspec.Struct):
-    """A report for a page, with derived and bounded values."""
-
-    epoch: int
-    model: Model
-    uptime_s: float
-    forwarded: int
-    rejected: int
-    lost: int
-    rate: float | None
-    publishers: int
-    subscribers: int
-    topic_count: int
-    expected_count: int
-    group: GroupView | None
-    topics: list[ShownTopic]
-    clients: list[ShownClient]
-    expected: list[ShownClient]
 
 
 def topics_of(status: Status) -> list[Topic]:
@@ -181,63 +119,4 @@ def in_order(clients: Iterable[ClientStatus]) -> list[ClientStatus]:
     last messages, so the same client would change its position."""
     return sorted(
         clients, key=lambda each: (each.role, client_title(each), each.session)
-    )
-
-
-def view_of(status: Status) -> PageView:
-    """The report for a page. If there are too many clients and topics, those with
-    losses are shown first, then the fastest topics."""
-    status = msgspec.structs.replace(status, clients=in_order(status.clients))
-    topics = topics_of(status)
-    shown_topics = sorted(topics, key=lambda each: (not each.lost, -(each.rate or 0)))[
-        :MAX_SHOWN
-    ]
-    order = sorted(
-        range(len(status.clients)), key=lambda place: not status.clients[place].lost
-    )
-    shown = {place: new for new, place in enumerate(order[:MAX_SHOWN])}
-
-    def places(old: list[int]) -> list[int]:
-        return [shown[place] for place in old if place in shown]
-
-    return PageView(
-        epoch=status.epoch,
-        model=status.model,
-        uptime_s=status.uptime_s,
-        forwarded=status.forwarded,
-        rejected=status.rejected,
-        lost=numbers.total(topic.lost for topic in topics),
-        rate=published(topics),
-        publishers=count(status.clients, "publisher"),
-        subscribers=count(status.clients, "subscriber"),
-        topic_count=len(topics),
-        expected_count=len(status.expected),
-        group=group_of(status),
-        topics=[
-            ShownTopic(
-                each.name,
-                places(each.publishers),
-                places(each.subscribers),
-                len(each.publishers),
-                len(each.subscribers),
-                each.lost,
-                each.rate,
-            )
-            for each in sorted(shown_topics, key=lambda topic: topic.name)
-        ],
-        clients=[_shown(status.clients[place]) for place in shown],
-        expected=[_shown(client) for client in in_order(status.expected)[:MAX_SHOWN]],
-    )
-
-
-def _shown(client: ClientStatus) -> ShownClient:
-    copied = {name: getattr(client, name) for name in _COPIED_FIELDS}
-    return ShownClient(
-        **copied
-        | {
-            "title": client_title(client),
-            "topics": client.topics[:MAX_NAMES],
-            "lost": dict(islice(client.lost.items(), MAX_NAMES)),
-            "more_topics": max(0, len(client.topics) - MAX_NAMES),
-        }
     )
