@@ -80,3 +80,12 @@ def test_topics_may_come_from_a_generator_once() -> None:
     assert Publisher.from_config(config).topics == ("A", "B")
     with pytest.raises(dataclasses.FrozenInstanceError):
         config.history = 5  # type: ignore[misc]
+
+
+def test_a_url_names_the_broker_and_the_topic() -> None:
+    url = "pubsub://10.0.0.1:6000/weather"
+
+    config = PublisherConfig(broker_address=url)
+    assert (config.brokers(), config.topics) == ((("10.0.0.1", 6000),), ("weather",))
+    config.validate()
+    assert PublisherConfig(broker_address=url, topics=["news"]).topics == ("news",)

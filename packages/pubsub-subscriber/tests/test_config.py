@@ -99,3 +99,12 @@ def test_an_asterisk_is_warned_about(caplog: pytest.LogCaptureFixture) -> None:
     [record] = caplog.records
     assert "'sensors/*'" in record.getMessage()
     assert record.levelname == "WARNING"
+
+
+def test_a_url_names_the_broker_and_the_topic() -> None:
+    url = "pubsub://10.0.0.1:6000/weather"
+
+    config = SubscriberConfig(broker_address=url)
+    assert (config.brokers(), config.topics) == ((("10.0.0.1", 6000),), ("weather",))
+    config.validate()
+    assert SubscriberConfig(broker_address=url, topics=["news"]).topics == ("news",)

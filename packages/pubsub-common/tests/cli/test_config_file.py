@@ -221,6 +221,101 @@ def test_a_subcommand_takes_what_it_knows_of_its_programs_table(file: Path) -> N
     )
 
 
+# Contexts
+
+CONTEXTS = """
+[publisher]
+broker-address = "10.0.0.1:1001"
+connect-timeout = 3
+[context.lab]
+broker-address = "pubsub://10.0.0.4:1004/weather"
+keys = "lab.keys"
+queue-limit = 5
+[context.far]
+broker-address = "10.0.0.5"
+"""
+
+
+def test_a_context_goes_before_the_environment_and_the_file(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PUBSUB_BROKER", "10.0.0.2:1002")
+    monkeypatch.setenv("PUBSUB_KEYS", "mine.keys")
+
+    options = read(file, CONTEXTS, "--context", "lab")
+    assert (options["--broker-address"], options["--broker-port"]) == (
+        "10.0.0.4",
+        "1004",
+    )
+    assert options["--keys"] == "lab.keys"
+    assert options["--topic"] == ["weather"]
+    assert float(options["--connect-timeout"]) == 3
+    options = read(file, CONTEXTS, "--context=far")
+    assert (options["--broker-address"], options["--broker-port"]) == (
+        "10.0.0.5",
+        "5555",
+    )
+    assert options["--keys"] == "mine.keys"
+    options = read(file, CONTEXTS, "--context", "lab", "-b", "10.0.0.9", "-t", "A")
+    assert options["--broker-address"] == "10.0.0.9"
+    assert options["--topic"] == ["A"]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        ("lb", CONTEXTS, "has no context 'lb'; it has lab, far"),
+        ("lab", "", "has no context 'lab'; it has none"),
+        ("x", "[context]\nx = 1", "has no context 'x'; it has x"),
+        (
+            "x",
+            "[context.x]\nkey = 'k'",
+            "unknown key 'key' in [context.x] (did you mean",
+        ),
+        ("x", "[context.x]\nkeys = 1", "keys in [context.x]: text is needed, not 1"),
+        ("x", "context = 1", "'context' is not in a table like [common]"),
+    ],
+)
+def test_a_context_that_cannot_be_used_is_named(
+    file: Path, capsys: pytest.CaptureFixture[str], name: str, text: str, said: str
+) -> None:
+    with pytest.raises(SystemExit):
+        read(file, text, "--context", name)
+
+    assert said in capsys.readouterr().err
+
+
+def test_a_context_needs_a_file(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        parse("--context", "lab")
+
+    assert "--context lab needs a config file: --config FILE, or PUBSUB_CONFIG" in (
+        capsys.readouterr().err
+    )
+
+
+# URLs of brokers
+
+
+def test_a_url_names_broker_and_topic_in_every_source(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def named(options: console_script.Options) -> tuple[str, str, list[str]]:
+        names = ("--broker-address", "--broker-port", "--topic")
+        host, port, topics = (options[name] for name in names)
+        return host, port, topics
+
+    url = "pubsub://10.0.0.1:1001/A"
+    expected = ("10.0.0.1", "1001", ["A"])
+    assert named(parse("-b", url)) == expected
+    assert named(parse("-b", url, "-t", "B")) == ("10.0.0.1", "1001", ["B"])
+    assert named(read(file, f"[publisher]\nbroker-address = '{url}'")) == expected
+    monkeypatch.setenv("PUBSUB_BROKER", url)
+    assert named(parse()) == expected
+    assert named(parse("-t", "B")) == ("10.0.0.1", "1001", ["B"])
+    assert named(parse("-b", "pubsub://a,b:2/C")) == ("a,b:2", "5555", ["C"])
+
+
 # How strongly it was asked for
 
 

@@ -72,6 +72,7 @@ def test_the_shared_options_are_parsed_with_their_defaults() -> None:
         "--connect-timeout": "30",
         "--attach-timeout": "1",
         "--keys": None,
+        "--context": None,
         "--name": None,
         "--indefinite": False,
         "--count": None,
@@ -107,7 +108,7 @@ def test_the_words_come_from_the_command_line_when_none_are_given(
         (["-port=3"], "unknown option -port (did you mean --broker-port?)"),
         (["--host", "h"], "unknown option --host (did you mean --broker-address?)"),
         (["--message", "m"], "unknown option --message (did you mean --literal?)"),
-        (["--c"], "--c is the beginning of several options: --centralized, --connect-"),
+        (["--c"], "--c is the beginning of several options: --centralized, --context, "),
         (["--clock"], "--clock requires a value: --clock CLOCK"),
         (["--clock", "--", "x"], "--clock requires a value: --clock CLOCK"),
         (["--centralized=yes"], "--centralized takes no value"),
@@ -115,7 +116,10 @@ def test_the_words_come_from_the_command_line_when_none_are_given(
         (["-q", "7"], "unknown option -q; try "),
         (["-c", "-c"], "--centralized is given more than once"),
         (["-m", "2", "--max-event-count", "2"], "--count is given more than once"),
-        (["-t", "A", "text"], "unexpected: text (topics are named by -t here; -l TEXT"),
+        (["pubsub://h/A", "-b", "h"], "--broker-address and pubsub://h/A both name a"),
+        (["-b", "pubsub://h/A", "x"], "unexpected: x (the topic is named already"),
+        (["-b", "tcp://h"], "'tcp://h': the URL of a broker begins with pubsub://"),
+        (["-t", "A", "text"], "unexpected: text (the topic is named already; -l TEXT"),
     ],
 )
 def test_words_that_do_not_fit_cost_one_line_and_exit_code_2(
@@ -140,6 +144,25 @@ def test_a_missing_word_is_explained(capsys: pytest.CaptureFixture[str]) -> None
     assert capsys.readouterr().err == (
         "x: something required is missing: x NAME; try x --help\n"
     )
+
+
+@pytest.mark.parametrize(
+    ("words", "topics", "texts"),
+    [
+        (["pubsub://h:1/A", "x"], ["A"], ["x"]),
+        (["pubsub://h:1", "A", "x"], ["A"], ["x"]),
+        (["A", "pubsub://h:1"], ["A"], ["pubsub://h:1"]),
+    ],
+    ids=" ".join,
+)
+def test_the_first_word_may_be_the_url_of_a_broker(
+    words: list[str], topics: list[str], texts: list[str]
+) -> None:
+    options = parse(*words)
+
+    assert (options["--topic"], options["--literal"]) == (topics, texts)
+    if words[0] != "A":
+        assert (options["--broker-address"], options["--broker-port"]) == ("h", "1")
 
 
 def test_a_word_that_has_no_place_is_named(capsys: pytest.CaptureFixture[str]) -> None:

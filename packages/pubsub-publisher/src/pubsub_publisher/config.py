@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from pubsub_common import defaults, validation
 from pubsub_common.errors import ConfigError
+from pubsub_common.protocol.broker_url import topics_in
 from pubsub_common.protocol.client_names import check_client_name
 from pubsub_common.protocol.endpoints import broker_endpoints
 from pubsub_common.protocol.listening import parse_advertised, parse_listen_host
@@ -70,12 +71,13 @@ class PublisherConfig:
     declared_only: bool = False
 
     def __post_init__(self) -> None:
-        # Once: it may be a generator.
-        names = validation.names("topics", self.topics)
-        object.__setattr__(self, "topics", names)
+        # Once: they may be generators.
+        topics = validation.names("topics", self.topics)
         if not isinstance(self.broker_address, str):
             names = validation.names("broker_address", self.broker_address)
             object.__setattr__(self, "broker_address", names)
+        topics = topics or topics_in(self.broker_address)
+        object.__setattr__(self, "topics", topics)
 
     def validate(self) -> None:
         """Raises:

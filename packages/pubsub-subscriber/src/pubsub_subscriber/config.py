@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pubsub_common import defaults, validation
 from pubsub_common.errors import ConfigError
+from pubsub_common.protocol.broker_url import topics_in
 from pubsub_common.protocol.client_names import check_client_name
 from pubsub_common.protocol.endpoints import broker_endpoints, validate_own_host
 from pubsub_common.protocol.events import Event
@@ -60,7 +61,9 @@ class SubscriberConfig:
         if not isinstance(self.broker_address, str):
             names = validation.names("broker_address", self.broker_address)
             object.__setattr__(self, "broker_address", names)
-        object.__setattr__(self, "topics", validation.names("topics", self.topics))
+        topics = validation.names("topics", self.topics)
+        topics = topics or topics_in(self.broker_address)
+        object.__setattr__(self, "topics", topics)
 
     def validate(self) -> None:
         """Raises:

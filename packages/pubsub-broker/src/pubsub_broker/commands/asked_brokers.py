@@ -19,6 +19,7 @@ ASK_OPTIONS: Final = f"""\
                                   several brokers with commas, the first that answers
                                   [default: {defaults.LOOPBACK}]
   --timeout SECONDS               how long to wait for an answer [default: 5]
+{option_texts.CONTEXT_OPTION}
 {option_texts.KEYS_OPTION}
   --secure DIR                    instead of --keys: the folder of the broker's keys"""
 

@@ -1,8 +1,9 @@
 """Reads and writes options in a TOML file.
 
-One table for each program, `[publisher]`, `[subscriber]`, `[broker]` and `[driver]`, and
-`[common]` for the options that several programs have, each of which takes what it knows.
-Keys are long option names::
+Each program has a table: `[publisher]`, `[subscriber]`, `[broker]` and `[driver]`. The table
+`[common]` has the options that several programs share, and each program takes those that it
+has. The option ``--context NAME`` adds the table `[context.NAME]`, for one of several networks,
+say. Keys are long option names::
 
     [common]
     broker-address = "10.0.0.1"
@@ -10,13 +11,17 @@ Keys are long option names::
     [publisher]
     topic = ["weather"]
     overflow = "block"
+
+    [context.lab]
+    broker-address = "lab.example"
+    keys = "lab.keys"
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from pubsub_common.cli.settings import (
     SOURCE_NAMES,
@@ -29,11 +34,12 @@ from pubsub_common.cli.words import OTHER_NAMES, closest
 from pubsub_common.errors import ConfigError
 
 COMMON: Final = "common"
-TABLES: Final = (COMMON, "broker", "publisher", "subscriber", "driver")
+CONTEXT: Final = "context"
+TABLES: Final = (COMMON, "broker", "publisher", "subscriber", "driver", CONTEXT)
 _UNUSUAL: Final = re.compile(r"[^ -~]")
 # About one call of a program, and not settings of it.
 _NOT_SETTINGS: Final = frozenset(
-    {"config", "print-config", "completion", "help", "version"}
+    {"config", "context", "print-config", "completion", "help", "version"}
 )
 
 
@@ -48,14 +54,92 @@ def load(
     lines: Sequence[OptionLine],
     shared: Sequence[OptionLine] | None,
 ) -> dict[str, Any]:
-    """What the file at ``path`` says for ``program``, as docopt would give it. Without
-    ``shared``, only what it says for this program alone. A broker that is named by
-    HOST:PORT is left so, without a ``--broker-port`` besides.
+    """The options of ``program`` in the file at ``path``, as docopt would give them: those of
+    its own table, and those of the table ``[common]``, which may have the options ``shared``.
+    Without ``shared``, only its own table counts. A broker with HOST:PORT overrides a
+    ``broker-port``.
 
     Raises:
-        ConfigError: it cannot be read, is not TOML, or has settings that make no sense.
+        ConfigError: the file cannot be read, is not TOML, or has invalid options.
     """
     document = _read(path)
+    own = table_of(program)
+    # A command like `status` takes the options of the broker's table that it has.
+    required = " " not in program
+    tables = [_Table(own, document.get(own, {}), lines, required)]
+    if shared is not None:
+        tables.insert(0, _Table(COMMON, document.get(COMMON, {}), shared))
+    return _found(path, tables, lines)
+
+
+def load_context(
+    path: str, name: str, lines: Sequence[OptionLine], shared: Sequence[OptionLine]
+) -> dict[str, Any]:
+    """The options in the table ``[context.NAME]`` of the file at ``path``, as docopt would
+    give them. It may have the options ``shared``; a program takes those that it has.
+
+    Raises:
+        ConfigError: the file cannot be read, has no such context, or has invalid options.
+    """
+    contexts = _read(path).get(CONTEXT, {})
+    if not isinstance(contexts.get(name), dict):
+        known = ", ".join(contexts) or "none"
+        raise ConfigError(f"{path} has no context {name!r}; it has {known}")
+    table = _Table(f"{CONTEXT}.{name}", contexts[name], shared)
+    return _found(path, [table], lines)
+
+
+class _Table(NamedTuple):
+    """A table of the file, and the options that it may have. ``complete``: other keys are
+    errors."""
+
+    name: str
+    content: Mapping[str, Any]
+    known: Sequence[OptionLine]
+    complete: bool = True
+
+
+def _found(
+    path: str, tables: Sequence[_Table], lines: Sequence[OptionLine]
+) -> dict[str, Any]:
+    found = {}
+    for table in tables:
+        for key, value in table.content.items():
+            name = key.replace("_", "-")
+            line = _line(table.known, name)
+            if line is None and table.complete:
+                hint = _hint(table.known, name)
+                raise ConfigError(
+                    f"{path}: unknown key {key!r} in [{table.name}]{hint}"
+                )
+            if line is not None:
+                converted = _as_arguments(
+                    line, value, f"{path}: {key} in [{table.name}]"
+                )
+                if _line(lines, name) is not None:
+                    found[line.long] = converted
+    _check_broker(found, path)
+    defaults = {line.long: _default(line) for line in lines}
+    # A default in a file asks for nothing: so the output of --print-config, as a file,
+    # changes nothing.
+    return {name: value for name, value in found.items() if value != defaults[name]}
+
+
+def _read(path: str) -> Mapping[str, Any]:
+    """The tables of the file.
+
+    Raises:
+        ConfigError: it cannot be read, is not TOML, or has something else than tables.
+    """
+    from pubsub_common import bounded_toml
+    from pubsub_common.files import read_file
+
+    try:
+        document = bounded_toml.parse(read_file(path))
+    except OSError as error:
+        raise ConfigError(f"cannot read {path}: {error.strerror}") from None
+    except bounded_toml.TomlError as error:
+        raise ConfigError(f"{path}: not TOML: {error}") from None
     for name, content in document.items():
         if name not in TABLES:
             raise ConfigError(
@@ -63,41 +147,7 @@ def load(
             )
         if not isinstance(content, dict):
             raise ConfigError(f"{path}: {name!r} is not in a table like [{COMMON}]")
-    own = table_of(program)
-    # `status` takes what it knows of the broker's table.
-    partial = " " in program
-    found = {}
-    tables = [(own, lines, not partial)]
-    if shared is not None:
-        tables.insert(0, (COMMON, shared, True))
-    for table, known, required in tables:
-        for key, value in document.get(table, {}).items():
-            name = key.replace("_", "-")
-            line = _line(known, name)
-            if line is None and required:
-                hint = _hint(known, name)
-                raise ConfigError(f"{path}: unknown key {key!r} in [{table}]{hint}")
-            if line is not None:
-                converted = _as_arguments(line, value, f"{path}: {key} in [{table}]")
-                if _line(lines, name) is not None:
-                    found[line.long] = converted
-    _check_broker(found, path)
-    defaults = {line.long: _default(line) for line in lines}
-    # Who writes a default down has not asked for anything: so the output of
-    # --print-config, taken as a file, changes nothing.
-    return {name: value for name, value in found.items() if value != defaults[name]}
-
-
-def _read(path: str) -> Mapping[str, Any]:
-    from pubsub_common import bounded_toml
-    from pubsub_common.files import read_file
-
-    try:
-        return bounded_toml.parse(read_file(path))
-    except OSError as error:
-        raise ConfigError(f"cannot read {path}: {error.strerror}") from None
-    except bounded_toml.TomlError as error:
-        raise ConfigError(f"{path}: not TOML: {error}") from None
+    return document
 
 
 def _check_broker(found: dict[str, Any], path: str) -> None:

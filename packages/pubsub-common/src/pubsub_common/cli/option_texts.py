@@ -12,13 +12,16 @@ KEYS_OPTION: Final = """\
   --keys FILE                     the keys of this client, for a secure broker;
                                   by default the file that PUBSUB_KEYS names"""
 BROKER_OPTION: Final = f"""\
-  -b HOST, --broker-address HOST  the broker: an IP address or a name, or HOST:PORT
-                                  (IPv6: [ADDRESS]:PORT); several brokers with commas:
-                                  the client takes the one with fewer clients, and
-                                  another one when that one fails
+  -b HOST, --broker-address HOST  the broker: an IP address or a name, HOST:PORT (IPv6:
+                                  [ADDRESS]:PORT), or pubsub://HOST:PORT/TOPIC; several
+                                  brokers with commas: the client takes the one with
+                                  fewer clients, and another one when that one fails
                                   [default: {defaults.LOOPBACK}]"""
 BROKER_PORT_OPTION: Final = f"""\
   --broker-port PORT              control port of the broker [default: {defaults.CONTROL_PORT}]"""
+CONTEXT_OPTION: Final = """\
+  --context NAME                  use the options in the table [context.NAME] of the
+                                  config file"""
 ADDRESS_OPTION: Final = """\
   --address HOST                  IP address or name of this host, for other hosts;
                                   by default the client finds it"""
@@ -37,7 +40,7 @@ CLOCK_OPTION: Final = """\
                                   (one machine only) [default: realtime]"""
 # What publishers and subscribers have alike (`role_config.client_arguments`), in groups.
 WHERE_OPTIONS: Final = (
-    f"{BROKER_OPTION}\n{KEYS_OPTION}\n{ADDRESS_OPTION}\n{NAME_OPTION}"
+    f"{BROKER_OPTION}\n{CONTEXT_OPTION}\n{KEYS_OPTION}\n{ADDRESS_OPTION}\n{NAME_OPTION}"
 )
 RARE_CLIENT_OPTIONS: Final = f"{BROKER_PORT_OPTION}\n{CLOCK_OPTION}"
 CLIENT_OPTIONS: Final = f"{WHERE_OPTIONS}\n{WAIT_OPTIONS}\n{RARE_CLIENT_OPTIONS}"
@@ -87,8 +90,8 @@ HELP_OPTIONS: Final = """\
 # Which setting holds, of programs that serve and of those that look for a broker.
 PRECEDENCE: Final = "Options on the command line override a config file."
 PRECEDENCE_WITH_BROKER: Final = """\
-Options on the command line override PUBSUB_BROKER (HOST or HOST:PORT, several with
-commas). PUBSUB_BROKER overrides a config file."""
+Options on the command line override a context, a context overrides PUBSUB_BROKER (a
+broker, as for -b), and PUBSUB_BROKER overrides the other tables of a config file."""
 # Of commands that are done at once, and of programs that run until they are stopped.
 COMMAND_EXITS: Final = """\
 Exit codes: 0 done; 1 failed; 2 wrong options or config file. Each error is one line."""

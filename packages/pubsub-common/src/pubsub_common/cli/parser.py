@@ -42,7 +42,7 @@ def parse_command_line(doc: str, argv: Sequence[str], version: str) -> Settings:
     from docopt import DocoptExit, docopt
 
     lines = usage_text.option_lines(doc)
-    spelled = words.spell_out(argv, lines)
+    spelled = words.with_url(words.spell_out(argv, lines), lines)
     for asked, text in (("--help", doc.strip("\n")), ("--version", version)):
         if spelled.has(asked):
             sys.stdout.write(text + "\n")
@@ -59,8 +59,9 @@ def parse_command_line(doc: str, argv: Sequence[str], version: str) -> Settings:
     for name, value in settings.items():
         if not name.startswith("-"):
             settings[name] = _unmarked(value)
-    _move_words(settings, said)
+    _move_words(settings, said, ["BROKER"])
     split_broker_address(said)
+    _move_words(settings, said, ["TOPIC", "PAYLOAD"])
     settings.put(said, Source.COMMAND_LINE)
     return settings
 
@@ -88,13 +89,15 @@ def _unmarked(value: Any) -> Any:
     return value.removeprefix(_MARK) if isinstance(value, str) else value
 
 
-def _move_words(settings: Settings, said: dict[str, Any]) -> None:
-    """Words without dashes become values of the options that they stand for.
+def _move_words(settings: Settings, said: dict[str, Any], names: Sequence[str]) -> None:
+    """Words without dashes, by their names in the usage text, become values of the options
+    that they stand for.
 
     Raises:
         ConfigError: such an option is there as well, and its values do not add up.
     """
-    for name, option in _STANDS_FOR.items():
+    for name in names:
+        option = _STANDS_FOR[name]
         if name not in settings or option not in settings:
             continue
         value = settings.pop(name)
@@ -108,8 +111,8 @@ def _move_words(settings: Settings, said: dict[str, Any]) -> None:
             said[option] = said[option] + value
         elif name == "TOPIC":
             raise ConfigError(
-                f"unexpected: {value} (topics are named by -t here; "
-                "-l TEXT publishes a text)"
+                f"unexpected: {value} (the topic is named already; -l TEXT publishes a "
+                "text)"
             )
         else:
             raise ConfigError(f"{option} and {value} both name a broker")
@@ -133,7 +136,8 @@ def add_environment(settings: Settings, environment: Mapping[str, str]) -> None:
     if keys and "--keys" in settings:
         settings.put({"--keys": keys}, Source.ENVIRONMENT)
     text = environment.get(BROKER_VARIABLE)
-    named = settings.sources.get("--broker-address") == Source.COMMAND_LINE
+    source = settings.sources.get("--broker-address", Source.DEFAULT)
+    named = source > Source.ENVIRONMENT
     if not text or named or "--broker-address" not in settings:
         return
     from pubsub_common.protocol.endpoints import broker_endpoints
@@ -145,9 +149,32 @@ def add_environment(settings: Settings, environment: Mapping[str, str]) -> None:
     except ConfigError:
         raise ConfigError(
             f"{BROKER_VARIABLE}: {text!r} is not HOST or HOST:PORT like 10.0.0.1:5555, "
-            "or several of these with commas"
+            "several of these with commas, or pubsub://HOST:PORT/TOPIC"
         ) from None
     settings.put(values, Source.ENVIRONMENT)
+
+
+def add_context(
+    settings: Settings, environment: Mapping[str, str], doc: str, shared: str
+) -> None:
+    """Take options from the context that ``--context`` names, in the config file.
+
+    Raises:
+        ConfigError: there is no such file or context, or it has invalid options.
+    """
+    context = settings.get("--context")
+    if not context:
+        return
+    path = _config_path(settings, environment)
+    if not path:
+        raise ConfigError(
+            f"--context {context} needs a config file: --config FILE, or {CONFIG_VARIABLE}"
+        )
+    from pubsub_common.cli import config_file
+
+    lines = usage_text.option_lines(doc), usage_text.option_lines(shared)
+    found = config_file.load_context(path, context, *lines)
+    _put_table(settings, found, Source.CONTEXT)
 
 
 def add_file(
@@ -157,24 +184,32 @@ def add_file(
     doc: str,
     shared: str,
 ) -> None:
-    """Take settings from the file that is named, if one is; for programs that have
-    ``--config``. A port that it names together with a broker is for that one alone.
+    """Take options from the config file, if there is one, for programs that have
+    ``--config``. A port that a table names together with a broker is for that broker alone.
 
     Raises:
-        ConfigError: it cannot be read, or says what makes no sense.
+        ConfigError: the file cannot be read, or has invalid options.
     """
-    if "--config" not in settings:
-        return
-    path = settings["--config"] or environment.get(CONFIG_VARIABLE)
+    path = _config_path(settings, environment)
     if path:
         from pubsub_common.cli import config_file
 
         lines = usage_text.option_lines(doc), usage_text.option_lines(shared)
         found = config_file.load(path, program, *lines)
-        if settings.sources.get("--broker-address", Source.DEFAULT):
-            found.pop("--broker-address", None)
-        split_broker_address(found)
-        settings.put(found, Source.FILE)
+        _put_table(settings, found, Source.FILE)
+
+
+def _config_path(settings: Settings, environment: Mapping[str, str]) -> str | None:
+    if "--config" not in settings:
+        return None
+    return settings["--config"] or environment.get(CONFIG_VARIABLE)
+
+
+def _put_table(settings: Settings, found: dict[str, Any], source: Source) -> None:
+    if settings.sources.get("--broker-address", Source.DEFAULT) > source:
+        found.pop("--broker-address", None)
+    split_broker_address(found)
+    settings.put(found, source)
 
 
 def parse_settings(
@@ -191,6 +226,7 @@ def parse_settings(
     except ConfigError as error:
         raise ConfigError(f"{error}; try {program} --help") from None
     if settings.get("--completion") is None:  # which is the same with any settings
+        add_context(settings, os.environ, doc, shared)
         add_environment(settings, os.environ)
         add_file(settings, os.environ, program, doc, shared)
     return settings

@@ -13,13 +13,15 @@ class Source(enum.IntEnum):
     DEFAULT = 0
     FILE = 1
     ENVIRONMENT = 2
-    COMMAND_LINE = 3
+    CONTEXT = 3
+    COMMAND_LINE = 4
 
 
 SOURCE_NAMES: Final = {
     Source.DEFAULT: "default",
     Source.FILE: "file",
     Source.ENVIRONMENT: "environment",
+    Source.CONTEXT: "context",
     Source.COMMAND_LINE: "command line",
 }
 
@@ -33,21 +35,28 @@ class Settings(dict[str, Any]):
         self.sources: dict[str, Source] = {}
 
     def put(self, values: Mapping[str, Any], source: Source) -> None:
-        """Set options that no stronger source has set."""
+        """Set the options of this program that no stronger source has set."""
         for name, value in values.items():
-            if self.sources.get(name, Source.DEFAULT) <= source:
+            if name in self and self.sources.get(name, Source.DEFAULT) <= source:
                 self[name] = value
                 self.sources[name] = source
 
 
 def split_broker_address(values: dict[str, Any]) -> None:
-    """Where one source names the broker by HOST:PORT, have it say both apart. Of several
-    brokers each gets the port that this source names, if it has none.
+    """Split the broker that one source names, HOST:PORT or a URL, into host, port and topic.
+    Of several brokers each gets the port that this source names, if it has none. The topic of
+    a URL counts if this source names no other.
 
     Raises:
-        ConfigError: that is none, or it names two ports.
+        ConfigError: the address is invalid, or names two ports.
     """
-    text = str(values.get("--broker-address", ""))
+    from pubsub_common.protocol.broker_url import parse_url
+
+    text, topic = parse_url(str(values.get("--broker-address", "")))
+    if topic is not None:
+        values.setdefault("--topic", [topic])
+    if text:
+        values["--broker-address"] = text
     if "," in text:
         values["--broker-address"] = _with_ports(text, values.get("--broker-port"))
         return

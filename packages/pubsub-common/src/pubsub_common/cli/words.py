@@ -13,6 +13,7 @@ from typing import Final, NamedTuple
 
 from pubsub_common.cli.usage_text import OptionLine
 from pubsub_common.errors import ConfigError
+from pubsub_common.protocol.broker_url import is_url, parse_url
 
 # Spellings that are accepted and stand in no help text: those of the seed, and shorter ones.
 OTHER_NAMES: Final = {
@@ -91,6 +92,27 @@ def spell_out(argv: Sequence[str], lines: Sequence[OptionLine]) -> SpelledOut:
         else:
             found.words.append(word)
     return found
+
+
+def with_url(spelled: SpelledOut, lines: Sequence[OptionLine]) -> SpelledOut:
+    """A first word that is the URL of a broker becomes the option for the broker, and the
+    topic in the URL becomes the first word.
+
+    Raises:
+        ConfigError: the URL is invalid, or the option is there as well.
+    """
+    broker = next((line for line in lines if line.long == "--broker-address"), None)
+    if broker is None or not spelled.words or not is_url(spelled.words[0]):
+        return spelled
+    url = parse_url(spelled.words[0])
+    if spelled.has(broker.long):
+        raise ConfigError(f"{broker.long} and {spelled.words[0]} both name a broker")
+    topic = [] if url.topic is None else [url.topic]
+    return SpelledOut(
+        [*spelled.options, (broker, url.brokers)],
+        topic + spelled.words[1:],
+        spelled.rest,
+    )
 
 
 def closest(name: str, lines: Sequence[OptionLine]) -> str:

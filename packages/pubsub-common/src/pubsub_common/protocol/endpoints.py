@@ -18,6 +18,7 @@ from typing import Final
 from pubsub_common import defaults, validation
 from pubsub_common.defaults import MAX_PUBLISHER_LENGTH
 from pubsub_common.errors import ConfigError
+from pubsub_common.protocol.broker_url import parse_url
 
 # ASCII digits and no leading zero: libzmq takes no other digits.
 _PORT: Final = re.compile(r"[1-9][0-9]{0,4}")
@@ -212,14 +213,16 @@ def parse_broker_address(
 
 
 def broker_names(address: str | Iterable[str]) -> tuple[str, ...]:
-    """The brokers that a text with commas names, or each text of a list.
+    """The brokers that a text with commas names, or a URL, or each text of a list.
 
     Raises:
         ConfigError: it is something else, or names none.
     """
     given = (address,) if isinstance(address, str) else address
     texts = validation.names("broker_address", given)
-    found = tuple(name.strip() for text in texts for name in text.split(","))
+    found = tuple(
+        name.strip() for text in texts for name in parse_url(text).brokers.split(",")
+    )
     if not found or not all(found):
         raise ConfigError(
             f"{address!r} does not name one broker, or several with commas"
