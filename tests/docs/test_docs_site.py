@@ -180,6 +180,16 @@ def test_every_public_name_is_in_the_api() -> None:
         assert f"pubsub_{name}.aio.{name.title()}" in shown
 
 
+@pytest.mark.parametrize("role", [Publisher, Subscriber])
+def test_every_method_is_in_one_group_of_its_api_page(role: type) -> None:
+    name = role.__name__
+    told = (DOCS / "api" / f"{name.lower()}.md").read_text(encoding="utf-8")
+    shown = re.findall(rf"^::: {role.__module__}.{name}\.(\w+)$", told, re.M)
+    public = {each for each in dir(role) if not each.startswith("_")}
+    assert sorted(shown) == sorted(public | {"__init__"} | ({"__iter__"} & set(shown)))
+    assert shown[-1] == "__init__"  # the long list of arguments is at the end
+
+
 # The tables of docs/migration.md
 
 
@@ -414,8 +424,8 @@ def test_the_site_is_whole_and_loads_nothing_from_elsewhere(site: Path) -> None:
 
 def test_the_api_pages_show_signatures_and_docstrings(site: Path) -> None:
     for name, words in (
-        ("publisher", ("wait_for_subscribers", "Publishes events on its topics")),
-        ("subscriber", ("on_gap", "Receives the events of its topics")),
+        ("publisher", ("wait_for_subscribers", "Publishes events on topics")),
+        ("subscriber", ("on_gap", "Receives the events of topics")),
         ("broker", ("event_loop", "Registers publishers and subscribers")),
         ("asyncio", ("publish_json", "for asyncio")),
         ("values", ("published_ns", "recovered")),

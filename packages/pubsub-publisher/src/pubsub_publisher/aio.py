@@ -1,10 +1,9 @@
 """The publisher class for asyncio.
 
-It stands beside the one for threads, over the same runtime. Under ``overflow="drop"`` a send
-never waits, so it is done at once, in the event loop. Under ``block`` a full queue makes an event
-wait its turn, first come first served, and later events wait behind it; the event loop tries
-again every few milliseconds. An event keeps the stamp of its first try: the wait is part of its
-latency.
+It uses the same runtime as the class for threads. With ``overflow="drop"`` a send never waits, so
+the event loop sends at once. With ``block``, an event waits in a fair queue while there is no room,
+and later events wait behind it; the event loop tries again every few milliseconds. An event keeps
+the time stamp of its first try: the wait is part of its latency.
 
 A task that is cancelled while its event waits has not published it.
 """
@@ -41,12 +40,18 @@ _CHECK_MAX_S: Final = 0.05
 
 
 class Publisher(PublisherReadings):
-    """`pubsub_publisher.Publisher` for asyncio: the same arguments, and the same methods,
-    as coroutines where they may wait.
+    """`pubsub_publisher.Publisher` for asyncio: the same arguments and methods; methods that
+    may wait are coroutines.
 
-    Use ``async with``, or `configure`, publish, `disconnect`. All methods belong to the
-    event loop in which `configure` was called, except `stop`. Events that one task
-    publishes leave in order.
+    Example:
+        ```python
+        async with Publisher() as publisher:
+            await publisher.publish_event("weather", "sunny")
+        ```
+
+    All methods but `stop` belong to the event loop in which `configure` was called. Events
+    that one task publishes leave in order. A task that is cancelled while its event waits has
+    not published it.
     """
 
     _sends_wait = False
@@ -56,7 +61,7 @@ class Publisher(PublisherReadings):
         """The arguments are those of `pubsub_publisher.Publisher`.
 
         Raises:
-            ConfigError: an argument cannot work.
+            ConfigError: An argument is not valid.
         """
         self._live(PublisherConfig(*args, **kwargs))
 
@@ -70,20 +75,19 @@ class Publisher(PublisherReadings):
     # Set-up and end
 
     async def configure(self) -> None:
-        """Bind the data port, register with the broker, and wait for the subscribers that
-        are there, as the synchronous publisher does. Raises what that does. When this is
-        cancelled, nothing is left of it."""
+        """Connect, as `pubsub_publisher.Publisher.configure` does, and raise the same errors.
+        A call that is cancelled leaves nothing open."""
         runtime = self._runtime
         try:
             await run_to_completion(runtime.open, runtime.stop)
         except asyncio.CancelledError:
-            # It may have been too late to stop it.
+            # It may have ended before it could be stopped.
             await run_to_completion(runtime.close)
             raise
 
     async def disconnect(self) -> None:
-        """Leave the system: tell the broker how far each topic went, and let what
-        was published go out within the linger time. Again: does nothing."""
+        """Send the events that have not left, within ``linger_s``, and tell the broker the
+        last number of each topic. Further calls do nothing."""
         if self._runtime.life.state != "made":
             await run_to_completion(self._runtime.close)
 
@@ -105,9 +109,8 @@ class Publisher(PublisherReadings):
     # Publishing
 
     async def publish(self, start_ns: int | None = None) -> int:
-        """Publish generated events, as the synchronous publisher does: what they are, what
-        is returned and what is raised. The event loop's timers are less exact than its
-        sleep: an event may leave some milliseconds late."""
+        """Publish generated events, as `pubsub_publisher.Publisher.publish` does. An event may
+        leave some milliseconds late: the timers of the event loop are less exact."""
         runtime, config = self._runtime, self._runtime.config
         runtime.check_usable()
         pace = Pace.of(config)
@@ -134,15 +137,9 @@ class Publisher(PublisherReadings):
         return count
 
     async def publish_event(self, topic: str, payload: Payload | str) -> None:
-        """Publish ``payload``, any bytes-like object, on ``topic``, one of this publisher's
-        topics. Text is sent as UTF-8.
+        """Publish one event. A topic that is new is added first.
 
-        Raises:
-            ConfigError: the topic is not one of them, or the payload is something else, or
-                too large.
-            PubSubError: this publisher is not connected, was stopped while the
-                queue was full (``overflow="block"``), or the broker refuses it. The
-                event then was not published.
+        Arguments and errors are those of `pubsub_publisher.Publisher.publish_event`.
         """
         self._since_yield += 1
         if self._since_yield >= EVENTS_PER_YIELD:
@@ -162,23 +159,17 @@ class Publisher(PublisherReadings):
         await self._send_in_turn(state, [(-stamp_ns, payload)])
 
     async def publish_json(self, topic: str, value: Any) -> None:
-        """Publish ``value`` as JSON. What it may be, and what is raised, is as of the
-        synchronous publisher."""
+        """Publish ``value`` as JSON, as `pubsub_publisher.Publisher.publish_json` does."""
         await self.publish_event(topic, json_payload(value))
 
     async def publish_events(
         self, events: Iterable[Item], topic: str | None = None
     ) -> int:
-        """Publish many events, as few messages; returns how many.
+        """Publish many events in few messages; returns how many.
 
-        ``events`` are payloads for ``topic`` (which may be left out when this publisher
-        has only one), or pairs of topic and payload. They are taken from it in the event
-        loop, so it should not be slow to give them. All have left when this returns.
-
-        Raises:
-            ConfigError: an event is something else, or its topic is not one of this
-                publisher's. The events before it were published.
-            PubSubError: as `publish_event`; some events then were not published.
+        Arguments and errors are those of `pubsub_publisher.Publisher.publish_events`. The event
+        loop takes the events from ``events``, so it should not be a slow generator. All have
+        left when this returns.
         """
         runtime = self._runtime
         runtime.check_usable()
@@ -203,15 +194,13 @@ class Publisher(PublisherReadings):
         *,
         strengths: Mapping[str, int] | int | None = None,
     ) -> None:
-        """Publish on these topics too. When this returns, the broker knows. Raises what the
-        synchronous publisher's does."""
+        """Add topics, as `pubsub_publisher.Publisher.add_topics` does."""
         await asyncio.to_thread(
             topic_changes.add_topics, self._runtime, topics, strengths
         )
 
     async def remove_topics(self, topics: Iterable[str]) -> None:
-        """Publish on these topics no longer; one that is added again goes on with its
-        next number. At least one must be left. Raises as `add_topics` does."""
+        """Remove topics, as `pubsub_publisher.Publisher.remove_topics` does."""
         await asyncio.to_thread(topic_changes.remove_topics, self._runtime, topics)
 
     # Waiting for subscribers
@@ -219,12 +208,13 @@ class Publisher(PublisherReadings):
     async def wait_for_subscribers(
         self, count: int = 1, timeout_s: float | None = None
     ) -> None:
-        """Wait until ``count`` subscribers are ready: each of them receives whatever
-        is published from here on, directly or through the broker.
+        """Wait until at least ``count`` subscribers are ready: each of them receives all events
+        that are published from then on.
 
         Raises:
-            NotReady: fewer were ready after ``timeout_s`` seconds, or `stop` was called.
-            PubSubError: this publisher is not connected, or the broker refuses it.
+            NotReady: Fewer subscribers were ready after ``timeout_s`` seconds, or `stop` was
+                called.
+            PubSubError: This publisher is not connected, or the broker refused it.
         """
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
         pause_s = _CHECK_S
@@ -250,7 +240,7 @@ class Publisher(PublisherReadings):
         )
 
     async def _yield_to_loop(self) -> None:
-        """Let other tasks run. Nobody has half an event in hand meanwhile."""
+        """Let other tasks run."""
         self._since_yield = 0
         await asyncio.sleep(0)
 
@@ -263,12 +253,12 @@ class Publisher(PublisherReadings):
                 return
 
     async def _send_in_turn(self, topic: TopicState, events: Sequence[Stamped]) -> None:
-        """Send events behind those that wait, when there is room.
+        """Send events after those that wait, when there is room.
 
         Raises:
-            PubSubError: this publisher was stopped, or the broker refuses it.
+            PubSubError: This publisher was stopped, or the broker refused it.
         """
-        # Counted, because between two holders the lock looks free.
+        # Counted: between two holders the lock looks free.
         self._waiting += 1
         try:
             async with self._send_order:
@@ -280,10 +270,10 @@ class Publisher(PublisherReadings):
             self._waiting -= 1
 
     def _try_send(self, topic: TopicState, events: Sequence[Stamped]) -> bool:
-        """Send events; False when there is no room.
+        """Send events; False if there is no room.
 
         Raises:
-            PubSubError: this publisher was stopped, or the broker refuses it.
+            PubSubError: This publisher was stopped, or the broker refused it.
         """
         sent = self._runtime.events.try_send(topic, events)
         if sent is False or (sent is None and self.stopped):
@@ -292,7 +282,7 @@ class Publisher(PublisherReadings):
 
     def _refuse(self) -> NoReturn:
         """Raises:
-        PubSubError: always; why nothing is published any more.
+        PubSubError: Always, with the reason why this publisher sends no events.
         """
         self._runtime.check_not_refused()
         raise PubSubError(STOPPED)

@@ -1,8 +1,8 @@
 """The publisher class for programs that use threads.
 
-How it is set up and ended is told in `pubsub_publisher.runtime`, how events leave in
-`pubsub_publisher.sending.event_socket`. This class only delegates. The module is longer than
-others: each option and each method is documented here, once, where its users look for it.
+`pubsub_publisher.runtime` sets it up and ends it, `pubsub_publisher.sending.event_socket` sends
+events. This class only delegates. The module is longer than others: the documentation of each
+option and each method is here, once, for the users of the class.
 """
 
 from __future__ import annotations
@@ -27,16 +27,20 @@ from pubsub_publisher.topics.topic_state import TopicState
 
 
 class Publisher(PublisherReadings):
-    """Publishes events on its topics to all that connect: subscribers, or the
-    broker's forwarder. It is not told which.
+    """Publishes events on topics, directly to the subscribers or through a broker.
 
-    `publish` sends generated events, one every ``sleep_period`` seconds, the topics
-    in turn; `publish_event` sends the user's own. Both may be called from several
-    threads. Signal handlers may call `publish_event`, `stop` and `disconnect`; an exception
-    that one raises inside any call leaves the publisher usable.
+    Example:
+        ```python
+        with Publisher() as publisher:
+            publisher.publish_event("weather", "sunny")
+        ```
 
-    Use `configure`, then publish, then `disconnect`; or a ``with`` block. Each serves once. In
-    a process that was forked afterwards it cannot be used: make one there.
+    Call `configure`, publish, and call `disconnect`; a ``with`` block does the first and the
+    last. An object serves once. After a fork, the child makes its own.
+
+    Several threads may publish at the same time. Signal handlers may call `publish_event`,
+    `stop` and `disconnect`. After an exception of a signal handler the publisher is still
+    usable.
     """
 
     def __init__(
@@ -72,56 +76,73 @@ class Publisher(PublisherReadings):
         name: str | None = None,
         declared_only: bool = False,
     ) -> None:
-        """``broker_address`` is the broker's IP address or name, also with its port,
-        ``HOST:PORT`` or ``[IPV6]:PORT``; ``broker_port`` is 5555 without either. A name is
-        looked up by `configure`, and again when the broker is not found there any more.
-        Of several brokers it is a list, or a text with commas: of two of them the emptier
-        one is taken, and another one, under the same session, when that is gone.
+        """Check the arguments; nothing is opened before `configure`.
 
-        ``sleep_period`` is in seconds; 0 publishes as fast as possible. It is the time from
-        one generated event to the next, or with ``arrivals="poisson"`` the mean of random
-        ones; equal numbers as ``arrivals_seed`` give equal times.
+        Environment variables such as ``PUBSUB_BROKER`` and ``PUBSUB_KEYS`` are read by the
+        programs, not by this class.
 
-        ``bind_port`` is the first port to try; a port in use is skipped. 0 takes any free
-        port. `bind_port` and `address` say which it is after `configure`.
-        ``address`` is this host as others reach it: its IP address, which is found by itself
-        when left out, or its name, for a broker with ``allow_foreign_addresses``. With a port,
-        ``HOST:PORT``, others connect to that one, as behind NAT, and ``bind_port`` must be
-        free. ``bind`` is where to listen, if that is not ``address``: an IP address or name
-        of this host, or ``0.0.0.0`` or ``::`` for all addresses.
-        ``overflow`` says what happens to events for a connection whose queue of
-        ``queue_limit`` messages is full: ``drop`` them, or ``block`` until it is not.
-        The limit is 10,000 by default, or 1,000 with ``block``. ``queue_bytes`` bounds the
-        same queue in bytes, by default 64 MiB, and ``queue_total`` the queues of all
-        connections together, 1 GiB; one event always has room. A payload of more than
-        ``max_payload_bytes`` bytes, by default 64 MiB, is refused with a `ConfigError`.
-        ``payload_bytes`` is the size of generated payloads. ``on_sent`` is called by
-        `publish` after each event, with topic, sequence number, the time at which it
-        was due and the time at which it was sent, in nanoseconds of the clock; it is
-        exact while nobody else publishes on the topic.
+        Args:
+            broker_address: The IP address or name of the broker, with or without its port:
+                ``HOST``, ``HOST:PORT`` or ``[IPV6]:PORT``. Several brokers are a list, or one
+                text with commas: the publisher takes the less loaded of two, and moves to
+                another one when that broker is lost. A name is looked up by `configure`, and
+                again when the broker is not found there.
+            topics: The topics, a list of texts. `publish_event` adds others, unless
+                ``declared_only`` is set.
+            overflow: What happens to events for a connection whose queue is full: ``drop``
+                them, or ``block`` until there is room.
+            history: Number of events that are kept, for each topic, for subscribers that
+                missed them.
+            keys: The file with the keys of this client, for a secure broker. The publisher
+                then accepts only encrypted connections of clients that the broker admits.
+            name: The name of this client in the broker's status, page, log and metrics: at
+                most 64 printable characters without spaces. None: ``program@host:pid``.
+                "": no name.
 
-        The last ``history`` events of each topic, up to ``history_bytes`` bytes of
-        payload a topic, are kept for subscribers that missed them. All topics together keep
-        ``history_total`` bytes at most, with 256 for each event; for more, the topic that
-        has most forgets its oldest. ``strengths`` gives
-        topics an ownership strength (one number for all of them, or by topic): of a
-        topic that any publisher has one for, subscribers are given the events of the
-        strongest that is there (of several the one with the lowest session), and of
-        no other.
-
-        `configure` waits up to ``attach_timeout_s`` seconds (0: not at all) for the
-        subscribers of its topics that are there already, so that they receive the first
-        events; those that are missing then are logged.
-
-        ``keys`` is the file of this client's keys, for a secure broker: then only
-        clients that the broker admits can connect here, encrypted. Nothing is taken
-        from the environment: ``PUBSUB_KEYS`` and ``PUBSUB_BROKER`` are for the programs.
-
-        ``name`` is shown in the broker's status, page, log and metrics: at most 64 printable
-        characters without spaces. None: ``program@host:pid``. "": none is shown.
+        Other args:
+            indefinite: `publish` continues until `stop`.
+            max_event_count: Number of events that `publish` generates.
+            sleep_period: Seconds from one generated event to the next; 0: as fast as
+                possible. With ``arrivals="poisson"`` the mean.
+            bind_port: The first port to try; a port in use is skipped. 0: any free port.
+                `bind_port` and `address` hold the result after `configure`.
+            broker_port: The port of a broker whose address names none; None: 5555.
+            bind: Where to listen, if that is not ``address``: an IP address or name of this
+                host, or ``0.0.0.0`` or ``::`` for all addresses.
+            address: This host as others reach it: its IP address, or its name for a broker
+                with ``allow_foreign_addresses``. None: found automatically. With a port,
+                ``HOST:PORT``, others connect to that port, as behind NAT, and ``bind_port``
+                must be free.
+            clock: The clock of time stamps, ``realtime`` or ``monotonic``; subscribers must
+                use the same one.
+            connect_timeout_s: Seconds that `configure` waits for the broker.
+            attach_timeout_s: Seconds that `configure`, `add_topics` and the first event of a
+                new topic wait until the subscribers that the broker knows are connected, so
+                that they receive the first event. Missing ones are logged. 0: no wait.
+            queue_limit: Most messages that wait for a slow connection. None: 10,000, or
+                1,000 with ``overflow="block"``.
+            queue_bytes: Most bytes that wait for a slow connection.
+            queue_total: Most bytes that wait for all connections together. One event always
+                has room.
+            max_payload_bytes: Largest payload; a larger one raises `ConfigError`.
+            payload_bytes: Size of generated payloads.
+            arrivals: Times of generated events: ``periodic``, or ``poisson`` for random ones.
+            arrivals_seed: Equal seeds give equal random times.
+            linger_s: Seconds that `disconnect` waits for events that have not left.
+            on_sent: `publish` calls it after each event with the topic, the sequence number,
+                and the times at which the event was due and was sent, in nanoseconds of the
+                clock. The number is exact while nothing else publishes on the topic.
+            history_bytes: Most bytes of payload in the history of a topic.
+            history_total: Most bytes in the histories of all topics, with 256 for each event.
+                Above it, the largest history loses its oldest event.
+            strengths: The ownership strength of the topics, one number for all or a number
+                by topic. Where a topic has publishers with a strength, subscribers receive
+                only the events of the strongest; of equal ones, of the lowest session.
+            declared_only: `publish_event` and `publish_events` refuse topics that neither
+                ``topics`` nor `add_topics` named.
 
         Raises:
-            ConfigError: an argument cannot work.
+            ConfigError: An argument is not valid.
         """
         self._live(
             PublisherConfig(
@@ -168,16 +189,16 @@ class Publisher(PublisherReadings):
     # Set-up and end
 
     def configure(self) -> None:
-        """Bind the data port, register with the broker, and wait for the subscribers that
-        are there (``attach_timeout_s``).
+        """Bind the data port, register with the broker, and wait until the subscribers that
+        the broker knows are connected (``attach_timeout_s``).
 
         Raises:
-            PubSubError: the broker's name is not known, or this was called before.
-            CannotListen: no port is free, or the address is not this host's.
-            BrokerUnreachable: no broker answered in time.
-            HandshakeFailed: the broker and this publisher do not agree on keys.
-            RegistrationRefused: the broker will not have this publisher.
-            NotReady: `stop` was called before the end of this.
+            PubSubError: The broker's name is unknown, or this was called before.
+            CannotListen: No port is free, or the address is not one of this host.
+            BrokerUnreachable: No broker answered in time.
+            HandshakeFailed: The keys of the broker and of this publisher do not match.
+            RegistrationRefused: The broker refused this publisher.
+            NotReady: `stop` was called meanwhile.
         """
         bind, register = self.setup_port_binding, self.register_pub
         run_uninterrupted(
@@ -185,30 +206,30 @@ class Publisher(PublisherReadings):
         )
 
     def setup_port_binding(self) -> None:
-        """Bind the data socket to ``bind_port`` (0: any free port), or the first free port
-        after it; `bind_port` and `address` then say where it is. `configure` calls this.
+        """Bind the data socket to ``bind_port``, or to the next free port. `configure` calls
+        this. Afterwards `bind_port` and `address` hold the result.
 
         Raises:
-            CannotListen: no port is free, or the address is not this host's.
-            PubSubError: this is not called by `configure`.
+            CannotListen: No port is free, or the address is not one of this host.
+            PubSubError: The caller is not `configure`.
         """
         self._runtime.bind()
 
     def register_pub(self) -> None:
-        """Register with the broker, and stay registered until `disconnect`. `configure`
+        """Register with the broker, and renew the registration until `disconnect`. `configure`
         calls this.
 
         Raises:
-            BrokerUnreachable: no broker answered in time.
-            RegistrationRefused: the broker will not have this publisher.
+            BrokerUnreachable: No broker answered in time.
+            RegistrationRefused: The broker refused this publisher.
             NotReady: `stop` was called before the broker answered.
-            PubSubError: this is not called by `configure`.
+            PubSubError: The caller is not `configure`.
         """
         self._runtime.register()
 
     def disconnect(self) -> None:
-        """Leave the system: tell the broker how far each topic went, and let what
-        was published go out within the linger time. Again: does nothing."""
+        """Send the events that have not left, within ``linger_s``, and tell the broker the
+        last number of each topic. Further calls do nothing."""
         self._runtime.disconnect()
 
     def __enter__(self) -> Self:
@@ -229,16 +250,21 @@ class Publisher(PublisherReadings):
     # Publishing
 
     def publish(self, start_ns: int | None = None) -> int:
-        """Publish generated events: ``max_event_count`` of them, or until `stop` when
-        ``indefinite``; returns how many.
+        """Publish generated events: ``max_event_count`` of them, or with ``indefinite`` until
+        `stop`. The topics take turns.
 
-        Event k is due at start + k * ``sleep_period``, unless ``arrivals`` are random;
-        ``start_ns`` is the start in
-        nanoseconds of this publisher's clock, by default now.
+        Event k is due at ``start_ns`` + k * ``sleep_period``.
+
+        Args:
+            start_ns: When the first event is due, in nanoseconds of this publisher's clock.
+                None: now.
+
+        Returns:
+            The number of events.
 
         Raises:
-            PubSubError: this publisher is not connected, or the broker refuses it
-                since it restarted.
+            ConfigError: There is no topic.
+            PubSubError: This publisher is not connected, or the broker refused it.
         """
         pace = dataclasses.replace(
             Pace.of(self._runtime.config),
@@ -248,16 +274,27 @@ class Publisher(PublisherReadings):
         return publish_generated(self._runtime, pace, start_ns)
 
     def publish_event(self, topic: str, payload: Payload | str) -> None:
-        """Publish ``payload``, any bytes-like object, on ``topic``, one of this publisher's
-        topics. Text is sent as UTF-8. In a signal handler that interrupts a send, another
-        thread sends it at once.
+        """Publish one event.
+
+        A topic that is new is added first, as `add_topics` does: its first event waits until
+        the broker knows it and its subscribers are connected.
+
+        In a signal handler that interrupts a send, the event is sent by another thread at once;
+        a new topic cannot be added there.
+
+        Args:
+            topic: The topic, at most 255 bytes of UTF-8.
+            payload: Any bytes-like object, or text, which is sent as UTF-8.
 
         Raises:
-            ConfigError: the topic is not one of them, or the payload is something else, or
-                too large.
-            PubSubError: this publisher is not connected, was stopped while the
-                queue was full (``overflow="block"``), or the broker refuses it. The
-                event then was not published.
+            ConfigError: The topic or the payload is not valid, the payload is too large, or
+                the topic is new and ``declared_only`` is set.
+            BrokerUnreachable: The topic is new, and no broker answered in time.
+            RegistrationRefused: The topic is new, and the broker refused it. Each
+                later call raises this error.
+            PubSubError: This publisher is not connected, the broker refused it, or it was
+                stopped while it waited for room (``overflow="block"``). The event was not
+                published.
         """
         send = self._senders.get(topic)
         if send is None or type(payload) is not bytes:
@@ -268,29 +305,39 @@ class Publisher(PublisherReadings):
             send_in_turn(self._runtime, topic, stamp_ns, payload)
 
     def publish_json(self, topic: str, value: Any) -> None:
-        """Publish ``value`` as JSON: what `msgspec.json.encode` takes, which is what
-        `json.dumps` does and more (dataclasses, datetimes, ...).
+        """Publish ``value`` as JSON.
+
+        Args:
+            topic: See `publish_event`.
+            value: A value that `json.dumps` takes, or a dataclass, a datetime or another type
+                that `msgspec` takes.
 
         Raises:
-            ConfigError: the topic is not one of this publisher's, or the value cannot
-                be written as JSON.
-            PubSubError: as `publish_event`.
+            ConfigError: The value cannot be written as JSON, or the topic is not valid.
+            PubSubError: See `publish_event`.
         """
         self.publish_event(topic, json_payload(value))
 
     def publish_events(self, events: Iterable[Item], topic: str | None = None) -> int:
-        """Publish many events, as few messages; returns how many.
+        """Publish many events in few messages. Subscribers receive each event separately, or
+        together with `Subscriber.batches`.
 
-        ``events`` are payloads for ``topic`` (which may be left out when this publisher
-        has only one), or pairs of topic and payload. Each is numbered and stamped as by
-        `publish_event`, and subscribers see no difference, unless they ask for batches.
-        An event waits for the others of its batch for at most a millisecond, also when
-        ``events`` is slow to give them; all have left when this returns.
+        An event waits at most a millisecond for the others of its message, even if ``events``
+        is a slow generator. All have left when this returns.
+
+        Args:
+            events: Payloads, or pairs (topic, payload). Payloads and topics are those of
+                `publish_event`.
+            topic: The topic of the payloads without one. None: the only topic of this
+                publisher.
+
+        Returns:
+            The number of events.
 
         Raises:
-            ConfigError: an event is something else, or its topic is not one of this
-                publisher's. The events before it were published.
-            PubSubError: as `publish_event`; some events then were not published.
+            ConfigError: An item is not an event, or its topic is not clear or not valid. The
+                events before it were published.
+            PubSubError: See `publish_event`. Some events were not published.
         """
         runtime = self._runtime
         event_socket, topics = runtime.events, runtime.topics
@@ -313,23 +360,36 @@ class Publisher(PublisherReadings):
         *,
         strengths: Mapping[str, int] | int | None = None,
     ) -> None:
-        """Publish on these topics too. When this returns, the broker knows. A subscriber of a
-        wildcard learns of them a moment later: `wait_for_subscribers` waits for it. Several
-        threads may do so at once.
+        """Add topics, and wait until the broker knows them and their subscribers are connected
+        (``attach_timeout_s``). Topics that are there are left as they are. Several threads may
+        call this at the same time.
+
+        Args:
+            topics: A list of texts.
+            strengths: Their ownership strength, as in the constructor.
 
         Raises:
-            ConfigError: a topic or strength is not valid.
-            BrokerUnreachable: the broker did not answer in time; it will be told as soon
-                as it does.
-            RegistrationRefused: the broker will not have it.
-            PubSubError: this publisher was disconnected, or a signal handler has interrupted
-                a call that is in the midst of publishing.
+            ConfigError: A topic or a strength is not valid.
+            BrokerUnreachable: The broker did not answer in time. It is told when it answers.
+            RegistrationRefused: The broker refused the topics. Each later call raises
+                this error.
+            PubSubError: This publisher was disconnected, or the caller is a signal handler that
+                interrupts a call of this publisher.
         """
         topic_changes.add_topics(self._runtime, topics, strengths)
 
     def remove_topics(self, topics: Iterable[str]) -> None:
-        """Publish on these topics no longer; one that is added again goes on with its
-        next number. At least one must be left. Raises as `add_topics` does."""
+        """Remove topics, and wait until the broker knows. A topic that is added again
+        continues with its next sequence number.
+
+        Args:
+            topics: A list of texts.
+
+        Raises:
+            ConfigError: A topic is not one of this publisher's, or it is the last one and
+                ``declared_only`` is set.
+            PubSubError: See `add_topics`.
+        """
         topic_changes.remove_topics(self._runtime, topics)
 
     # Waiting for subscribers
@@ -337,11 +397,15 @@ class Publisher(PublisherReadings):
     def wait_for_subscribers(
         self, count: int = 1, timeout_s: float | None = None
     ) -> None:
-        """Wait until ``count`` subscribers are ready: each of them receives whatever
-        is published from here on, directly or through the broker.
+        """Wait until at least ``count`` subscribers are ready: each of them receives all events
+        that are published from then on.
+
+        Args:
+            count: Number of subscribers.
+            timeout_s: Seconds; None: no limit.
 
         Raises:
-            NotReady: fewer were ready after ``timeout_s`` seconds, or `stop` was called.
-            PubSubError: this publisher is not connected, or the broker refuses it.
+            NotReady: Fewer subscribers were ready in time, or `stop` was called.
+            PubSubError: This publisher is not connected, or the broker refused it.
         """
         self._runtime.wait_for_subscribers(count, timeout_s)

@@ -1,4 +1,4 @@
-"""What a publisher tells of itself, in both shells, and how it is made and stopped."""
+"""The methods and properties that both publisher classes share."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from pubsub_publisher.runtime import PublisherRuntime
 
 
 class PublisherReadings:
-    """Whatever may be asked at any time, also after the end. For any thread."""
+    """Methods and properties for any thread and any time, also after the end."""
 
     _runtime: PublisherRuntime
-    # Whether a send waits for room under the policy "block".
+    # Whether a send waits for room with ``overflow="block"``.
     _sends_wait: ClassVar[bool] = True
 
     @classmethod
@@ -23,7 +23,7 @@ class PublisherReadings:
         """A publisher with these options.
 
         Raises:
-            ConfigError: an option cannot work.
+            ConfigError: An option is not valid.
         """
         self = cls.__new__(cls)
         self._live(config)
@@ -41,19 +41,21 @@ class PublisherReadings:
         )
 
     def stop(self) -> None:
-        """End `publish` and waits soon. For any thread and for signal handlers."""
+        """Make `publish` and all waits end soon. For any thread and for signal handlers."""
         self._runtime.stop()
 
     def generate_publish_event(self, iteration: int = 0) -> bytes:
-        """The frame of a generated event, stamped now. ``iteration`` chooses the
-        topic: number ``iteration % len(topics)``.
+        """The frame of a generated event with the present time. The caller sends it.
 
-        It takes the topic's next sequence number, so a frame that is not sent is a
-        loss to subscribers.
+        The frame has the topic's next sequence number: a frame that is not sent counts as a
+        lost event.
+
+        Args:
+            iteration: Chooses the topic: number ``iteration % len(topics)``.
 
         Raises:
-            PubSubError: this publisher was stopped while it waited for room for the
-                events before it.
+            ConfigError: There is no topic.
+            PubSubError: This publisher was stopped while it waited for room.
         """
         return reserved_frame(self._runtime, iteration)
 
@@ -63,7 +65,7 @@ class PublisherReadings:
 
     @property
     def config(self) -> PublisherConfig:
-        """Its options."""
+        """The options."""
         return self._runtime.config
 
     @property
@@ -73,8 +75,8 @@ class PublisherReadings:
 
     @property
     def broker_address(self) -> str:
-        """The broker's address or name, without port: of several the one that this is
-        connected to."""
+        """The address or name, without port, of the broker that this publisher is connected
+        to."""
         return host_of(self._runtime.broker)
 
     @property
@@ -84,17 +86,17 @@ class PublisherReadings:
 
     @property
     def strengths(self) -> dict[str, int]:
-        """The ownership strengths of those topics that have one."""
+        """The ownership strength of each topic that has one."""
         return self._runtime.topics.strengths
 
     @property
     def subscriber_count(self) -> int:
-        """How many subscribers are ready at present; after `disconnect`, how many were."""
+        """Number of subscribers that are ready; after `disconnect`, that were ready."""
         return len(self._runtime.core.ready.sessions)
 
     @property
     def unsubscribed_topics(self) -> tuple[str, ...]:
-        """This publisher's topics that nobody has subscribed to so far, ready or not."""
+        """The topics without a subscriber so far."""
         subscribed = self._runtime.core.subscribed
         return tuple(name for name in self.topics if name not in subscribed)
 
@@ -105,15 +107,15 @@ class PublisherReadings:
 
     @property
     def address(self) -> str:
-        """``IP:port`` where subscribers connect; empty before `configure`."""
+        """The address to which subscribers connect, ``IP:port``; empty before `configure`."""
         return self._runtime.core.address
 
     @property
     def bind_port(self) -> int:
-        """The port of `address`; before `configure` the first one to try."""
+        """The port of the data socket; before `configure` the first port to try."""
         return self._runtime.bind_port
 
     @property
     def session(self) -> int:
-        """The session that the broker has given us; -1 before."""
+        """The session number from the broker; -1 before `configure`."""
         return self._runtime.core.session

@@ -2,13 +2,13 @@
 
 Theory of operation
 -------------------
-The event loop waits (`pubsub_subscriber.receiving.asyncio_watcher`) where a thread would. What
-must be done by a certain time, like finishing departed publishers and requests, ends a wait by a
-timer. What waits for the broker (the beginning, the end) runs in a thread.
+The event loop waits for sockets (`pubsub_subscriber.receiving.asyncio_watcher`). A timer ends the
+wait when other work is due, such as requests for missing events. `configure` and `disconnect` wait
+for the broker, so they run in a thread.
 
-An event is taken in the step of the loop that delivers it. So a task that is cancelled while
-it waits has none in hand, and the next call gets it. The burst that a task goes through stays
-the receiver's: the next call finds the rest.
+The step of the loop that delivers an event also takes it from the receiver. So a task that is
+cancelled while it waits loses no event: the next call gets it. The receiver keeps the burst that a
+task iterates over: the next call finds the rest.
 """
 
 from __future__ import annotations
@@ -41,12 +41,19 @@ _T = TypeVar("_T")
 
 
 class Subscriber(SubscriberReadings, SeedMethods):
-    """`pubsub_subscriber.Subscriber` for asyncio: the same arguments, and the same
-    methods; those that may wait are coroutines.
+    """`pubsub_subscriber.Subscriber` for asyncio: the same arguments and methods; methods that
+    may wait are coroutines.
 
-    Use ``async with``, or `configure`, receive, `disconnect`. All methods belong to the
-    event loop in which `configure` was called, except `stop`. Several tasks may receive;
-    each event goes to one of them. It lives once, as the other one.
+    Example:
+        ```python
+        async with Subscriber(topics=["weather"]) as subscriber:
+            async for event in subscriber:
+                print(event.topic, event.payload)
+        ```
+
+    All methods but `stop` belong to the event loop in which `configure` was called. Several
+    tasks may receive; each event goes to one of them. A task that is cancelled while it waits
+    loses no event.
     """
 
     @with_arguments_of(SubscriberConfig)
@@ -63,18 +70,18 @@ class Subscriber(SubscriberReadings, SeedMethods):
     # Set-up and end
 
     async def configure(self) -> None:
-        """Register with the broker and connect to it or to the publishers. Raises what
-        the synchronous one does. When this is cancelled, nothing is left of it."""
+        """Connect, as `pubsub_subscriber.Subscriber.configure` does, and raise the same
+        errors. A call that is cancelled leaves nothing open."""
         runtime = self._runtime
         try:
             await run_to_completion(runtime.open, runtime.abort)
             self._watcher.start()
         except asyncio.CancelledError:
-            await self.disconnect()  # it may have been too late to end it
+            await self.disconnect()  # it may have ended before it could be stopped
             raise
 
     async def disconnect(self) -> None:
-        """Leave the system, telling the broker. Again: does nothing."""
+        """Disconnect, and tell the broker. Further calls do nothing."""
         if self._leaving:
             return
         self._leaving = True  # a thread has the sockets now
@@ -102,11 +109,10 @@ class Subscriber(SubscriberReadings, SeedMethods):
     # Receiving
 
     async def __aiter__(self) -> AsyncIterator[Event]:
-        """Events as they arrive, until `stop`, or ``max_event_count`` if there is one.
+        """Events as they arrive, until `stop` or ``max_event_count``.
 
         Raises:
-            PubSubError: this subscriber is not connected, or the broker refuses it
-                since it restarted.
+            PubSubError: This subscriber is not connected, or the broker refused it.
         """
         while True:
             if self._since_yield >= EVENTS_PER_YIELD:
@@ -114,18 +120,18 @@ class Subscriber(SubscriberReadings, SeedMethods):
             burst = self._take_without_waiting(self._receiver.burst)
             if burst is not None:
                 self._since_yield += min(length_hint(burst), EVENTS_PER_YIELD)
-                # In one line: between two, an exception of a signal handler would lose an
-                # event.
+                # In one line: between two lines, an exception of a signal handler would lose
+                # an event.
                 for event in islice(burst, EVENTS_PER_YIELD): yield event  # noqa: E701 # fmt: skip
             elif not await self._wait(None):
                 return
 
     async def receive(self, timeout_s: float | None = None) -> Event | None:
-        """The next event, waiting for it; None after ``timeout_s`` seconds, after
-        `stop`, or when ``max_event_count`` events have been received.
+        """Wait for the next event; None after ``timeout_s`` seconds, after `stop`, or when
+        ``max_event_count`` events were received.
 
         Raises:
-            PubSubError: as iteration does.
+            PubSubError: This subscriber is not connected, or the broker refused it.
         """
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
         if self._since_yield >= EVENTS_PER_YIELD:
@@ -140,15 +146,14 @@ class Subscriber(SubscriberReadings, SeedMethods):
                 for event in burst: return event  # noqa: E701 # fmt: skip
 
     def parse_publish_event(self, topic: str = "") -> Event | None:
-        """The next event that has arrived, of ``topic`` if one is named, without
-        waiting; None when there is none. Events of other topics stay for later; while they
-        take more than 64 MiB, nothing more comes in."""
+        """The next event that has arrived, without waiting; None if there is none. See
+        `pubsub_subscriber.Subscriber.parse_publish_event`."""
         self._check_ours()
         return self._receiver.next_arrived(topic)
 
     async def batches(self) -> AsyncIterator[Batch]:
-        """Events as iteration gives them, but those that were published together
-        together. An event that came alone is a batch of one."""
+        """Events as they arrive, in batches: events that were published together come
+        together. An event that was published alone is a batch of one."""
         while True:
             if self._since_yield >= EVENTS_PER_YIELD:
                 await self._yield_to_loop()
@@ -160,9 +165,8 @@ class Subscriber(SubscriberReadings, SeedMethods):
                 return
 
     async def notify(self) -> None:
-        """Receive events until there are ``max_event_count`` (15 if none was given), or
-        until `stop`; write their latencies to ``filename`` at the end, whatever ended it.
-        Raises what the synchronous one does."""
+        """Receive ``max_event_count`` events, as `pubsub_subscriber.Subscriber.notify`
+        does."""
         recording = self._runtime.recording
         try:
             if recording.wanted():
@@ -175,28 +179,21 @@ class Subscriber(SubscriberReadings, SeedMethods):
             await self.write_stored_messages()
 
     async def write_stored_messages(self) -> None:
-        """Write the latencies that `notify` recorded to ``filename``; without one, do
-        nothing.
+        """Write the latencies that `notify` recorded to ``filename``, if there is one.
 
         Raises:
-            OSError: the file could not be written.
+            OSError: The file could not be written.
         """
         await run_to_completion(self._runtime.recording.write)
 
     async def wait_until_ready(self, timeout_s: float | None = None) -> None:
-        """Wait until every publisher of our topics that the broker knows has answered:
-        all it publishes from here on arrives. Events that arrive meanwhile are buffered.
-
-        Raises:
-            NotReady: some had not answered after ``timeout_s`` seconds, or `stop`
-                was called, or events of 64 MiB have come that must be received first.
-            PubSubError: as iteration does.
-        """
+        """Wait until every publisher of these topics that the broker knows is connected, as
+        `pubsub_subscriber.Subscriber.wait_until_ready` does."""
         self._check_ours()
         self._runtime.check_usable()
         for until in ready_steps(self._receiver, timeout_s, self._runtime.stopped):
             if until is None:
-                self._watcher.wake_all()  # what was buffered is theirs
+                self._watcher.wake_all()  # they get the buffered events
                 await self._yield_to_loop()
             else:
                 await self._pause(until)
@@ -209,18 +206,18 @@ class Subscriber(SubscriberReadings, SeedMethods):
             raise PubSubError("this subscriber is disconnecting")
 
     def _take_without_waiting(self, take: Callable[[], _T | None]) -> _T | None:
-        """What ``take`` takes from the sockets without waiting."""
+        """The result of ``take``, which does not wait."""
         if self._leaving and self._receiver.stopping:
             return None
         self._check_ours()
         found = take()
         if found is not None:
-            self._watcher.wake_all()  # others may wait for what is left
+            self._watcher.wake_all()  # other tasks may wait for the rest
         return found
 
     async def _wait(self, deadline: float | None) -> bool:
-        """Wait for something to happen, after all that has arrived was looked at in this
-        step of the loop; False when nothing is to be waited for."""
+        """Wait for input or for due work; False if this subscriber has ended or the deadline
+        has passed. This step of the loop has looked at all that has arrived."""
         late = deadline is not None and time.monotonic() >= deadline
         if late or self._receiver.ended:
             return False
@@ -228,8 +225,7 @@ class Subscriber(SubscriberReadings, SeedMethods):
         return True
 
     async def _pause(self, deadline: float | None) -> None:
-        """Wait for frames, for something to become due, or for the deadline. All that has
-        arrived was looked at, and what is due was done."""
+        """Wait for frames, for due work, or for the deadline."""
         self._runtime.check_usable()
         due_at = self._runtime.performer.due_at
         due = [at for at in (deadline, due_at) if at is not None]
@@ -238,6 +234,6 @@ class Subscriber(SubscriberReadings, SeedMethods):
         await self._watcher.wait(min(max(0.0, timeout_s), _MAX_WAIT_S))
 
     async def _yield_to_loop(self) -> None:
-        """Let other tasks run. Nobody has half an event in hand meanwhile."""
+        """Let other tasks run."""
         self._since_yield = 0
         await asyncio.sleep(0)

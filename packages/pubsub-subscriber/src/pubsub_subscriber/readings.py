@@ -1,4 +1,4 @@
-"""What a subscriber tells of itself, in both shells, and how it is made and stopped."""
+"""The methods and properties that both subscriber classes share."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pubsub_subscriber.runtime import SubscriberRuntime
 
 
 class SubscriberReadings:
-    """Whatever may be asked at any time, also after the end. For any thread."""
+    """Methods and properties for any thread and any time, also after the end."""
 
     _runtime: SubscriberRuntime
 
@@ -23,7 +23,7 @@ class SubscriberReadings:
         """A subscriber with these options.
 
         Raises:
-            ConfigError: they cannot work.
+            ConfigError: An option is not valid.
         """
         self = cls.__new__(cls)
         self._live(config)
@@ -42,9 +42,8 @@ class SubscriberReadings:
         )
 
     def stop(self) -> None:
-        """End iterations, `notify` and waits soon; what has arrived until then is
-        still delivered, as far as it can be within a second. For any thread and for
-        signal handlers."""
+        """Make iterations, `notify` and all waits end soon. Events that have arrived are still
+        delivered, for at most a second. For any thread and for signal handlers."""
         self._runtime.receiver.stop()
 
     @property
@@ -54,12 +53,12 @@ class SubscriberReadings:
 
     @property
     def config(self) -> SubscriberConfig:
-        """Its options."""
+        """The options."""
         return self._runtime.config
 
     @property
     def filename(self) -> str | None:
-        """Where `notify` writes latencies."""
+        """The file to which `notify` writes latencies."""
         return self._runtime.config.filename
 
     @property
@@ -69,8 +68,8 @@ class SubscriberReadings:
 
     @property
     def broker_address(self) -> str:
-        """The broker's address or name, without port: of several the one that this is
-        connected to."""
+        """The address or name, without port, of the broker that this subscriber is connected
+        to."""
         return host_of(self._runtime.broker)
 
     @property
@@ -80,22 +79,22 @@ class SubscriberReadings:
 
     @property
     def indefinite(self) -> bool:
-        """Whether no number of events ends it."""
+        """Whether no number of events ends this subscriber."""
         return self._runtime.config.indefinite
 
     @property
     def max_event_count(self) -> int | None:
-        """The number of events that ends it, if one was given."""
+        """The number of events after which this subscriber ends; None: not given."""
         return self._runtime.config.max_event_count
 
     @property
     def centralized(self) -> bool | None:
-        """Whether the broker forwards events; None while that is not known."""
+        """Whether the broker forwards events; None before `configure`, unless given."""
         return self._runtime.centralized
 
     @property
     def session(self) -> int:
-        """The session that the broker has given us; -1 before."""
+        """The session number from the broker; -1 before `configure`."""
         return self._runtime.core.session
 
     def get_host_address(self) -> str:
@@ -104,27 +103,27 @@ class SubscriberReadings:
 
     @property
     def event_count(self) -> int:
-        """How many events were delivered."""
+        """Number of events that were delivered."""
         return self._runtime.receiver.event_count
 
     @property
     def malformed_count(self) -> int:
-        """How many messages were not events."""
+        """Number of messages that were not valid events."""
         return self._runtime.core.malformed_count
 
     @property
     def latencies(self) -> LatencyHistogram:
-        """Of the events that `notify` has received."""
+        """The latencies of the events that `notify` has received."""
         return self._runtime.recording.latencies
 
     def counts(self) -> Counts:
-        """How many events were received, lost, duplicated and reordered so far."""
+        """Numbers of events received, lost, duplicated and reordered so far."""
         return self._runtime.counts()
 
     def latency_error_ns(self) -> tuple[int, int] | None:
-        """How far the clocks of this host and of the publishers are apart: the true
-        latency is the measured one plus something from this range, in nanoseconds.
-        (0, 0) where all have one clock; None while it is not known."""
+        """The range of the difference between the clocks of this host and of the publishers, in
+        nanoseconds: the true latency is the measured one plus a number from this range.
+        (0, 0) if all use one clock; None while it is unknown."""
         control = self._runtime.control
         if control is None:
             return None

@@ -17,27 +17,29 @@ from pubsub_subscriber.streams.effects import Connect
 
 
 class SeedMethods:
-    """Doors to what a runtime does. For any thread."""
+    """Methods that forward to the runtime. For any thread."""
 
     _runtime: SubscriberRuntime
 
     def register_sub(self) -> None:
-        """See to it that this subscriber is registered with the broker, as `configure`
-        has done it.
+        """Check that this subscriber is registered; `configure` registers it.
 
         Raises:
-            PubSubError: it is not connected, or the broker refuses it since it restarted.
+            PubSubError: It is not connected, or the broker refused it.
         """
         self._runtime.check_usable()
 
     def setup_broker_topic_port_connections(
         self, received_message: Mapping[str, int]
     ) -> None:
-        """Centralized: listen to the broker, with one socket for each port it
-        forwards our topics from. ``received_message`` maps topics to ports.
+        """Centralized: connect to the broker, with one socket for each port of
+        ``received_message``.
+
+        Args:
+            received_message: The port from which the broker forwards each topic.
 
         Raises:
-            PubSubError: this subscriber is not connected.
+            PubSubError: This subscriber is not connected.
         """
         self._runtime.check_usable()
         run_uninterrupted(
@@ -47,13 +49,13 @@ class SeedMethods:
         )
 
     def setup_notification_polling(self, notify_port: int = 0) -> None:
-        """Decentralized: get ready to listen to publishers as the broker names them.
+        """Decentralized: subscribe to the publishers that the broker names.
 
-        Its notifications come on the control connection, so ``notify_port``, a
-        separate port in earlier versions, is not used.
+        Args:
+            notify_port: Not used: notifications come on the connection to the broker.
 
         Raises:
-            PubSubError: this subscriber is not connected.
+            PubSubError: This subscriber is not connected.
         """
         self._runtime.check_usable()
         run_uninterrupted(
@@ -65,10 +67,13 @@ class SeedMethods:
     def setup_publisher_direct_connections(
         self, notification: Iterable[PublisherInfo | Mapping[str, Any]] | None = None
     ) -> None:
-        """Decentralized: connect to the publishers that the broker has named.
+        """Decentralized: connect to publishers.
+
+        Args:
+            notification: The publishers, as the broker has named them.
 
         Raises:
-            PubSubError: this subscriber is not connected.
+            PubSubError: This subscriber is not connected.
         """
         self._runtime.check_usable()
         publishers = [
@@ -80,7 +85,6 @@ class SeedMethods:
         )
 
     def parse_notification(self) -> None:
-        """Take in what the broker has told about publishers since the last call; in
-        the decentralized model, connect to the new ones. The control thread does so by
-        itself."""
+        """Apply the notifications about publishers that have come since the last call; in the
+        decentralized model, connect to new publishers. The control thread does this anyway."""
         run_uninterrupted(self._runtime.performer.apply_updates)

@@ -1,9 +1,9 @@
 """The subscriber class for programs that use threads.
 
 The user's thread receives (`pubsub_subscriber.receiving.receiver`). The control thread learns of
-publishers and connects the sockets to them, under each socket's lock. What is not the receiving
-of events runs in a thread of its own where the user's is the main thread: there, a signal
-handler may raise at any moment (`pubsub_common.uninterrupted`).
+publishers and connects the sockets to them, under each socket's lock. In the main thread, a signal
+handler may raise an exception at any moment (`pubsub_common.uninterrupted`); so the main thread
+has another thread do all work except receiving.
 """
 
 from __future__ import annotations
@@ -27,15 +27,21 @@ from pubsub_subscriber.seed_methods import SeedMethods
 
 
 class Subscriber(SubscriberReadings, SeedMethods):
-    """Receives the events of its topics, from the broker or from the publishers.
+    """Receives the events of topics, from the broker or directly from the publishers.
 
-    Iterate over it for events, or call `notify`, which receives until
-    ``max_event_count`` (or `stop` when ``indefinite``) and then writes the latencies
-    to ``filename``, if there is one.
+    Example:
+        ```python
+        with Subscriber(topics=["weather", "sensors/#"]) as subscriber:
+            for event in subscriber:
+                print(event.topic, event.payload)
+        ```
 
-    Use `configure`, receive, `disconnect`; or a ``with`` block. It lives once: after
-    `disconnect` make another one. `stop`, `disconnect` and what only tells something are for
-    any thread and for signal handlers, the rest is for one thread at a time.
+    Call `configure`, receive, and call `disconnect`; a ``with`` block does the first and the
+    last. An object serves once. After a fork, the child makes its own.
+
+    Iterate over the subscriber, or call `receive` or `notify`. One thread at a time receives.
+    Any thread and any signal handler may call `stop`, `disconnect` and the methods and
+    properties that only return something.
     """
 
     def __init__(
@@ -67,57 +73,63 @@ class Subscriber(SubscriberReadings, SeedMethods):
         name: str | None = None,
         safe_csv: bool = False,
     ) -> None:
-        """``broker_address`` is the broker's IP address or name, also with its port,
-        ``HOST:PORT`` or ``[IPV6]:PORT``; ``broker_port`` is 5555 without either. A name is
-        looked up by `configure`, and again when the broker is not found there any more.
-        Of several brokers it is a list, or a text with commas: of two of them the emptier
-        one is taken, and another one, under the same session, when that is gone.
+        """Check the arguments; nothing is opened before `configure`.
 
-        After ``max_event_count`` events iteration, `receive` and `notify` end. Without it
-        only `notify` ends, after 15, unless ``indefinite``.
+        Environment variables such as ``PUBSUB_BROKER`` and ``PUBSUB_KEYS`` are read by the
+        programs, not by this class.
 
-        ``centralized`` is the broker's model; None: whichever it has. A broker of the other
-        one refuses this subscriber.
+        Args:
+            topics: The topics, a list of texts. ``+`` stands for one level of a topic and ``#``
+                for all further levels: ``sensors/+/temp``, ``sensors/#``.
+            broker_address: The IP address or name of the broker, with or without its port:
+                ``HOST``, ``HOST:PORT`` or ``[IPV6]:PORT``. Several brokers are a list, or one
+                text with commas: the subscriber takes the less loaded of two, and moves to
+                another one when that broker is lost. A name is looked up by `configure`, and
+                again when the broker is not found there.
+            max_event_count: After so many events iteration, `receive` and `notify` end. None:
+                only `notify` ends, after 15 events, unless ``indefinite`` is set.
+            indefinite: No number of events ends this subscriber.
+            recover: Request missing events from their publishers, which keep them with
+                ``history``, and deliver them in order: before later events of the same
+                publisher and topic.
+            start: ``now``, or ``history``: begin with the oldest event that each publisher
+                still has. ``history`` implies ``recover``.
+            keys: The file with the keys of this client, for a secure broker.
+            name: The name of this client in the broker's status, page, log and metrics: at
+                most 64 printable characters without spaces. None: ``program@host:pid``.
+                "": no name.
 
-        `configure` waits for the broker at most ``connect_timeout_s`` seconds. Then it waits
-        until what the publishers that are there publish will arrive, but at most
-        ``attach_timeout_s`` seconds; those that are missing are named in the log. 0: it does
-        not wait.
-
-        ``queue_limit`` messages wait here for a program that is slow, of each connection, but
-        no more than ``queue_bytes`` bytes (64 MiB), and ``queue_total`` of all connections
-        (1 GiB). A connection by which a payload of more than ``max_payload_bytes`` bytes
-        comes (64 MiB) is closed.
-
-        ``on_event`` is called by `notify` for each event, ``on_gap`` for each run
-        of events that is known to be lost, in the thread that receives.
-
-        With ``recover`` events that are missing are asked for, and come in order:
-        before later ones of the same publisher and topic. Publishers must keep a history
-        for that; what they do not have, and what does not come within
-        ``recover_timeout_s`` seconds, is lost. Events that wait for those before them
-        take ``recover_bytes`` at most, over all publishers and topics, with 256 for each
-        event; what is given up for that is asked for, or lost, like what never came.
-        ``start`` "history" begins each stream with the oldest event that its publisher
-        still has; it implies ``recover``.
-
-        ``on_publisher`` is called when a publisher of these topics joins (True) or
-        leaves (False), in the thread that talks to the broker; it must not wait. When it
-        raises, this subscriber is finished.
-
-        ``keys`` is the file of this client's keys, for a secure broker. Nothing is taken
-        from the environment: ``PUBSUB_KEYS`` and ``PUBSUB_BROKER`` are for the programs.
-
-        ``name`` is shown in the broker's status, page, log and metrics: at most 64 printable
-        characters without spaces. None: ``program@host:pid``. "": none is shown.
-
-        With ``safe_csv`` texts in the file ``filename`` that a spreadsheet would run as a
-        formula have an apostrophe before them. Analyses want them as they are.
+        Other args:
+            filename: The CSV file to which `notify` writes the latency of each event at its
+                end. It needs a limited number of events. One subscriber at a time may have it.
+            centralized: Whether the broker must be centralized; a broker of the other model
+                refuses this subscriber. None: either model.
+            broker_port: The port of a broker whose address names none; None: 5555.
+            address: The IP address or name of this host. None: found automatically.
+            clock: The clock of time stamps, ``realtime`` or ``monotonic``; publishers must use
+                the same one.
+            connect_timeout_s: Seconds that `configure` waits for the broker.
+            attach_timeout_s: Seconds that `configure` waits until the publishers that the
+                broker knows are connected, so that their next events arrive. Missing ones are
+                logged. 0: no wait.
+            queue_limit: Most messages that wait here, for each connection.
+            queue_bytes: Most bytes that wait here, for each connection.
+            queue_total: Most bytes that wait here, for all connections together.
+            max_payload_bytes: Largest payload; a connection that sends a larger one is closed.
+            on_event: `notify` calls it with each event.
+            on_gap: Called with each run of lost events, in the thread that receives.
+            recover_timeout_s: Seconds after which a missing event counts as lost.
+            recover_bytes: Most bytes of events that wait for an earlier one, over all
+                publishers and topics, with 256 for each event. Above it, waiting events are
+                dropped, and are requested again or count as lost.
+            on_publisher: Called with a publisher of these topics and True when it joins, or
+                False when it leaves. It runs in the control thread and must not wait. An
+                exception in it ends this subscriber.
+            safe_csv: In ``filename``, put an apostrophe before texts that a spreadsheet would
+                run as a formula. Analyses need the texts without it.
 
         Raises:
-            ConfigError: an argument cannot work. ``filename`` needs a limited number
-                of events, because it is written at the end, and must be writable; one
-                subscriber at a time has it.
+            ConfigError: An argument is not valid, or the file cannot be written.
         """
         self._live(
             SubscriberConfig(
@@ -152,24 +164,24 @@ class Subscriber(SubscriberReadings, SeedMethods):
     # Set-up and end
 
     def configure(self) -> None:
-        """Register with the broker, connect to it or to the publishers, and wait a little
-        until what those publish will arrive (``attach_timeout_s``). When this fails, or an
-        exception of a signal handler ends it, it is disconnected.
+        """Register with the broker, connect to it or to the publishers, and wait until the
+        publishers that the broker knows are connected (``attach_timeout_s``). After an error,
+        or an exception of a signal handler, this subscriber is disconnected.
 
         Raises:
-            PubSubError: the broker's name is not known; or this was called before.
-            ConfigError: another subscriber has this ``filename``.
-            BrokerUnreachable: no broker answered in time.
-            HandshakeFailed: the broker and this subscriber do not agree on keys.
-            RegistrationRefused: the broker will not have this subscriber.
+            PubSubError: The broker's name is unknown, or this was called before.
+            ConfigError: Another subscriber has this ``filename``.
+            BrokerUnreachable: No broker answered in time.
+            HandshakeFailed: The keys of the broker and of this subscriber do not match.
+            RegistrationRefused: The broker refused this subscriber.
             NotReady: `stop` was called before the broker answered.
         """
         run_uninterrupted(self._runtime.open, self._runtime.abort)
 
     def disconnect(self) -> None:
-        """Leave the system, telling the broker. Before `configure`, and again: does
-        nothing. For any thread, signal handlers and callbacks; from within a call that
-        receives, another thread does it soon."""
+        """Disconnect, and tell the broker. Before `configure`, and again, this does nothing.
+        Within a call that receives, in a callback or a signal handler, another thread does it
+        soon."""
         self._runtime.disconnect()
 
     def __enter__(self) -> Self:
@@ -177,7 +189,7 @@ class Subscriber(SubscriberReadings, SeedMethods):
             try:
                 self.configure()
             except BaseException:
-                self.disconnect()  # it may have been done when a signal came
+                self.disconnect()  # it may have been configured when a signal came
                 raise
         self._runtime.check_usable()
         return self
@@ -193,48 +205,57 @@ class Subscriber(SubscriberReadings, SeedMethods):
     # Receiving
 
     def __iter__(self) -> Iterator[Event]:
-        """Events as they arrive, until `stop`, or ``max_event_count`` if there is one.
+        """Events as they arrive, until `stop` or ``max_event_count``.
 
         Raises:
-            PubSubError: this subscriber is not connected, or the broker refuses it
-                since it restarted.
+            PubSubError: This subscriber is not connected, or the broker refused it.
         """
         return chain.from_iterable(self._runtime.receiver.bursts(self))
 
     def receive(self, timeout_s: float | None = None) -> Event | None:
-        """The next event, waiting for it; None after ``timeout_s`` seconds, after
-        `stop`, or when ``max_event_count`` events have been received.
+        """Wait for the next event.
+
+        Args:
+            timeout_s: Seconds; None: no limit.
+
+        Returns:
+            The event. None after ``timeout_s`` seconds, after `stop`, or when
+            ``max_event_count`` events were received.
 
         Raises:
-            PubSubError: this subscriber is not connected, or the broker refuses it
-                since it restarted.
+            PubSubError: This subscriber is not connected, or the broker refused it.
         """
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
         return self._runtime.receiver.receive(deadline)
 
     def parse_publish_event(self, topic: str = "") -> Event | None:
-        """The next event that has arrived, of ``topic`` if one is named, without
-        waiting; None when there is none. Events of other topics stay for later; while they
-        take more than 64 MiB, nothing more comes in."""
+        """The next event that has arrived, without waiting; None if there is none.
+
+        Events of other topics are kept for later. While they take more than 64 MiB, nothing
+        more is read.
+
+        Args:
+            topic: Only events of this topic. "": of any topic.
+        """
         return self._runtime.receiver.next_arrived(topic)
 
     def batches(self) -> Iterator[Batch]:
-        """Events as they arrive, as iteration gives them, but those that were published
-        together together. An event that came alone is a batch of one.
+        """Events as they arrive, in batches: events that were published together come
+        together. An event that was published alone is a batch of one.
 
         Raises:
-            PubSubError: as iteration does.
+            PubSubError: This subscriber is not connected, or the broker refused it.
         """
         return self._runtime.receiver.batches(self)
 
     def notify(self) -> None:
-        """Receive events until there are ``max_event_count`` (15 if none was given), or
-        until `stop`; write their latencies to ``filename`` at the end, whatever ended it.
+        """Receive ``max_event_count`` events (15 if none was given), or until `stop`, and call
+        ``on_event`` with each. At the end, also after an error, write their latencies to
+        ``filename``.
 
         Raises:
-            OSError: the file could not be written.
-            PubSubError: this subscriber is not connected, or the broker refuses it
-                since it restarted.
+            OSError: The file could not be written.
+            PubSubError: This subscriber is not connected, or the broker refused it.
         """
         recording = self._runtime.recording
         on_event, record = recording.on_event, recording.record
@@ -248,22 +269,24 @@ class Subscriber(SubscriberReadings, SeedMethods):
             run_uninterrupted(lambda: recording.write(event))
 
     def write_stored_messages(self) -> None:
-        """Write the latencies that `notify` recorded to ``filename``; without one, do
-        nothing.
+        """Write the latencies that `notify` recorded to ``filename``, if there is one. `notify`
+        calls this.
 
         Raises:
-            OSError: the file could not be written.
+            OSError: The file could not be written.
         """
         self._runtime.recording.write()
 
     def wait_until_ready(self, timeout_s: float | None = None) -> None:
-        """Wait until every publisher of our topics that the broker knows has answered:
-        all it publishes from here on arrives. Events that arrive meanwhile are buffered.
+        """Wait until every publisher of these topics that the broker knows is connected: all
+        events that they publish from then on arrive. Events that arrive meanwhile are kept.
+
+        Args:
+            timeout_s: Seconds; None: no limit.
 
         Raises:
-            NotReady: some had not answered after ``timeout_s`` seconds, or `stop`
-                was called, or events of 64 MiB have come that must be received first.
-            PubSubError: this subscriber is not connected, or the broker refuses it
-                since it restarted.
+            NotReady: A publisher was not connected in time, `stop` was called, or 64 MiB of
+                events have arrived that must be received first.
+            PubSubError: This subscriber is not connected, or the broker refused it.
         """
         self._runtime.wait_until_ready(timeout_s)
