@@ -139,13 +139,13 @@ TIMES: Final = (
         _CONTROL,
         "BROKER_SILENCE_S",
         "of several brokers: `heartbeat` is not answered",
-        "Look for another broker, and stay meanwhile. After `register` without an answer: leave.",
+        "Look for another broker, and keep this one meanwhile. After `register` without an answer: leave.",
     ),
     Time(
         _CONTROL,
         "BROKER_ANSWER_S",
         "the same: none of two brokers answers `hello`",
-        "Ask the next two. When all were asked, begin anew, with twice the time before.",
+        "Ask the next two. When all were asked, begin again, with twice the previous time.",
     ),
     Time(
         _CONTROL,
@@ -202,8 +202,8 @@ TIMES: Final = (
         f"{_STREAM}.held_stream",
         "RETRY_S",
         "a recovery question is not answered",
-        "Ask again, with another attempt. Then after twice the time before. An answer that "
-        "brings something begins this anew.",
+        "Ask again, with another attempt. Then after twice the previous time. An answer with "
+        "events resets the time.",
     ),
     Time(
         f"{_STREAM}.recovery",
@@ -226,13 +226,13 @@ TIMES: Final = (
     Time(
         f"{_STREAM}.departures",
         "GRACE_S",
-        "nothing has come from a publisher that left",
-        "What is missing of it is lost; disconnect. Instead a lease, if that is longer.",
+        "no message has come from a publisher that left",
+        "Its missing events are lost; disconnect. Instead a lease, if that is longer.",
     ),
     Time(
         _DIRECT,
         "_MAX_DRAIN_S",
-        "a publisher has left, and goes on publishing",
+        "a publisher has left, and still publishes",
         "Disconnect, where the broker is secure.",
     ),
     Time(
