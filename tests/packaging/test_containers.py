@@ -240,7 +240,7 @@ def test_the_image_forwards_events_through_published_ports() -> None:
         with running_container(
             tool, *published, f"--env=PUBSUB_FORWARD_PORT={forward}"
         ) as name:
-            check = ("pubsub-entrypoint", "check", "--timeout", "30")
+            check = ("pubsub-entrypoint", "check", "--wait", "--timeout", "30")
             run_tool(tool, "exec", name, *check)
             gateway = run_tool(
                 tool,

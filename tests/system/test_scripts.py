@@ -113,7 +113,7 @@ def test_an_unreachable_broker_is_mentioned_once_and_then_given_up() -> None:
         assert done.returncode == 1
         lines = [line for line in done.stderr.splitlines() if port in line]
         assert len(lines) == 2
-        assert "yet; trying for 1.5 s" in lines[0]
+        assert "yet (connection refused); trying for 1.5 s" in lines[0]
         assert f"no broker answered at tcp://127.0.0.1:{port} within 1.5 s" in lines[1]
         assert "Traceback" not in done.stderr
 

@@ -178,7 +178,8 @@ def test_clients_that_were_first_say_so_once_and_find_the_broker(
         *client(port),
         *("--wait-for", "1", "-m", "3", "-s", "0", "-bp", free_port()),
     )
-    waiting = f"no broker at tcp://127.0.0.1:{port} yet; trying for 30 s"
+    refused = " yet (connection refused); trying for 30 s"
+    waiting = f"no broker at tcp://127.0.0.1:{port}{refused}"
     subscriber.says(waiting)
     publisher.says(waiting)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -63,6 +64,48 @@ def test_if_none_answers_all_are_named(
     assert f":{one} within" in said
     assert f":{two} within" in said
     assert said.count("\n") == 1
+
+
+@pytest.mark.parametrize("command", ["check", "status"])
+def test_a_refused_connection_ends_it_at_once(
+    command: str, capsys: pytest.CaptureFixture[str], untouched_logging: None
+) -> None:
+    with unused_port() as port:
+        assert main([command, "-b", f"127.0.0.1:{port}", "--timeout", "9999"]) == 1
+
+    assert capsys.readouterr().err == (
+        f"pubsub-broker {command}: no broker answered at tcp://127.0.0.1:{port}: the "
+        "connection is refused; is it running, and is this its address and port?\n"
+    )
+
+
+def test_a_broker_that_is_starting_is_waited_for_when_asked(
+    broker_process: Start,
+    capsys: pytest.CaptureFixture[str],
+    untouched_logging: None,
+) -> None:
+    with unused_port() as port:
+        codes: list[int] = []
+        ask = ["check", "-b", f"127.0.0.1:{port}", "--wait", "--timeout", "60"]
+        asking = threading.Thread(target=lambda: codes.append(main(ask)))
+        asking.start()
+        asking.join(0.5)
+        assert asking.is_alive()
+    words = ["--bind", "127.0.0.1", "--port", str(port)]
+    broker_process(code=f"from pubsub_broker.cli import main; main({words})")
+    asking.join(60)
+
+    assert codes == [0]
+
+
+def test_a_broker_that_does_not_start_is_given_up_at_the_timeout(
+    capsys: pytest.CaptureFixture[str], untouched_logging: None
+) -> None:
+    with unused_port() as port:
+        words = ["check", "-b", f"127.0.0.1:{port}", "--wait", "--timeout", "0.5"]
+        assert main(words) == 1
+
+    assert "the connection is refused" in capsys.readouterr().err
 
 
 def test_all_is_what_each_broker_tells_of_its_own_clients() -> None:

@@ -41,15 +41,22 @@ class CannotListen(PubSubError):
 
 
 class BrokerUnreachable(PubSubError):
-    """No broker answered at ``endpoint`` within ``waited_s`` seconds."""
+    """No broker answered at ``endpoint`` within ``waited_s`` seconds; 0: a refused connection
+    ended the wait. ``reason`` tells what was found there instead."""
 
-    def __init__(self, endpoint: str, waited_s: float) -> None:
+    def __init__(
+        self, endpoint: str, waited_s: float, reason: str | None = None
+    ) -> None:
         self.endpoint = endpoint
         self.waited_s = waited_s
-        super().__init__(
-            f"no broker answered at {endpoint} within {waited_s:g} s; "
-            "is it running, and is this its address and port?"
+        self.reason = reason
+        what = (
+            "; is it running, and is this its address and port?"
+            if reason is None
+            else f": {reason}"
         )
+        within = f" within {waited_s:g} s" if waited_s else ""
+        super().__init__(f"no broker answered at {endpoint}{within}{what}")
 
 
 class RegistrationRefused(PubSubError):

@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import gc
 import os
+import socket
 import threading
 import weakref
 from collections.abc import Callable, Iterator
@@ -15,7 +16,7 @@ from typing import Any, TypeVar
 import pytest
 import zmq
 from support.leftovers import Leftovers
-from support.ports import free_port
+from support.ports import free_port, unused_port
 from support.threads import ended, in_thread
 
 from pubsub_common.client import (
@@ -374,6 +375,54 @@ def test_waiting_for_the_broker_is_mentioned_once(
     assert [record.getMessage() for record in caplog.records] == [
         f"no broker at {endpoint} yet; trying for 0.02 s"
     ]
+
+
+def test_a_refused_connection_is_mentioned_at_once(
+    connect: Connect,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(registration, "_MENTION_AFTER_S", 10 * WAIT_S)
+    with unused_port() as port:
+        client = connect(f"tcp://127.0.0.1:{port}")
+        with pytest.raises(NotReady):
+            client.wait_registered(20 * WAIT_S, stopped=lambda: bool(caplog.records))
+
+    (line,) = (record.getMessage() for record in caplog.records)
+    assert line == (
+        f"no broker at tcp://127.0.0.1:{port} yet (connection refused); "
+        f"trying for {20 * WAIT_S:g} s"
+    )
+
+
+@pytest.mark.parametrize(
+    ("sends", "reason"),
+    [
+        (b"", "the program there accepts connections and sends nothing"),
+        (b"SSH-2.0-OpenSSH_9.6\r\n", "the program there does not speak ZeroMQ"),
+    ],
+)
+def test_what_is_not_a_broker_is_told_from_silence(
+    connect: Connect, sends: bytes, reason: str
+) -> None:
+    with (
+        contextlib.ExitStack() as accepted,
+        socket.create_server(("127.0.0.1", 0)) as listening,
+    ):
+
+        def serve() -> None:
+            with contextlib.suppress(OSError):
+                while True:
+                    connection = accepted.enter_context(listening.accept()[0])
+                    connection.sendall(sends)
+
+        serving = threading.Thread(target=serve, daemon=True)
+        serving.start()
+        client = connect(f"tcp://127.0.0.1:{listening.getsockname()[1]}")
+        with pytest.raises(BrokerUnreachable, match=reason):
+            client.wait_registered(0.2)
+        listening.shutdown(socket.SHUT_RDWR)
+        serving.join(WAIT_S)
 
 
 def test_a_client_that_leaves_while_the_broker_registers_it_disconnects(

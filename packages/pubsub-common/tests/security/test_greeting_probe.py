@@ -19,6 +19,7 @@ from pubsub_common.client.identity import Identity
 from pubsub_common.errors import BrokerUnreachable, HandshakeFailed
 from pubsub_common.net.sockets import bind
 from pubsub_common.security import greeting_probe
+from pubsub_common.security.greeting_probe import Listener
 from pubsub_common.security.handshake_failure import (
     FailureReason,
     HandshakeFailure,
@@ -113,6 +114,49 @@ def test_who_does_not_answer_tells_nothing() -> None:
     with socket.create_server(("127.0.0.1", 0)) as gone:
         where = f"127.0.0.1:{gone.getsockname()[1]}"
     assert greeting_probe.probe(where) is None
+
+
+@pytest.mark.parametrize(
+    ("said", "found"),
+    [
+        (b"SSH-2.0-OpenSSH_9.6\r\n", Listener.OTHER),
+        (greeting_of(b"CURVE"), Listener.WITH_KEYS),
+        (greeting_of(b"NULL"), Listener.WITHOUT_KEYS),
+        (greeting_of(b"PLAIN"), Listener.OTHER),
+        (greeting_of(b"NULL")[:10], Listener.SILENT),
+        (b"", Listener.SILENT),
+    ],
+)
+def test_what_listens_is_told_by_what_it_sends(said: bytes, found: Listener) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        where = f"127.0.0.1:{listening.getsockname()[1]}"
+
+        def serve() -> None:
+            with listening.accept()[0] as connection:
+                connection.sendall(said)
+                connection.shutdown(socket.SHUT_WR)
+                connection.recv(64)
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+
+        assert greeting_probe.look(where, WAIT_S) is found
+        thread.join(WAIT_S)
+    assert greeting_probe.look(where, WAIT_S) is Listener.REFUSED
+
+
+def test_a_listener_that_never_sends_is_silent() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        where = f"127.0.0.1:{listening.getsockname()[1]}"
+        assert greeting_probe.look(where, 0.01) is Listener.SILENT
+
+
+@pytest.mark.parametrize("listener", Listener)
+def test_what_listens_is_explained_on_one_line(listener: Listener) -> None:
+    text = greeting_probe.explain(listener)
+
+    assert text
+    assert "\n" not in text
 
 
 @pytest.mark.parametrize(

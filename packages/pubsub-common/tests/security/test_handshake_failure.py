@@ -41,6 +41,16 @@ def test_a_server_that_hangs_up_once_may_have_ended() -> None:
     assert judge.take(disconnected, 104) is None
 
 
+def test_some_refused_connections_are_certain_unless_one_is_made() -> None:
+    judge = HandshakeFailureDetector()
+    closed = int(zmq.EVENT_CLOSED)
+    failure = HandshakeFailure(FailureReason.NOT_CONNECTED, retrying=True)
+
+    assert [judge.take(closed, 9) for _ in range(4)] == [None, None, failure, None]
+    judge.take(int(zmq.EVENT_CONNECTED), 9)
+    assert [judge.take(closed, 9) for _ in range(3)] == [None, None, failure]
+
+
 @pytest.mark.parametrize("why", FailureReason)
 @pytest.mark.parametrize("keys", [None, "alice.keys"])
 def test_each_failure_is_one_line_that_says_what_to_do(
@@ -50,6 +60,8 @@ def test_each_failure_is_one_line_that_says_what_to_do(
 
     assert "10.0.0.1:5555" in text
     assert "\n" not in text
+    if why is FailureReason.NOT_CONNECTED:  # no key was looked at
+        return
     if keys is None and why is not FailureReason.KEY_REJECTED:
         assert "--keys" in text
     if keys is not None:

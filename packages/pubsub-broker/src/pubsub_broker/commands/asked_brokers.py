@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from pubsub_common import defaults
 from pubsub_common.cli import console_script, option_texts
 from pubsub_common.cli.settings import Source
-from pubsub_common.errors import PubSubError
+from pubsub_common.errors import BrokerUnreachable, PubSubError
 
 if TYPE_CHECKING:
     from pubsub_common.protocol.messages import Status
     from pubsub_common.security.keys import ClientKeys
+
+# How soon a broker that is not running yet is asked again.
+_AGAIN_S: Final = 0.1
 
 ASK_OPTIONS: Final = f"""\
   -b HOST, --broker-address HOST  the broker: an IP address or a name, or HOST:PORT; of
@@ -20,6 +24,7 @@ ASK_OPTIONS: Final = f"""\
                                   [default: {defaults.LOOPBACK}]
   --timeout SECONDS               how long to wait for an answer [default: 5]
 {option_texts.CONTEXT_OPTION}
+  --wait                          wait so long also for a broker that is not running yet
 {option_texts.KEYS_OPTION}
   --secure DIR                    instead of --keys: the folder of the broker's keys"""
 
@@ -41,17 +46,37 @@ class AskedBrokers:
         ConfigError: the options are inconsistent.
         """
         self._timeout_s = console_script.seconds(options, "--timeout")
+        self._wait = options["--wait"]
         self._places = places_of(options)
         self._keys = keys_of(options)
 
     def ask(self, *, whole: bool = True) -> tuple[str, Status]:
         """The address of the first broker that answers, and its status, complete or the
-        first page. The next call asks this broker first.
+        first page. The next call asks this broker first. With ``--wait`` the brokers are
+        asked again until the timeout.
 
         Raises:
             PubSubError: no broker answers, or one rejects the request.
         """
-        failures: list[PubSubError] = []
+        deadline = time.monotonic() + self._timeout_s
+        while True:
+            failures: list[PubSubError] = []
+            answer = self._first_answer(failures, whole=whole)
+            if answer is not None:
+                return answer
+            starting = all(isinstance(each, BrokerUnreachable) for each in failures)
+            late = time.monotonic() + _AGAIN_S >= deadline
+            if not self._wait or not starting or late:
+                break
+            time.sleep(_AGAIN_S)
+        if len(failures) == 1:
+            raise failures[0]
+        raise PubSubError("; ".join(map(str, failures)))
+
+    def _first_answer(
+        self, failures: list[PubSubError], *, whole: bool
+    ) -> tuple[str, Status] | None:
+        """What `ask` returns; None, and the ``failures``, if no broker answers."""
         for host, port in list(self._places):
             try:
                 where, status = self._ask(host, port, whole=whole)
@@ -61,9 +86,7 @@ class AskedBrokers:
             self._places.remove((host, port))
             self._places.insert(0, (host, port))
             return where, status
-        if len(failures) == 1:
-            raise failures[0]
-        raise PubSubError("; ".join(map(str, failures)))
+        return None
 
     def ask_at(self, place: str) -> Status:
         """The status of another broker of the group at ``HOST:PORT``.

@@ -36,7 +36,8 @@ def ask(
     ``whole``, the first page of them. The pages are requested one after the other.
 
     Raises:
-        BrokerUnreachable: no answer within ``timeout_s`` seconds.
+        BrokerUnreachable: no answer within ``timeout_s`` seconds, or the connection
+            was refused.
         HandshakeFailed: the broker requires other keys, or none.
         TooFewFiles: this process may open too few files.
         PubSubError: the answer is not a status.
@@ -47,6 +48,7 @@ def ask(
     from pubsub_common.net.sockets import connect, endpoint
     from pubsub_common.security.handshake_failure import (
         ClientHandshakeMonitor,
+        FailureReason,
         explain,
         probe_reason,
     )
@@ -64,12 +66,21 @@ def ask(
             connect(dealer, where)
             pages.request(0)
             failure = watch.wait_for_input(timeout_s)
-        if failure is not None:
-            path = None if keys is None else keys.path
-            here = f"{address}:{port}"
-            failure = probe_reason(failure, here, with_keys=keys is not None)
-            raise HandshakeFailed(explain(failure, here, path))
-        return pages.read(whole=whole)
+        if failure is None:
+            return pages.read(whole=whole)
+    if failure.reason is FailureReason.NOT_CONNECTED:
+        raise _unreachable(where, 0.0)
+    path = None if keys is None else keys.path
+    here = f"{address}:{port}"
+    failure = probe_reason(failure, here, with_keys=keys is not None)
+    raise HandshakeFailed(explain(failure, here, path))
+
+
+def _unreachable(where: str, waited_s: float) -> BrokerUnreachable:
+    from pubsub_common.security.greeting_probe import explain, look
+
+    found = look(where.removeprefix("tcp://"))
+    return BrokerUnreachable(where, waited_s, explain(found))
 
 
 class _Pages:
@@ -80,12 +91,14 @@ class _Pages:
         self._where = where
         self._timeout_s = timeout_s
         self._id = 0
+        self._deadline = 0.0
 
     def request(self, from_session: int) -> None:
         """Request the page that begins with this session."""
         from pubsub_common.protocol import messages
 
         self._id += 1
+        self._deadline = time.monotonic() + self._timeout_s
         request = messages.StatusRequest(id=self._id, from_session=from_session)
         self._dealer.send(messages.encode(request))
 
@@ -108,7 +121,7 @@ class _Pages:
         """The requested page; requests it again when the broker says "later"."""
         from pubsub_common.protocol.messages import TOO_FAST
 
-        deadline = time.monotonic() + self._timeout_s
+        deadline = self._deadline  # of the first request
         while True:
             reply = self._reply(deadline)
             if isinstance(reply, Status):
@@ -138,5 +151,5 @@ class _Pages:
     def _receive(self, deadline: float) -> bytes:
         left_s = max(0.0, deadline - time.monotonic())
         if not self._dealer.poll(round(left_s * 1000)):
-            raise BrokerUnreachable(self._where, self._timeout_s)
+            raise _unreachable(self._where, self._timeout_s)
         return self._dealer.recv()

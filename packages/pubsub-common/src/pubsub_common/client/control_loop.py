@@ -207,9 +207,8 @@ class ControlLoop:
             if diagnosis.final:
                 self._session.finish()
                 self._fail(HandshakeFailed(diagnosis.text), "handshake")
-            elif diagnosis.text != self._registration.hint:
-                self._registration.hint = diagnosis.text
-                _log.warning("%s; still trying", diagnosis.text)
+            else:
+                self._registration.diagnosed(diagnosis)
 
     def _fail(self, error: PubSubError, code: str) -> None:
         """This client is finished."""

@@ -22,10 +22,12 @@ _RECONNECT_S: Final = 1.0
 
 
 class Diagnosis(NamedTuple):
-    """Why a handshake failed, for the user. ``final``: trying again does not help."""
+    """Why a handshake failed, for the user. ``final``: trying again does not help.
+    ``connected``: there was a connection."""
 
     text: str
     final: bool
+    connected: bool = True
 
 
 class HandshakeDiagnosis:
@@ -46,7 +48,10 @@ class HandshakeDiagnosis:
         """What failed since the last call. ``registered``: the broker has accepted this
         client before, so it may be another broker now, and not for long."""
         found = [
-            self._diagnose(failure, registered) for failure in self._monitor.failures()
+            self._diagnose(failure, registered)
+            for failure in self._monitor.failures()
+            # A broker that restarts cannot be reached for a while.
+            if not (registered and failure.reason is FailureReason.NOT_CONNECTED)
         ]
         if self._reconnect_at is not None and time.monotonic() >= self._reconnect_at:
             self._reconnect_at = None
@@ -61,7 +66,9 @@ class HandshakeDiagnosis:
         final = failure.reason is FailureReason.KEY_REJECTED or mismatch
         if not final and not failure.retrying:
             self._reconnect_at = time.monotonic() + _RECONNECT_S
-        return Diagnosis(explain(failure, where, self._keys_path), final)
+        text = explain(failure, where, self._keys_path)
+        connected = failure.reason is not FailureReason.NOT_CONNECTED
+        return Diagnosis(text, final, connected)
 
     def close(self) -> None:
         """Stop watching; before the socket is closed."""

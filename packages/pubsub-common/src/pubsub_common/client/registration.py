@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import itertools
 import logging
+import time
 from collections import deque
 from collections.abc import Callable
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pubsub_common.client.identity import Identity
 from pubsub_common.errors import (
@@ -23,6 +24,10 @@ from pubsub_common.errors import (
 )
 from pubsub_common.net.changed import Changed
 from pubsub_common.protocol.messages import Registered
+from pubsub_common.security.greeting_probe import Listener, explain, look
+
+if TYPE_CHECKING:
+    from pubsub_common.client.handshake_diagnosis import Diagnosis
 
 _log = logging.getLogger(__name__)
 
@@ -48,6 +53,7 @@ class RegistrationState:
         self.endpoint = endpoint
         self.identity = identity
         self.hint: str | None = None
+        self._unconnected = False
         self._changed = Changed()
         self._numbers = itertools.count(1)
         self._submitted: deque[Change] = deque()
@@ -80,13 +86,20 @@ class RegistrationState:
             known = self.registered or self._error is not None
             return known or self._closed or stopped()
 
+        deadline = time.monotonic() + timeout_s
         mention = min(_MENTION_AFTER_S, timeout_s)
-        if not self._changed.wait_for(ended, mention) and timeout_s > mention:
+        self._changed.wait_for(lambda: ended() or self._unconnected, mention)
+        left_s = deadline - time.monotonic()
+        if not ended() and left_s > 0:
             if self.hint is None:  # else something has been said
+                refused = self._unconnected and self._found() is Listener.REFUSED
                 _log.warning(
-                    "no broker at %s yet; trying for %g s", self.endpoint, timeout_s
+                    "no broker at %s yet%s; trying for %g s",
+                    self.endpoint,
+                    " (connection refused)" if refused else "",
+                    timeout_s,
                 )
-            self._changed.wait_for(ended, timeout_s - mention)
+            self._changed.wait_for(ended, max(0.0, deadline - time.monotonic()))
         if self._error is not None:
             raise copy_of(self._error)
         if self._registered is not None:
@@ -99,7 +112,15 @@ class RegistrationState:
             where = self.endpoint.removeprefix("tcp://")
             gave_up = f"gave up on the broker at {where} after {timeout_s:g} s"
             raise HandshakeFailed(self.hint, gave_up)
-        raise BrokerUnreachable(self.endpoint, timeout_s)
+        found = self._found()
+        reason = None if found is None else explain(found)
+        raise BrokerUnreachable(self.endpoint, timeout_s, reason)
+
+    def _found(self) -> Listener | None:
+        """What listens where the broker should be; None: there are several such places, or
+        the address of it is not known."""
+        scheme, _, place = self.endpoint.rpartition("//")
+        return look(place) if scheme == "tcp:" else None
 
     def submit(self, identity: Identity) -> int:
         """As `ControlClient.submit`, without waking the control thread."""
@@ -127,6 +148,15 @@ class RegistrationState:
         self._changed.notify()
 
     # For the control thread
+
+    def diagnosed(self, diagnosis: Diagnosis) -> None:
+        """There is no connection to the broker for a reason that may pass."""
+        if not diagnosis.connected:
+            self._unconnected = True
+            self._changed.notify()
+        elif diagnosis.text != self.hint:
+            self.hint = diagnosis.text
+            _log.warning("%s; still trying", diagnosis.text)
 
     def take_change(self) -> Change | None:
         """What is to be told to the broker, if it is something else than before."""

@@ -1,4 +1,5 @@
-"""Probes whether a ZeroMQ socket at an address requires keys, without libzmq.
+"""Finds out what listens at an address, without libzmq: whether it is a ZeroMQ socket, and
+whether that requires keys.
 
 Theory of operation
 -------------------
@@ -11,7 +12,7 @@ what comes before the mechanism, and waits, receives the whole greeting.
 
 from __future__ import annotations
 
-import contextlib
+import enum
 import socket
 import time
 from typing import Final
@@ -25,6 +26,42 @@ _MECHANISM: Final = slice(12, 32)
 _WAIT_S: Final = 0.5
 
 
+class Listener(enum.Enum):
+    """What listens at an address."""
+
+    REFUSED = enum.auto()  # nothing does
+    UNREACHABLE = enum.auto()  # the connection was neither accepted nor refused
+    SILENT = enum.auto()  # accepts connections, and sends nothing
+    OTHER = enum.auto()  # sends something else than a greeting
+    WITHOUT_KEYS = enum.auto()
+    WITH_KEYS = enum.auto()
+
+
+_NO_BROKER: Final = {
+    Listener.REFUSED: (
+        "the connection is refused; is it running, and is this its address and port?"
+    ),
+    Listener.UNREACHABLE: (
+        "nothing answers to a connection; is this its address, and does a firewall let "
+        "the connection through?"
+    ),
+    Listener.SILENT: (
+        "the program there accepts connections and sends nothing; it is not a broker, or "
+        "a broker that takes no more connections"
+    ),
+    Listener.OTHER: "the program there does not speak ZeroMQ; it is not a broker",
+}
+_SPEAKS: Final = (
+    "the program there speaks ZeroMQ, but does not answer; it is not a broker (perhaps a "
+    "publisher), or a broker that is busy"
+)
+
+
+def explain(listener: Listener) -> str:
+    """Why no broker answers at an address, for the user."""
+    return _NO_BROKER.get(listener, _SPEAKS)
+
+
 def requires_keys(greeting: bytes) -> bool | None:
     """Whether a greeting is of a socket that requires keys; None: it does not say."""
     if len(greeting) != _LENGTH or greeting[0] != 0xFF or greeting[10] < 3:
@@ -36,13 +73,37 @@ def requires_keys(greeting: bytes) -> bool | None:
 def probe(where: str, wait_s: float = _WAIT_S) -> bool | None:
     """Whether the listener at ``where`` (``host:port``) requires keys; None when that does
     not become clear within ``wait_s`` seconds."""
+    found = look(where, wait_s)
+    return {Listener.WITH_KEYS: True, Listener.WITHOUT_KEYS: False}.get(found)
+
+
+def look(where: str, wait_s: float = _WAIT_S) -> Listener:
+    """What listens at ``where`` (``host:port``), as far as ``wait_s`` seconds show."""
     place = bare(host_of(where)), port_of(where)
     until = time.monotonic() + wait_s
+    try:
+        connection = socket.create_connection(place, timeout=wait_s)
+    except ConnectionRefusedError:
+        return Listener.REFUSED
+    except OSError:
+        return Listener.UNREACHABLE
+    with connection:
+        greeting = _greeting(connection, until)
+    if not greeting:
+        return Listener.SILENT
+    if greeting[0] != _HALF[0]:
+        return Listener.OTHER
+    keys = requires_keys(greeting)
+    if keys is None:
+        # A greeting that is incomplete belongs to a socket that is busy.
+        return Listener.SILENT if len(greeting) < _LENGTH else Listener.OTHER
+    return Listener.WITH_KEYS if keys else Listener.WITHOUT_KEYS
+
+
+def _greeting(connection: socket.socket, until: float) -> bytes:
+    """The bytes that arrive, at most those of a greeting."""
     greeting = b""
-    with (
-        contextlib.suppress(OSError),
-        socket.create_connection(place, timeout=wait_s) as connection,
-    ):
+    try:
         connection.sendall(_HALF)
         while len(greeting) < _LENGTH and (left_s := until - time.monotonic()) > 0:
             connection.settimeout(left_s)
@@ -50,4 +111,6 @@ def probe(where: str, wait_s: float = _WAIT_S) -> bool | None:
             if not piece:
                 break
             greeting += piece
-    return requires_keys(greeting)
+    except OSError:  # closed, or the time is over: what has arrived counts
+        pass
+    return greeting

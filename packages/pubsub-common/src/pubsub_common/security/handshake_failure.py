@@ -23,8 +23,11 @@ _EVENTS: Final = (
     | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL
     | zmq.EVENT_HANDSHAKE_FAILED_AUTH
     | zmq.EVENT_HANDSHAKE_SUCCEEDED
+    | zmq.EVENT_CONNECTED
+    | zmq.EVENT_CLOSED
 )
-# One closed connection can be a server that ends just then.
+# One closed connection can be a server that ends just then, a few refused ones a server that
+# starts just then. libzmq tries some 0.15 s after each.
 _CERTAIN_AFTER: Final = 3
 
 
@@ -35,6 +38,7 @@ class FailureReason(enum.Enum):
     SECURITY_MISMATCH = "one side uses keys and the other does not"
     WRONG_SERVER_KEY = "the other side has another key than was expected"
     DISCONNECTED = "the other side closed the connection"
+    NOT_CONNECTED = "the connection could not be made"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -88,6 +92,8 @@ def explain(failure: HandshakeFailure, where: str, keys: str | None) -> str:
             f"the broker at {where} has another key than the one in {keys}: that file "
             "is for another broker"
         )
+    if failure.reason is FailureReason.NOT_CONNECTED:
+        return f"no connection to the broker at {where} can be made"
     if keys is None:
         return (
             f"{where} closes the connection: a broker that requires keys (--keys FILE), "
@@ -104,12 +110,19 @@ class HandshakeFailureDetector:
 
     def __init__(self) -> None:
         self._disconnects = 0
+        self._attempts = 0
 
     def take(self, event: int, value: int) -> HandshakeFailure | None:
         """One event; the failure that it tells of, if it is certain."""
         match event:
             case zmq.EVENT_HANDSHAKE_SUCCEEDED:
                 self._disconnects = 0
+            case zmq.EVENT_CONNECTED:
+                self._attempts = 0
+            case zmq.EVENT_CLOSED:  # of a connection that was not made
+                self._attempts += 1
+                if self._attempts == _CERTAIN_AFTER:
+                    return HandshakeFailure(FailureReason.NOT_CONNECTED, retrying=True)
             case zmq.EVENT_HANDSHAKE_FAILED_AUTH:
                 return HandshakeFailure(FailureReason.KEY_REJECTED, retrying=False)
             case zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL:
