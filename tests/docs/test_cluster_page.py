@@ -59,7 +59,7 @@ def test_the_commands_for_three_machines_work(tmp_path: Path) -> None:
 
 
 def test_the_lines_of_the_log_that_it_names_are_in_the_code() -> None:
-    _, _, section = PAGE.read_text().partition("## When something is wrong")
+    _, _, section = PAGE.read_text().partition("## Troubleshooting")
     told = re.findall(r"^\| `([^`]+)` \|", section, re.M)
     assert len(told) > 7
     sources = "".join(
