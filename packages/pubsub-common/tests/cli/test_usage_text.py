@@ -74,3 +74,10 @@ def test_commands_are_found_where_they_are_listed() -> None:
 def test_the_pattern_is_the_first_line_of_usage() -> None:
     assert usage_text.pattern(DOC) == "thing [options]"
     assert not usage_text.pattern("Nothing.")
+
+
+def test_a_value_may_have_two_parts() -> None:
+    doc = "Usage:\n  pubsub-x [options]\n\n  --part I/N              run part I of N\n"
+    (line,) = usage_text.option_lines(doc)
+    assert (line.long, line.value) == ("--part", "I/N")
+    assert "--part I/N" in usage_text.for_docopt(doc, [line])

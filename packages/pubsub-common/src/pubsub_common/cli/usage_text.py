@@ -17,7 +17,7 @@ NUMBERS: Final = frozenset({"SECONDS", "RATE"})
 
 _OPTION: Final = re.compile(
     r"^ +(?:(?P<short>-\w)(?: [A-Z]+)?, )?(?P<long>--[a-z][\w-]*)"
-    r"(?: (?P<value>[A-Z]+))?(?:  +(?P<text>\S.*))?$"
+    r"(?: (?P<value>[A-Z][A-Z/]*))?(?:  +(?P<text>\S.*))?$"
 )
 _DEFAULT: Final = re.compile(r"\s*\[default: ([^\]]*)\]")
 _REPEATED: Final = re.compile(r" ?\[--?[a-z][\w-]* [A-Z]+\]\.\.\.")
