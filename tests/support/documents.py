@@ -15,10 +15,12 @@ PROGRAMS = Path(sys.executable).parent
 
 # First line of a block -> where it is executed.
 ELSEWHERE = {
+    "python3 -m venv pubsub-env": "tests/packaging/test_first_minute.py",
+    "pubsub-broker &": "tests/packaging/test_first_minute.py",
+    "source pubsub-env/bin/activate": "tests/packaging/test_first_minute.py",
     "make install": ".ci/run",
     "make perf": ".ci/run",
     "make perf SWEEP=full": ".ci/run",
-    "make build": "tests/packaging/test_wheels.py",
     "make test": ".ci/run",
 }
 
