@@ -108,7 +108,10 @@ def test_the_words_come_from_the_command_line_when_none_are_given(
         (["-port=3"], "unknown option -port (did you mean --broker-port?)"),
         (["--host", "h"], "unknown option --host (did you mean --broker-address?)"),
         (["--message", "m"], "unknown option --message (did you mean --literal?)"),
-        (["--c"], "--c is the beginning of several options: --centralized, --context, "),
+        (
+            ["--c"],
+            "--c is the beginning of several options: --centralized, --context, ",
+        ),
         (["--clock"], "--clock requires a value: --clock CLOCK"),
         (["--clock", "--", "x"], "--clock requires a value: --clock CLOCK"),
         (["--centralized=yes"], "--centralized takes no value"),
