@@ -135,7 +135,7 @@ def test_it_shows_the_clients_and_loads_nothing_from_elsewhere(
         "1 publisher, 2 subscribers",
         "12 events lost",
     ]
-    assert page.figure("Messages forwarded a second") == "123.4 1,234 in total"
+    assert page.figure("Messages forwarded/s") == "123.4 1,234 in total"
     assert page.figure("Events lost") == "12"
     assert page.browser.complaints() == []
     assert set(page.browser.requests()) == {page.address, f"{page.address}status.json"}
@@ -162,13 +162,13 @@ def test_a_topic_is_text_and_nothing_else(page: Page, reports: Reports) -> None:
 
 def test_it_follows_what_happens_and_tells_rates(page: Page, reports: Reports) -> None:
     show(page, reports, report(*USUAL, uptime_s=10.0, forwarded=100))
-    assert page.figure("Messages forwarded a second") == "10 100 in total"
+    assert page.figure("Messages forwarded/s") == "10 100 in total"
 
     more = client("subscriber", "10.0.0.3", "weather", weather=15)
     reports.status = report(*USUAL[:2], more, uptime_s=12.0, forwarded=300)
     # At one time, because the next report, the same again, says nothing is new.
     page.until(
-        "document.getElementById('figures').textContent.includes('a second100 300')"
+        "document.getElementById('figures').textContent.includes('forwarded/s100 300')"
         " && document.querySelector('.topic').textContent"
         ".includes('15 events lost, 3 of them just now')"
     )
@@ -187,7 +187,7 @@ def test_a_tile_has_a_curve_as_soon_as_there_is_one(
     reports.each_s = 0
     reports.status = report()
     page.open()
-    page.figure_is("Messages forwarded a second", "0 0 in total")
+    page.figure_is("Messages forwarded/s", "0 0 in total")
     assert page.browser.evaluate(curve) == "hidden"
 
     reports.each_s = 100
@@ -224,12 +224,12 @@ def test_it_tells_rates_of_topics_and_latencies_of_subscribers(
     assert page.texts(".subscriber li span")[1] == (
         "latency p50 64.2 µs, p99 1.31 ms, max -999 ns"
     )
-    assert page.figure("Events published a second") == "1,234.6"
+    assert page.figure("Events published/s") == "1,234.6"
     assert page.figure("Highest latency, p99") == "1.31 ms"
     assert page.browser.complaints() == []
 
     reports.status = report(USUAL[1], USUAL[3])
-    page.figure_is("Events published a second", "\N{EN DASH}")
+    page.figure_is("Events published/s", "\N{EN DASH}")
     assert page.texts(".topic li span") == ["1 publisher, 1 subscriber"] * 2
     assert "latency" not in "".join(page.texts(".subscriber li span"))
 
@@ -240,7 +240,7 @@ def test_nothing_is_subtracted_from_another_brokers_counts(
     show(page, reports, report(*USUAL, epoch=1, uptime_s=10.0, forwarded=100))
 
     reports.status = report(epoch=2, uptime_s=20.0, forwarded=900)
-    page.figure_is("Messages forwarded a second", "45 900 in total")
+    page.figure_is("Messages forwarded/s", "45 900 in total")
 
     assert [text for text in page.texts(".none") if text] == [
         "There is no publisher.",
@@ -398,7 +398,7 @@ def test_it_shows_the_group_and_where_the_clients_are(
 def test_a_decentralized_broker_has_no_rate(page: Page, reports: Reports) -> None:
     show(page, reports, report(*USUAL, model="decentralized"))
 
-    assert "Messages forwarded a second" not in page.texts("#figures dt")
+    assert "Messages forwarded/s" not in page.texts("#figures dt")
     assert len(page.texts("#figures > div")) == 8
     assert "events do not pass through it" in page.texts("#about")[0]
 
