@@ -392,8 +392,8 @@ def test_where_all_cells_failed_their_samples_are_said_to_be_such(
     text = (tmp_path / "report.html").read_text()
     assert "400 latency samples." in text
     assert "loss not counted" not in text
-    assert "Of a cell that failed, what its runs received." in text
-    assert "without those that failed" not in text
+    assert "Of a failed cell, the events that its runs received." in text
+    assert "All successful runs" not in text
 
 
 @pytest.mark.usefixtures("blank_figures")

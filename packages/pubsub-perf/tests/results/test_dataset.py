@@ -229,8 +229,9 @@ def test_a_plain_folder_of_others_is_one_cell(tmp_path: Path) -> None:
     assert (cell.model, cell.network, cell.hosts) == ("data", "my-measurements", None)
     assert [file.name for file in cell.files] == ["alice", "bob"]
     assert dataset.problems == (
-        "README: holds no latencies, and is not taken as data",
-        "notes.txt: looks like a table, and is not read: name it .csv or .tsv",
+        "README: is left out: it has no latencies",
+        "notes.txt: is left out: it looks like a table; rename it to .csv or .tsv "
+        "to read it",
     )
 
 

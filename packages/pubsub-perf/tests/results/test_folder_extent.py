@@ -1,4 +1,4 @@
-"""A folder that is no sweep is not read as a whole, unless somebody says so."""
+"""A folder that is not a sweep is not read as a whole without --yes."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ def test_many_files_that_are_no_sweep_are_not_read_unasked(tmp_path: Path) -> No
     with pytest.raises(ConfigError) as error:
         read_dataset(tmp_path)
     assert str(error.value) == (
-        f"nothing to plot yet: {tmp_path} is no sweep, and has more than 200 files that "
+        f"nothing to plot yet: {tmp_path} is not a sweep, and has more than 200 files that "
         "may hold latencies (201 so far, in 2 folders, the first one is "
-        "c/subscriber-0.csv); --yes reads it all the same"
+        "c/subscriber-0.csv); --yes reads it anyway"
     )
     assert len(read_dataset(tmp_path, source=TableSource(many=True)).cells) == 2
 
@@ -74,4 +74,4 @@ def test_nothing_is_written_where_nothing_was_read(
     assert main([command, str(tmp_path)]) == 2
     assert len(list(tmp_path.iterdir())) == 201
     [line] = capsys.readouterr().err.splitlines()
-    assert line.endswith("; --yes reads it all the same")
+    assert line.endswith("; --yes reads it anyway")

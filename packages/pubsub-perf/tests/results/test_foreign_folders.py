@@ -94,7 +94,7 @@ def test_a_folder_that_is_a_link_out_of_it_is_left_out(root: Path) -> None:
     assert [cell.model for cell in dataset.cells] == ["centralized"]
     assert dataset.problems == (
         "data/decentralized: is left out: it is a link out of the folder",
-        "data/circle: is left out: it is a link to nothing",
+        "data/circle: is left out: it is a link to a missing file",
     )
 
 

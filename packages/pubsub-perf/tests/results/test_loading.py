@@ -125,7 +125,7 @@ def test_rows_are_chosen_by_place(results: Results) -> None:
 def test_what_a_table_lacks_is_said(results: Results) -> None:
     with pytest.raises(KeyError, match="no column 'p5'; there are scenario, "):
         results.runs["p5"]
-    with pytest.raises(TypeError, match="by its name, rows by a slice or an array: 0"):
+    with pytest.raises(TypeError, match="by name, and rows by a slice or an array: 0"):
         results.runs[0]  # type: ignore[call-overload]
     assert "p5" not in results.runs
     assert results.runs.get("p5") is None
@@ -255,9 +255,7 @@ def test_parquet_without_pyarrow_says_what_to_install(
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     out = tmp_path / "out"
     assert main(["export", str(sweep), "--parquet", "--out", str(out)]) == 2
-    assert (
-        "pip install 'pubsub-perf[parquet]'; or take --csv" in capsys.readouterr().err
-    )
+    assert "pip install 'pubsub-perf[parquet]'; or use --csv" in capsys.readouterr().err
     assert not out.exists()
 
 

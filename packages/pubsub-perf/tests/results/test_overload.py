@@ -33,7 +33,7 @@ def test_too_many_hosts_are_told_how_many_it_kept_up_with() -> None:
     count, cause, remedies = overload_advice(runs)
     assert count.startswith("In 2 of 4 runs the machine was strained or saturated")
     assert cause == "The emulated hosts need more than this machine has: 2 processors."
-    assert "with 16 hosts at most" in remedies
+    assert "with at most 16 hosts" in remedies
     assert "--interval 0.2, not 0.1" in remedies
     assert "more processors" in remedies
 
@@ -45,7 +45,7 @@ def test_hosts_that_it_kept_up_with_are_fewer_than_all_that_were_too_many() -> N
 
 def test_other_programs_are_named_as_the_cause() -> None:
     _, cause = overload_advice([run(4, "saturated", used=7.0)])
-    assert cause.startswith("Other programs had the processors: the roles used 7 %")
+    assert cause.startswith("Other programs used the processors: the roles had 7 %")
     assert "--force" in cause
 
 

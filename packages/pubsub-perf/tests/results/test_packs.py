@@ -336,7 +336,7 @@ def test_a_file_that_cannot_be_packed_is_named(
     assert main(["pack", str(folder)]) == 2
     said = capsys.readouterr().err
     assert re.search(
-        r"cannot pack .*/mine/caf.+\.csv: its name is no text in UTF-8", said
+        r"cannot pack .*/mine/caf.+\.csv: its name is not valid UTF-8", said
     )
     assert said.count("\n") == 1
     assert sorted(tmp_path.iterdir()) == [folder]

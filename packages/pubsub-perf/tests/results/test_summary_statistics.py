@@ -107,7 +107,7 @@ def test_999_samples_have_no_p999() -> None:
 def test_no_samples_have_no_statistics_but_a_loss() -> None:
     statistics = statistics_of(np.empty(0), expected=10, lost=10)
     assert statistics == SummaryStatistics(0, 0, 10, 10)
-    assert footnotes([statistics]) == ["No percentiles where there is no latency."]
+    assert footnotes([statistics]) == ["No percentiles without a latency."]
 
 
 def test_samples_are_left_as_they_were() -> None:

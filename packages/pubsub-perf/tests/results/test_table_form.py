@@ -154,7 +154,7 @@ def test_three_columns_are_read_as_subscribers_write_them(
         ("topic,id,sent\nA,1,1600000001.1\n", "no column of latencies in its header"),
         (
             "A,1,1600000001.1\n",
-            "column '3' holds values like 1.6e+09, which are no lat",
+            "column '3' has values like 1.6e+09, which cannot be lat",
         ),
         (
             f"{AT},A,64,0.004\n",
@@ -166,11 +166,11 @@ def test_three_columns_are_read_as_subscribers_write_them(
         ),
         (
             "latency_ms,latency_us\n1,1000\n",
-            "'latency_ms' and 'latency_us' are all latencies; --column names the one",
+            "'latency_ms' and 'latency_us' are all latencies; --column selects one",
         ),
         (
             "topic,latency\nA,2500000\n",
-            "column 'latency' holds values like 2.5e+06, which",
+            "column 'latency' has values like 2.5e+06, which",
         ),
         (
             f"publisher,topic,latency_s\n{AT},A,0,004\n{AT},A,0,005\n",
@@ -238,8 +238,8 @@ def test_a_delimiter_may_be_said(tmp_path: Path) -> None:
     ("column", "unit", "delimiter", "reason"),
     [
         (None, "hours", None, "--unit hours: not one of s, ms, us, ns"),
-        (None, None, "ab", "--delimiter ab: neither one character nor one of comma"),
-        (None, None, '"', '--delimiter ": neither one character nor one of comma, '),
+        (None, None, "ab", "--delimiter ab: not a single character, nor one of comma"),
+        (None, None, '"', '--delimiter ": not a single character, nor one of comma, '),
     ],
 )
 def test_what_cannot_be_said(

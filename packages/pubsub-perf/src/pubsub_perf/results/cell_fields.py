@@ -1,4 +1,4 @@
-"""The fields of a ``cell.json``: each is optional, and one of a wrong type counts as missing."""
+"""Fields of ``cell.json``. Each is optional; a field of the wrong type counts as missing."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from typing import Final
 
 Meta = Mapping[str, object]
 
-# The outcome of a run that is under way, or was interrupted.
+# The outcome of a running or interrupted run.
 STARTED: Final = "started"
-# Of the longest text that belongs into a figure or a table.
+# The longest text in a figure or a table.
 _MAX_TEXT: Final = 1000
-# Up to here numbers are exact in figures and in JSON of any program.
+# Up to this size numbers are exact in figures and in the JSON of any program.
 _MAX_COUNT: Final = 2**53
 
 
 def find(meta: Meta | None, *path: str) -> object:
-    """The value below these keys; None when there is none."""
+    """The value below these keys, or None."""
     value: object = meta
     for key in path:
         if not isinstance(value, Mapping):
@@ -27,19 +27,19 @@ def find(meta: Meta | None, *path: str) -> object:
 
 
 def section(meta: Meta | None, *path: str) -> Meta:
-    """The object below these keys; empty when there is none."""
+    """The object below these keys, or an empty one."""
     value = find(meta, *path)
     return value if isinstance(value, Mapping) else {}
 
 
 def text(meta: Meta | None, *path: str) -> str | None:
-    """The text below these keys, unless it is blank; its beginning, where it is long."""
+    """The text below these keys, unless it is blank. A long text is cut."""
     value = find(meta, *path)
     return value[:_MAX_TEXT] if isinstance(value, str) and value.strip() else None
 
 
 def count(meta: Meta | None, *path: str) -> int | None:
-    """The whole number of 0 or more below these keys, unless it is larger than any count."""
+    """The whole number of 0 or more below these keys, unless it is too large for a count."""
     value = find(meta, *path)
     if isinstance(value, bool) or not isinstance(value, int):
         return None
@@ -59,11 +59,11 @@ def number(meta: Meta | None, *path: str) -> float | None:
 
 
 def size(meta: Meta | None, *path: str) -> int | None:
-    """How many elements the list below these keys has."""
+    """The number of elements in the list below these keys."""
     value = find(meta, *path)
     return len(value) if isinstance(value, list) else None
 
 
 def brokers_of(meta: Meta | None) -> int:
-    """How many brokers a cell had."""
+    """The number of brokers of a cell."""
     return count(meta, "parameters", "brokers") or 1

@@ -1,6 +1,6 @@
-"""Reads ``cell.json``, which says what ran in one cell.
+"""Reads ``cell.json``, the record of one cell.
 
-A report must not fail on an older or a damaged file: what is wrong with it is told.
+An older or damaged file must not stop a report: its faults become messages.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ FORMAT: Final = 1
 
 
 def read_cell_file(path: Path, root: Path) -> tuple[Meta | None, str | None]:
-    """The content of a file in the folder ``root``, and what is wrong with it;
+    """The content of a file in the folder ``root``, and its fault;
     ``(None, None)`` without such a file."""
     try:
         data = read_file(path, MAX_RECORD_BYTES, within=root)

@@ -1,4 +1,4 @@
-"""A cell together with what was computed from its samples."""
+"""A cell with the statistics of its samples."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class CellSummary:
 
     @property
     def load(self) -> str:
-        """What was sent, for people; empty when nobody wrote it down."""
+        """The load as text; empty without a record."""
         parameters = cell_fields.section(self.cell.meta, "parameters")
         events = cell_fields.count(parameters, "events")
         interval = cell_fields.number(parameters, "interval_s")
@@ -59,12 +59,12 @@ class CellSummary:
 
 
 def sample_footnotes(cells: Sequence[CellSummary]) -> Iterator[str]:
-    """What the samples of these cells are."""
+    """Notes on the samples of these cells."""
     plain = [summary.cell for summary in cells]
     if any(len(cell.pooled) > 1 and not cell.failed for cell in plain):
-        yield "All runs of a cell together, without those that failed."
+        yield "All successful runs of a cell together."
     if any(cell.failed and len(cell.latencies) for cell in plain):
-        yield "Of a cell that failed, what its runs received."
+        yield "Of a failed cell, the events that its runs received."
     left_out = sum(summary.warmup for summary in cells)
     if left_out:
         rules = dict.fromkeys(m.warmup_rule for m in cells if m.warmup)

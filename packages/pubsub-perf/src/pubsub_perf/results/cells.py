@@ -1,4 +1,4 @@
-"""What a sweep folder holds, as values: cells, their runs, and what subscribers received."""
+"""The values in a sweep folder: cells, their runs, and the events that subscribers received."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 UNKNOWN_MODEL: Final = "data"
 FAILED: Final = "failed"
-# The outcome of a run that nobody recorded.
+# The outcome of a run without a record.
 UNKNOWN: Final = "unknown"
 DEGRADED: Final = ("strained", "saturated")
 NO_RULE: Final = "none"
@@ -36,7 +36,7 @@ _PLURAL: Final[dict[Fault, str]] = {
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Faults:
-    """Rows of one file that are not latencies: how many, and where the first one is."""
+    """Rows of one file that are not latencies: their number, and the line of the first."""
 
     fault: Fault
     rows: int
@@ -50,13 +50,12 @@ class Faults:
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False)
 class SubscriberData:
-    """What one subscriber received. ``latencies`` are seconds in order of receipt,
-    all finite, values of 0 or less included. ``index`` is None when the file is not
-    named ``subscriber-<index>``. ``stream_of`` tells for each latency which of the
-    ``streams`` (publisher, topic) it is of, and ``row_of`` which row of the file it is
-    in, header and blank rows not counted; both may be empty where nobody asks. Publisher
-    and topic are empty where the file does not tell them. ``notes``: how it was read, where
-    that is not the usual way."""
+    """The events that one subscriber received. ``latencies`` are seconds in order of receipt,
+    all finite, also values of 0 or less. ``index`` is None if the file is not
+    named ``subscriber-<index>``. ``stream_of`` is the index of each latency's stream
+    (publisher, topic) in ``streams``, and ``row_of`` its row in the file, without
+    header and blank rows; both may be empty. Publisher and topic are empty if the file
+    lacks them. ``notes``: how the file was read, if that is unusual."""
 
     name: str
     index: int | None
@@ -83,11 +82,11 @@ class SubscriberData:
 
     @property
     def not_positive(self) -> int:
-        """Latencies of 0 or less: the sign of a clock fault."""
+        """The number of latencies of 0 or less, which show a clock fault."""
         return int(np.count_nonzero(self.latencies <= 0))
 
     def problems(self) -> list[str]:
-        """What a reader of the statistics must know about this file."""
+        """Faults of this file that readers of the statistics must know."""
         found = []
         if self.unreadable is not None:
             found.append(f"cannot be read to its end: {self.unreadable}")
@@ -104,8 +103,8 @@ class SubscriberData:
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False)
 class Run:
-    """What one run left. ``files`` are ordered by subscriber index. None means that
-    nobody counted it."""
+    """The results of one run. ``files`` are ordered by subscriber index. None means not
+    counted."""
 
     folder: Path
     number: int
@@ -138,18 +137,18 @@ class Run:
 
 
 def runs_to_pool(runs: Sequence[Run]) -> tuple[Run, ...]:
-    """The runs that did not fail; all, where every one failed."""
+    """The successful runs; all runs if every run failed."""
     return tuple(run for run in runs if not run.failed) or tuple(runs)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False)
 class Cell:
-    """One model on one network. Files, counts and verdict are those of all runs that
-    did not fail, taken together (of all runs, where every one failed); ``files`` are
-    ordered by run and subscriber index, and ``meta`` is the first run's. None means
-    that nobody counted it. ``kind`` is the network's kind, such as ``tree``; ``scenario`` names
-    the parameters in which the cells of one experiment differ, and is empty where they do
-    not."""
+    """One model on one network. Files, counts and verdict cover all successful runs
+    (all runs if every run failed). ``files`` are
+    ordered by run and subscriber index, and ``meta`` is from the first run. None means not
+    counted. ``kind`` is the network's kind, such as ``tree``; ``scenario`` names
+    the parameters in which the cells of one experiment differ, and is empty if none
+    differs."""
 
     folder: Path
     model: str
@@ -172,13 +171,13 @@ class Cell:
 
     @property
     def pooled(self) -> tuple[Run, ...]:
-        """The runs whose files and counts the cell has."""
+        """The runs that the cell's files and counts cover."""
         return runs_to_pool(self.runs)
 
     @property
     def latencies(self) -> NDArray[np.float64]:
-        """The samples of all subscribers in seconds, one file after the other, warm-up
-        included."""
+        """The samples of all subscribers in seconds, one file after the other, with
+        the warm-up."""
         if not self.files:
             return np.empty(0)
         return np.concatenate([file.latencies for file in self.files])
@@ -196,7 +195,7 @@ class Cell:
 @dataclasses.dataclass(frozen=True, slots=True, eq=False)
 class Dataset:
     """All cells of a folder, or those of its ``scenario``, by hosts, network and model; and
-    what is wrong."""
+    the problems in it."""
 
     folder: Path
     cells: tuple[Cell, ...]

@@ -1,8 +1,8 @@
-"""What a column of a table holds, by its name: latencies and their unit, publisher or topic.
+"""Finds columns of latencies, publishers and topics by their names.
 
-A name is taken apart into words: ``latency_ms``, ``Latency (ms)`` and ``latencyMs`` are the
-same. A latency is named by a word for it, by words that make it no other thing, and by at most
-one unit; so ``latency_p99`` or ``latency_error`` is none.
+A name is split into words: ``latency_ms``, ``Latency (ms)`` and ``latencyMs`` are equal. The
+name of a latency has a word for latency, words that do not change the meaning, and at most one
+unit; so ``latency_p99`` and ``latency_error`` are not latencies.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
-# Units by the words for them: how many of these make a second.
+# Words for units, and the number of units in a second.
 UNITS: Final = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}
 _SPELLINGS: Final = {
     "s": ("s", "sec", "secs", "second", "seconds"),
@@ -24,7 +24,7 @@ _SPELLINGS: Final = {
 }
 _UNIT_OF: Final = {word: unit for unit, words in _SPELLINGS.items() for word in words}
 
-# The first kind goes before the second, where a table has both.
+# The first kind wins in a table with both.
 _LATENCY: Final = frozenset({"latency", "latencies"})
 _LIKE_LATENCY: Final = frozenset(
     {"delay", "delays", "delta", "difference", "diff", "elapsed", "duration"}
@@ -42,30 +42,30 @@ _WORDS: Final = re.compile(r"[A-Z]?[a-z0-9\u00b5\u03bc]+|[A-Z0-9]+(?![a-z])")
 
 
 def unit_of(name: str) -> str | None:
-    """The unit that a column's name tells; None where it tells none."""
+    """The unit in a column's name, or None."""
     units = {_UNIT_OF[word] for word in _words(name) if word in _UNIT_OF}
     return units.pop() if len(units) == 1 else None
 
 
 def unit_named(text: str) -> str | None:
-    """The unit that is spelled so; None where there is no such unit."""
+    """The unit with this spelling, or None."""
     return _UNIT_OF.get(text.strip().lower())
 
 
 def latency_columns(names: Sequence[str]) -> list[int]:
-    """Which of these columns hold latencies of events, if their names tell."""
+    """The indices of columns with a name for latencies of events."""
     ranks = [_latency_rank(name) for name in names]
     best = min(ranks, default=None)
     return [i for i, rank in enumerate(ranks) if rank == best and rank < _NO_LATENCY]
 
 
 def publisher_column(names: Sequence[str]) -> int | None:
-    """Which column tells the publisher of an event."""
+    """The index of the publisher's column, or None."""
     return _first_named(names, _PUBLISHER)
 
 
 def topic_column(names: Sequence[str]) -> int | None:
-    """Which column tells the topic of an event."""
+    """The index of the topic's column, or None."""
     return _first_named(names, _TOPIC)
 
 

@@ -4,8 +4,8 @@
 ``cell.json`` beside. Further runs of a cell are in ``run-<r>`` folders in its folder. Where
 cells differ in other parameters, ``data`` has a folder for each scenario.
 ``DIR`` may also be ``data``, the folder of one model or of one network, or any folder
-with latency files. What does not fit is reported as a problem and never left out in
-silence.
+with latency files. Files that do not fit are reported as problems, never skipped
+silently.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ from pubsub_perf.results.run_reader import (
 )
 from pubsub_perf.results.table_source import TableSource
 
-# The seed's names of single switches have one more dash.
+# The seed's names of single switches have another dash.
 _HOSTS: Final = re.compile(r"-([0-9]{1,6})-?hosts?\b")
 _SIZE: Final = re.compile(r"(-d[0-9]+f[0-9]+)?-[0-9]+-?hosts?.*$")
 
@@ -50,12 +50,12 @@ _SIZE: Final = re.compile(r"(-d[0-9]+f[0-9]+)?-[0-9]+-?hosts?.*$")
 def read_dataset(
     folder: Path, purpose: str = "plot", source: TableSource | None = None
 ) -> Dataset:
-    """Read every cell in ``folder``; ``purpose`` is what for, for error messages, and
-    ``source`` says of tables what these do not.
+    """Read every cell in ``folder``. ``purpose`` is a verb for error messages, and
+    ``source`` describes tables without clear headers.
 
     Raises:
-        ConfigError: there is no such folder, or nothing in it that could be shown; or it is
-            no sweep, and has more files than somebody may have meant.
+        ConfigError: the folder does not exist, has no latencies, or is not a sweep and has
+            more files than `folder_extent` allows.
     """
     source = source or TableSource()
     if not folder.is_dir():
@@ -75,7 +75,7 @@ def read_dataset(
 
 
 def _notes(cells: Sequence[Cell], root: Path) -> Iterator[str]:
-    """How files were read, where that is not the usual way; for files that are alike once."""
+    """How files were read, if that is unusual; once for files with the same note."""
     names: dict[str, list[str]] = {}
     for run in (run for cell in cells for run in cell.runs):
         place = run.folder.relative_to(root)
@@ -108,8 +108,8 @@ def _check_not_empty(
 
 
 def _in_order(cells: list[Cell]) -> list[Cell]:
-    """By hosts, kind, network and model; the cells of a network are neighbours, even
-    where they do not agree on its hosts."""
+    """Sorted by hosts, kind, network and model. The cells of a network are neighbours, even
+    with different numbers of hosts."""
     places: dict[str, tuple[float, str]] = {}
     for cell in cells:
         place = (float("inf") if cell.hosts is None else cell.hosts, cell.kind)
@@ -210,7 +210,7 @@ def _kind(network: str) -> str:
 
 
 def _contradictions(cell: Cell) -> Iterator[str]:
-    """What a reader of the cell as a whole must know about its runs."""
+    """Contradictions between the runs of a cell."""
     numbers = Counter(run.number for run in cell.runs)
     for number in sorted(n for n, times in numbers.items() if times > 1):
         yield f"has more than one run {number}; all are counted"
@@ -225,8 +225,8 @@ def _contradictions(cell: Cell) -> Iterator[str]:
 
 
 def _distinct(cells: list[Cell], root: Path) -> Iterator[Cell]:
-    """Cells with longer network labels where one label would stand for two cells; the name
-    of a scenario comes before it."""
+    """Cells with distinct network labels: a label of two cells gets longer. The name of a
+    scenario comes before it."""
     times = Counter((cell.scenario, cell.model, cell.network) for cell in cells)
     twice = {(scenario, name) for (scenario, _, name), n in times.items() if n > 1}
     for cell in cells:

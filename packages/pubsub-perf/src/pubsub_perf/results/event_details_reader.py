@@ -1,7 +1,7 @@
 """Reads the details of every event of one run: ``events/subscriber-<i>.csv.gz``.
 
 Columns publisher, topic, session, sequence, published_ns, received_ns; a row for each
-event, in order of receipt. Cells may lack these files; then nothing here is known.
+event, in order of receipt. Cells may lack these files.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from pubsub_common.files import NotReadable, opened
 
 FOLDER: Final = "events"
 _PATTERN: Final = "subscriber-*.csv.gz"
-# Of a file, packed and not: some three million events.
+# Limits of a file, packed and unpacked: about three million events.
 _MAX_BYTES: Final = 256 * 1024 * 1024
 _COLUMNS: Final = (3, 4, 5)  # sequence, published_ns, received_ns
 
@@ -42,7 +42,7 @@ class Details:
 
     @property
     def elapsed_s(self) -> NDArray[np.float64]:
-        """When each event was published, in seconds since the first."""
+        """The time of publication of each event, in seconds since the first one."""
         latencies: NDArray[np.float64] = (
             self.published_ns - self.published_ns[0]
         ) / 1e9
@@ -50,8 +50,8 @@ class Details:
 
 
 def read_details(folder: Path) -> tuple[Details | None, tuple[str, ...]]:
-    """The details of the run in ``folder``, None where there are none; and what is
-    wrong with them. A file that cannot be read is left out and named."""
+    """The details of the run in ``folder``, or None; and the problems in them. Files that
+    cannot be read are left out and named."""
     tables, problems = [], []
     for path in sorted((folder / FOLDER).glob(_PATTERN)):
         try:
@@ -74,7 +74,7 @@ def read_table(path: Path, folder: Path) -> NDArray[np.int64]:
 
     Raises:
         OSError, EOFError, ValueError, zlib.error: it cannot be read to its end.
-        NotReadable: it is no plain file, not in the folder, or too large.
+        NotReadable: it is not a plain file, not in the folder, or too large.
     """
     with (
         opened(path, _MAX_BYTES, within=folder) as (descriptor, _),

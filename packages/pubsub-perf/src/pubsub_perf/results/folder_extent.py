@@ -1,8 +1,8 @@
-"""Tells a folder that somebody meant from one with everything in it, before it is read.
+"""Rejects a folder with too many files, like a home directory, before it is read.
 
-A sweep may have any number of files: its cells have a record, or stand in folders of models.
-Other folders are read too, and have a few files of latencies. Somebody who points at a home or
-at "/" gets an answer soon, and nothing is written.
+A sweep may have any number of files: its cells have a record, or are in folders of models.
+Other folders may have a limited number of latency files. For a home directory or "/" the command
+ends quickly with a message, and writes nothing.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ from pubsub_perf.results.latency_file_reader import is_data_name
 
 # DIR/<repetition>/data/<scenario>/<model>/<network>, and no deeper.
 MAX_DEPTH: Final = 5
-# Nobody draws more subscribers than these that no record tells of.
+# Enough for the subscribers of a folder without records.
 MAX_FILES: Final = 200
-# To look at so many names takes a second; a sweep of so many files there is none.
+# Listing so many names takes a second; no sweep has so many files.
 MAX_NAMES: Final = 100_000
 
 
 def check_extent(start: Path, folder: Path, purpose: str) -> None:
-    """Look at the names from ``start`` on, which is ``folder`` or in it.
+    """Count the files from ``start`` on, which is ``folder`` or in it.
 
     Raises:
-        ConfigError: there are too many that are of no sweep. It says what was found.
+        ConfigError: too many files are not part of a sweep. The message has their number.
     """
     names = files = folders = 0
     first = ""
@@ -52,8 +52,8 @@ def check_extent(start: Path, folder: Path, purpose: str) -> None:
         return
     raise ConfigError(
         printable(
-            f"nothing to {purpose} yet: {folder} is no sweep, and has more than "
-            f"{_found(files, folders, first, names)}; --yes reads it all the same"
+            f"nothing to {purpose} yet: {folder} is not a sweep, and has more than "
+            f"{_found(files, folders, first, names)}; --yes reads it anyway"
         )
     )
 
@@ -69,8 +69,8 @@ def _found(files: int, folders: int, first: str, names: int) -> str:
 
 
 def _entries(place: Path) -> tuple[list[str], list[str]]:
-    """The names of files and of folders in a folder, hidden ones and links to folders left
-    out; none where it cannot be read."""
+    """The names of files and of folders in a folder, without hidden ones and links to folders;
+    empty if it cannot be read."""
     files: list[str] = []
     folders: list[str] = []
     try:
@@ -88,6 +88,6 @@ def _entries(place: Path) -> tuple[list[str], list[str]]:
 
 
 def _is_of_a_model(place: Path) -> bool:
-    """Whether a folder is a cell's, or a run's, by its place."""
+    """Whether a folder is, by its path, the folder of a cell or a run."""
     parts = place.resolve().parts[-3:]
     return any(part in MODELS for part in parts)

@@ -1,8 +1,8 @@
-"""Leaves out runs that have not ended: what an interrupted run has left is no data.
+"""Leaves out the files of interrupted runs.
 
-A run is marked before its first file: its record says that it was started. Of a run that
-never had a record, or lost it, its place tells: the other runs of its cell have one, or
-beside its data are folders that only a sweep makes.
+The record of a run says "started" before the first file is written. A run without a record is
+interrupted if the other runs of its cell have a record, or if folders that only a sweep makes
+are beside its data.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _LEFT_OUT: Final = "it is left out until it is run again"
 
 
 def ended(runs: Sequence[Run], root: Path, problems: list[str]) -> Iterator[Run]:
-    """The runs of a cell that are data. For the others a word goes to ``problems``."""
+    """The runs of a cell that have ended. The others are named in ``problems``."""
     recorded = any(run.meta is not None for run in runs)
     for run in runs:
         why = _why_not(run, recorded=recorded)

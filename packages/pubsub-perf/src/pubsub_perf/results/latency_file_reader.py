@@ -1,7 +1,7 @@
 """Reads one subscriber's latency file.
 
-Written by `pubsub_common.measurement.latency_file`, or by others: its first lines tell how it is
-to be read (`table_form`). No row is dropped in silence: a row without a number is counted by
+`pubsub_common.measurement.latency_file` or another program wrote the file; its first lines show
+its form (`table_form`). No row is dropped silently: a row without a number is counted by
 its fault.
 """
 
@@ -34,7 +34,7 @@ from pubsub_perf.results.text_encoding import SAMPLE_BYTES, encoding_of
 # cannot be drawn for them.
 _MAX_S: Final = 1e12
 _MAX_LINE: Final = 65_536
-# Of files that may be tables and may be anything else.
+# Files with these suffixes may be tables, or other texts.
 _OTHER_SUFFIXES: Final = (".txt", ".dat")
 _INDEXED: Final = re.compile(r"subscriber-([0-9]{1,9})")
 
@@ -66,13 +66,13 @@ def looks_like_a_table(path: Path, root: Path, source: TableSource) -> bool:
 def read_latencies(
     path: Path, root: Path | None = None, source: TableSource | None = None
 ) -> SubscriberData:
-    """Read one file, which lies in the folder ``root`` if that is given; ``source`` says what
-    its first lines do not tell. That it cannot be opened is no error: then the result has no
-    latencies and says why.
+    """Read one file, which is in the folder ``root`` if that is given. ``source`` describes
+    tables without clear headers. For a file that cannot be opened, the result has no
+    latencies and the reason.
 
     Raises:
-        NotReadable: it is no plain file, not in the folder, or too large.
-        TableRefused: it cannot be told which latencies it holds.
+        NotReadable: it is not a plain file, not in the folder, or too large.
+        TableRefused: the table does not identify its latencies.
     """
     stem = path.stem if path.suffix.lower() in (".csv", ".tsv") else path.name
     indexed = _INDEXED.fullmatch(stem)
@@ -86,7 +86,7 @@ def read_latencies(
             with os.fdopen(
                 descriptor, encoding=encoding, errors="replace", closefd=False
             ) as file:
-                # No longer ones: a file may have no end of line at all.
+                # Longer lines are split: a file may have no end of line.
                 lines = iter(partial(file.readline, _MAX_LINE), "")
                 head = list(itertools.islice(lines, SAMPLE_LINES))
                 form = form_of(head, source or TableSource())

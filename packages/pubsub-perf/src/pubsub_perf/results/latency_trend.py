@@ -1,12 +1,12 @@
-"""Whether latency grows during a run: then there is a backlog and no steady state.
+"""Tests whether latency grows during a run: then there is a backlog and no steady state.
 
-Looked at are the run's own rows, in their order: of other people's files nothing else is
-known. An event's place in the run is its place in its stream (publisher and topic), from
+The test uses the rows of the files in their order, because files from other people have nothing
+else. An event's place in the run is its place in its stream (publisher and topic), from
 0 to 1, so that it does not matter how files interleave streams. Places fall into 20
-parts of the run, and of each part the median counts. Latency *grows* when these medians
+parts of the run, each with its median. Latency *grows* when these medians
 rise by Kendall's test, by a quarter of their middle or more over the run (Theil and Sen's
-slope), and still in the second half: latency that climbs to a level and stays there has
-a long warm-up, and no backlog.
+slope), and still rise in the second half: latency that rises to a level and stays there has
+a long warm-up, not a backlog.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ _MIN_PARTS: Final = 8
 _MIN_EVENTS: Final = 5
 _SIGNIFICANT: Final = 0.01
 _SIGNIFICANT_LATER: Final = 0.05
-# Of the middle median, over the run. Queues that are used to 90 % wander by less.
+# Share of the middle median, over the run. Queues with 90 % utilisation vary by less.
 _MIN_RISE: Final = 0.25
-# Of the slope of the whole run, in its second half: 1 for a backlog, 0 for a warm-up.
+# Share of the whole slope in the second half: 1 for a backlog, 0 for a warm-up.
 _MIN_LATER: Final = 1 / 3
 
 Floats = NDArray[np.float64]
@@ -41,8 +41,8 @@ Floats = NDArray[np.float64]
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Trend:
-    """Latencies (s) at the beginning and at the end of one run, and how much they grow
-    with each event of a publisher and, where it is known, in each second."""
+    """Latencies (s) at the beginning and at the end of one run, and their growth per event of
+    a publisher and, if times are known, per second."""
 
     grows: bool
     first_s: float
@@ -53,7 +53,7 @@ class Trend:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Backlog:
-    """Of a cell whose latency grows in most of its runs: the middle of these runs."""
+    """The middle of the growing runs of a cell, in which most runs grow."""
 
     runs: int
     of_runs: int
@@ -77,7 +77,7 @@ class Backlog:
 
 
 def trend_of(run: Run, counted: Steady) -> Trend | None:
-    """The trend of the events of a run that are ``counted``; None of too few."""
+    """The trend of the ``counted`` events of a run; None for too few."""
     places, latencies, longest = [np.empty(0)], [np.empty(0)], 0
     for i, file in enumerate(run.files):
         streams = file.stream_of
@@ -94,7 +94,7 @@ def trend_of(run: Run, counted: Steady) -> Trend | None:
 
 
 def backlog_of(trends: Sequence[Trend | None]) -> Backlog | None:
-    """What the runs of one cell say together; None where most of them do not grow."""
+    """The backlog of a cell; None if most runs do not grow."""
     growing = [trend for trend in trends if trend is not None and trend.grows]
     if 2 * len(growing) <= len(trends):
         return None
@@ -110,7 +110,7 @@ def backlog_of(trends: Sequence[Trend | None]) -> Backlog | None:
 
 
 def _places(streams: NDArray[np.int32]) -> tuple[Floats, int]:
-    """Of each event its place in its stream, and the length of the longest stream."""
+    """The place of each event in its stream, and the length of the longest stream."""
     if not len(streams):
         return np.empty(0), 0
     order = np.argsort(streams, kind="stable")

@@ -28,8 +28,8 @@ from pubsub_perf.results.unpacking import PREFIX, is_pack, naming_the_pack, unpa
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Results:
-    """What a folder or a pack holds, as tables of numpy arrays. ``problems`` is what is
-    wrong with it, a sentence each: nothing is left out in silence."""
+    """The content of a folder or a pack as tables of numpy arrays. ``problems`` are sentences
+    about faults in the data: nothing is left out silently."""
 
     dataset: Dataset
 
@@ -54,7 +54,7 @@ class Results:
 
     @functools.cached_property
     def cells(self) -> Table:
-        """One row for each cell (a model on a network), its runs together."""
+        """One row for each cell (a model on a network), over all its runs."""
         return cells_table(self.dataset)
 
     @functools.cached_property
@@ -63,8 +63,8 @@ class Results:
         return runs_table(self.dataset)
 
     def events(self, **where: object) -> Table:
-        """One row for each event of the runs with these values, which are of columns of
-        `runs`: ``events(model="centralized", run=1)``. Without any, of all runs.
+        """One row for each event of the runs with these values in columns of
+        `runs`: ``events(model="centralized", run=1)``. Without values, of all runs.
 
         Raises:
             ConfigError: `runs` has no such column.
@@ -72,8 +72,8 @@ class Results:
         return joined([NO_EVENTS, *self.events_by_run(**where)])
 
     def events_by_run(self, **where: object) -> Iterator[Table]:
-        """As `events`, a table for each run, each read when it is asked for: where all of
-        them do not fit into memory.
+        """Like `events`, but one table for each run, read on demand, for events that do not
+        all fit into memory.
 
         Raises:
             ConfigError: `runs` has no such column.
@@ -82,7 +82,7 @@ class Results:
         return self._events_of(places)
 
     def _events_of(self, places: Column) -> Iterator[Table]:
-        # Not an expression: the files are there as long as something holds the results.
+        # Not an expression: the files exist as long as a caller holds the results.
         pairs = [(cell, run) for cell in self.dataset.cells for run in cell.runs]
         for place in places:
             yield events_table(*pairs[place])
@@ -97,22 +97,24 @@ def load(
     many: bool = False,
 ) -> Results:
     """The results in a folder of a sweep, in a pack (``pubsub-perf pack``), or in any folder
-    with latency files. For tables whose headers do not tell: the ``column`` of latencies, by
+    with latency files.
+
+    For tables without clear headers: the ``column`` of latencies, by
     name or by number from 1, its ``unit`` (s, ms, us or ns), and the ``delimiter``. With
-    ``many``, a folder that is no sweep may have any number of files.
+    ``many``, a folder that is not a sweep may have any number of files.
 
     Raises:
-        ConfigError: there are none, or they cannot be read.
+        ConfigError: there are no results, or they cannot be read.
     """
     source = TableSource.of(column, unit, delimiter, many=many)
     return load_tables(Path(path), source, "load")
 
 
 def load_tables(path: Path, source: TableSource, purpose: str) -> Results:
-    """As `load`; ``purpose`` is what for, for error messages.
+    """Like `load`; ``purpose`` is a verb for error messages.
 
     Raises:
-        ConfigError: there are none, or they cannot be read.
+        ConfigError: there are no results, or they cannot be read.
     """
     if not is_pack(path):
         return Results(read_dataset(path, purpose, source))

@@ -1,4 +1,4 @@
-"""What to do about a machine that could not keep up: from the ``cell.json`` of each run."""
+"""Advice for a machine that could not keep up, from the ``cell.json`` of each run."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from pubsub_perf.results import cell_fields
 from pubsub_perf.results.cell_fields import Meta
 from pubsub_perf.results.cells import DEGRADED
 
-# Below this share of the processors the roles are not what keeps them busy.
+# Below this share other programs keep the processors busy.
 _LITTLE_USED_PERCENT: Final = 50.0
-# A pressure under which nobody had to wait long.
+# Below this pressure no role waits long.
 _LITTLE_PRESSURE_PERCENT: Final = 20.0
-# Links on which an event takes longer than the wait for a processor.
+# On such slow links an event takes longer than the wait for a processor.
 _SLOW_MBIT: Final = 5.0
 
 
 def overload_advice(runs: Sequence[Meta | None]) -> tuple[str, ...]:
-    """How many of these runs had too little of the machine, why, and what helps; nothing
-    where all had enough."""
+    """Sentences: the number of runs on an overloaded machine, the reason, and remedies. Empty
+    if the machine kept up with all runs."""
     degraded = [meta for meta in runs if _is_degraded(meta)]
     if not degraded:
         return ()
@@ -32,20 +32,20 @@ def _sentences(
 ) -> Iterator[str]:
     yield (
         f"In {len(degraded)} of {units.counted(len(runs), 'run', 'runs')} the machine was "
-        "strained or saturated: their latencies say more about the machine than about the "
-        "network, and no verdict counts them."
+        "strained or saturated: their latencies describe the machine more than the network, "
+        "and no verdict counts them."
     )
     used = _mean(degraded, "utilisation_percent")
     pressure = _mean(degraded, "pressure_percent")
     if pressure is not None and pressure < _LITTLE_PRESSURE_PERCENT:
         yield (
-            "Processors were free, but latencies are so short that the wait for one is a "
-            f"large part of them. Slower links make it a small one: {_slower(degraded)}."
+            "Processors were free, but latencies are so short that the wait for a processor is "
+            f"a large part of them. Slower links make this part small: {_slower(degraded)}."
         )
         return
     if used is not None and used < _LITTLE_USED_PERCENT:
         yield (
-            f"Other programs had the processors: the roles used {used:.0f} % of them. End "
+            f"Other programs used the processors: the roles had {used:.0f} % of them. Stop "
             "these programs, and measure again with --force."
         )
         return
@@ -60,7 +60,7 @@ def _remedies(
     fewer = (
         "fewer hosts"
         if most is None
-        else f"{most} hosts at most, which it kept up with"
+        else f"at most {most} hosts, with which the machine kept up"
     )
     yield f"with {fewer} (--switch-hosts, --depth, --fanout)"
     interval_s = cell_fields.number(degraded[0], "parameters", "interval_s")
@@ -82,7 +82,7 @@ def _slower(degraded: Sequence[Meta | None]) -> str:
 def _most_hosts(
     degraded: Sequence[Meta | None], runs: Sequence[Meta | None]
 ) -> int | None:
-    """The largest number of hosts below all with which it could not keep up."""
+    """The largest number of hosts with which the machine always kept up."""
     too_many = min(filter(None, map(_hosts, degraded)), default=0)
     kept_up = [_hosts(meta) for meta in runs if not _is_degraded(meta)]
     return max((n for n in kept_up if n and n < too_many), default=None)

@@ -1,8 +1,8 @@
 """Packs: the data of a folder as one file, a ZIP archive with the folder in it.
 
-A pack holds what is read of a folder (latency files, details of events, ``cell.json``, files
-of experiments) and nothing that is made from it. The same data makes the same pack, byte for
-byte. `unpacking` reads them.
+A pack has the data of a folder (latency files, event details, ``cell.json``, experiment
+files) without files made from them. The same data give the same pack, byte for
+byte. `unpacking` reads packs.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ from pubsub_perf.results.latency_file_reader import is_data_name
 SUFFIX: Final = ".zip"
 _DETAILS: Final = ".csv.gz"
 _EXPERIMENT: Final = ".toml"
-# Where archivers of other systems keep what is theirs.
+# Folders for metadata of other archive programs.
 _OF_ARCHIVERS: Final = ("__MACOSX",)
-# A pack has no dates of its own: it would be another file each time.
+# A fixed date, so that the same data give the same file.
 _NO_DATE: Final = (1980, 1, 1, 0, 0, 0)
 _MODE: Final = 0o644
 _BLOCK_BYTES: Final = 1024 * 1024
@@ -40,8 +40,8 @@ _BLOCK_BYTES: Final = 1024 * 1024
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Pack:
-    """A pack that was written: how many files of data are in it, its size, and the SHA-256
-    of it in hexadecimal digits."""
+    """A written pack: its number of data files, its size, and its SHA-256 in hexadecimal
+    digits."""
 
     path: Path
     files: int
@@ -63,21 +63,20 @@ def belongs(path: PurePosixPath) -> bool:
 
 
 def default_pack(folder: Path) -> Path:
-    """Where the pack of a folder goes: beside it, with its name."""
+    """The default path of a folder's pack: beside the folder, with its name."""
     whole = folder.resolve()
     return whole.parent / f"{whole.name}{SUFFIX}"
 
 
 def pack(folder: Path, out: Path | None = None, *, many: bool = False) -> Pack:
     """Pack the data in ``folder`` into one file, ``out``; by default beside the folder. With
-    ``many``, a folder that is no sweep may have any number of files.
+    ``many``, a folder that is not a sweep may have any number of files.
 
     Raises:
-        ConfigError: there is no data in it, or more than somebody may have meant, or ``out``
-            cannot be written.
+        ConfigError: the folder has no data or too many files, or ``out`` cannot be written.
     """
     if not folder.is_dir():
-        raise ConfigError(f"nothing to pack: {folder} is no folder")
+        raise ConfigError(f"nothing to pack: {folder} is not a folder")
     if not many:
         check_extent(folder, folder, "pack")
     out = default_pack(folder) if out is None else out
@@ -103,7 +102,7 @@ def _write(folder: Path, part: Path) -> int:
         for path in _paths(folder, folder):
             inside = PurePosixPath(path.relative_to(folder).as_posix())
             if path.is_dir():
-                # Empty ones, too: a network without any run is told of.
+                # Empty folders, too, so that a network without runs is named.
                 archive.writestr(_entry(f"{name}/{inside}/"), b"")
             elif belongs(inside):
                 _add(archive, path, folder, f"{name}/{inside}")
@@ -112,13 +111,13 @@ def _write(folder: Path, part: Path) -> int:
 
 
 def _paths(folder: Path, root: Path) -> Iterator[Path]:
-    """What is in ``folder``, and in folders in it, as deep as data is looked for."""
+    """The paths below ``folder``, down to the depth of data."""
     for entry in sorted(folder.iterdir()):
         if entry.name.startswith(".") or leads_out(entry, root):
             continue
         if entry.is_dir():
             yield entry
-            # Of a run in the last folder that is looked at: `run-2/events`.
+            # A run in the deepest folder has more: `run-2/events`.
             if len(entry.relative_to(root).parts) < MAX_DEPTH + 3:
                 yield from _paths(entry, root)
         elif entry.is_file():
@@ -143,7 +142,7 @@ def _add(archive: zipfile.ZipFile, path: Path, root: Path, name: str) -> None:
         ) from error
     except UnicodeEncodeError as error:
         raise ConfigError(
-            f"cannot pack {printable(str(path))}: its name is no text in UTF-8"
+            f"cannot pack {printable(str(path))}: its name is not valid UTF-8"
         ) from error
 
 

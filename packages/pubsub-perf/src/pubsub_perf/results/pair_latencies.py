@@ -18,15 +18,15 @@ from pubsub_perf.results.cell_summary import CellSummary
 from pubsub_perf.results.cells import SubscriberData
 from pubsub_perf.results.summary_statistics import nearest_rank
 
-# More are not publishers: somebody numbered their events in the first column.
+# More values are not publishers, but for example event numbers.
 _MAX_PUBLISHERS: Final = 1000
 _NUMBERS: Final = re.compile(r"([0-9]+)")
 
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False)
 class PairLatencies:
-    """``median_s`` and ``count`` by publisher (row) and subscriber (column); NaN where
-    there is no sample. Rows and columns are named for people."""
+    """``median_s`` and ``count`` by publisher (row) and subscriber (column); NaN without
+    a sample. Rows and columns have readable names."""
 
     publishers: tuple[str, ...]
     subscribers: tuple[str, ...]
@@ -35,12 +35,12 @@ class PairLatencies:
 
     @property
     def short(self) -> NDArray[np.bool_]:
-        """Pairs with fewer samples than the subscriber has of other publishers."""
+        """Pairs with fewer samples than the subscriber has from other publishers."""
         return np.asarray(self.count < self.count.max(axis=0, keepdims=True))
 
 
 def pair_latencies(summary: CellSummary) -> PairLatencies | None:
-    """The pairs of a cell; None where its files do not tell the publishers."""
+    """The pairs of a cell; None if its files do not name publishers."""
     by_subscriber: dict[tuple[bool, int, str], list[SubscriberData]] = {}
     for file in summary.files:
         key = (file.index is None, file.index or 0, file.name)

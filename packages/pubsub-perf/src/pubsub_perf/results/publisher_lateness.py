@@ -1,4 +1,4 @@
-"""How late publishers were against their own schedule, from ``cell.json``."""
+"""The lateness of publishers against their schedule, from ``cell.json``."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from pubsub_perf.results.cells import Cell
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Lateness:
-    """Actual less intended send time of all publishers of a cell, in seconds: median
-    over runs of p50 and p99, and the largest of all runs. ``p99_s`` is None where a run has too
-    few events for it."""
+    """Actual minus intended send time of all publishers of a cell, in seconds: median
+    over runs of p50 and p99, and the largest of all runs. ``p99_s`` is None if a run has too
+    few events."""
 
     cell: Cell
     p50_s: float
@@ -23,7 +23,7 @@ class Lateness:
 
 
 def lateness_of(cells: Iterable[Cell]) -> list[Lateness]:
-    """Of the cells that know it."""
+    """The lateness in the cells that recorded it."""
     found = []
     for cell in cells:
         metas = [run.meta for run in cell.pooled] or [cell.meta]

@@ -31,13 +31,15 @@ from pubsub_perf.results.latency_file_reader import (
 from pubsub_perf.results.table_form import TableRefused
 from pubsub_perf.results.table_source import TableSource
 
-_NO_DATA: Final = "holds no latencies, and is not taken as data"
-_NO_SUFFIX: Final = "looks like a table, and is not read: name it .csv or .tsv"
+_NO_DATA: Final = "is left out: it has no latencies"
+_NO_SUFFIX: Final = (
+    "is left out: it looks like a table; rename it to .csv or .tsv to read it"
+)
 _NAME: Final = re.compile(r"run-([1-9][0-9]{0,5})")
 
 
 def labels_of(folder: Path, meta: Meta | None) -> tuple[str, str]:
-    """Model and network. The folder's place decides; ``cell.json`` fills in."""
+    """Model and network, from the folder's path, else from ``cell.json``."""
     folder = folder.resolve()
     if run_number(folder) and folder.parent.parent.name in MODELS:
         folder = folder.parent
@@ -51,8 +53,8 @@ def labels_of(folder: Path, meta: Meta | None) -> tuple[str, str]:
 
 
 def scenario_of(folder: Path, meta: Meta | None) -> str:
-    """What names the other parameters of a cell, whose folder is ``folder``: as ``cell.json``
-    says, and without that the folder around that of the model."""
+    """The scenario of the cell in ``folder``: from ``cell.json``, else the name of the folder
+    around the model's folder."""
     if named := cell_fields.text(meta, "scenario"):
         return printable(named)
     around = folder.resolve().parent
@@ -62,13 +64,13 @@ def scenario_of(folder: Path, meta: Meta | None) -> str:
 
 
 def total(counts: Sequence[int | None]) -> int | None:
-    """None unless all are known."""
+    """The sum, or None unless all counts are known."""
     known = [count for count in counts if count is not None]
     return sum(known) if len(known) == len(counts) else None
 
 
 def _rank(run: Run) -> int:
-    """The worse the verdict, the smaller."""
+    """A smaller number for a worse verdict."""
     order = (*reversed(DEGRADED), None, "ok")
     return order.index(run.fidelity) if run.fidelity in order else len(DEGRADED)
 
@@ -79,7 +81,7 @@ def worst_of(runs: Sequence[Run]) -> Run:
 
 
 def why_worst(worst: Run, runs: Sequence[Run]) -> str | None:
-    """The reason of the worst verdict, and how many runs have it."""
+    """The reason of the worst verdict, and the number of runs with it."""
     same = sum(run.fidelity == worst.fidelity for run in runs)
     if len(runs) == 1 or not worst.degraded:
         return worst.fidelity_reason
@@ -100,9 +102,9 @@ def read_run(
     problems: list[str],
     source: TableSource | None = None,
 ) -> Run | None:
-    """The run in ``folder``, whose content is ``entries``; None when there is none. What
-    is wrong goes to ``problems``, named relative to ``root``. Of a run that has not ended no
-    file is read."""
+    """The run in ``folder`` with the content ``entries``, or None. Problems are added to
+    ``problems``, with paths relative to ``root``. Files of a run that has not ended are not
+    read."""
     name = folder.relative_to(root).as_posix()
     meta, fault = cell_file.read_cell_file(folder / cell_file.NAME, root)
     if cell_fields.text(meta, "outcome") == cell_fields.STARTED:
@@ -130,7 +132,7 @@ def _files(
             continue
         name = path.relative_to(root).as_posix()
         if not path.exists():
-            problems.append(f"{name}: is left out: it is a link to nothing")
+            problems.append(f"{name}: is left out: it is a link to a missing file")
             continue
         try:
             data = read_latencies(path, root, source)
@@ -184,7 +186,7 @@ def _run(folder: Path, meta: Meta | None, files: tuple[SubscriberData, ...]) -> 
 
 
 def _contradictions(run: Run) -> Iterator[str]:
-    """Where the files and ``cell.json`` do not agree."""
+    """Contradictions between the files and ``cell.json``."""
     indexes = Counter(file.index for file in run.files if file.index is not None)
     for index in sorted(i for i, times in indexes.items() if times > 1):
         yield f"has more than one file of subscriber {index}; all are counted"

@@ -1,6 +1,6 @@
 """Splits a folder into the scenarios of its experiment.
 
-Within a scenario cells differ in nothing but model, network and run, so they can be compared.
+The cells of a scenario differ only in model, network and run, so they can be compared.
 """
 
 from __future__ import annotations
@@ -10,13 +10,13 @@ from typing import Final
 
 from pubsub_perf.results.cells import Cell, Dataset
 
-# What those cells are called that name no parameters, beside others that do.
+# The name for cells without parameters, beside cells with some.
 NO_SCENARIO: Final = "other cells"
 
 
 def scenarios(dataset: Dataset) -> tuple[Dataset, ...]:
-    """A dataset for each scenario, in order of their names; all cells in one without a name
-    where there is only one. What is wrong stays with the first."""
+    """A dataset for each scenario, in order of their names; a single dataset without a
+    name if there is only one. The first dataset has the problems."""
     by_name: dict[str, list[Cell]] = {}
     for cell in dataset.cells:
         by_name.setdefault(cell.scenario, []).append(cell)
@@ -34,7 +34,7 @@ def scenarios(dataset: Dataset) -> tuple[Dataset, ...]:
 
 
 def _alone(cell: Cell) -> Cell:
-    """A cell whose network need not be told from those of other scenarios."""
+    """The cell with a plain network label, without the scenario."""
     return dataclasses.replace(
         cell, network=cell.network.removeprefix(f"{cell.scenario}/")
     )

@@ -1,4 +1,4 @@
-"""Computes the summary of a cell from its samples, without those of the warm-up."""
+"""Computes the summary of a cell from its samples, without the warm-up."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
 """Statistics of one cell's raw samples.
 
 Percentiles are nearest rank: the smallest sample that at least p % of the samples do
-not exceed. Each is a value that was measured, never one between two; subscribers use
-the same method. Nothing is trimmed. A percentile that too few samples lie beyond is
-not stated: p99 needs 100 samples, p99.9 needs 1,000.
+not exceed. Each is a measured value, never interpolated; subscribers use
+the same method. Nothing is trimmed. Percentiles need enough samples: p99 needs 100, p99.9
+needs 1,000.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ METHOD: Final = "nearest rank"
 @dataclasses.dataclass(frozen=True, slots=True)
 class SummaryStatistics:
     """Statistics in seconds. None: no samples, or too few for this percentile.
-    ``lost`` and ``expected`` are None where nobody counted them."""
+    ``lost`` and ``expected`` are None if they were not counted."""
 
     count: int
     not_positive: int
@@ -42,7 +42,7 @@ class SummaryStatistics:
 
 def nearest_rank(ordered: NDArray[np.float64], per_mille: int) -> float:
     """The percentile (in per mille, 1..1000) of samples in ascending order, at least
-    one. Whole numbers throughout, so that no rank is off by one."""
+    one. Computed in whole numbers, so that no rank is off by one."""
     rank = -(-len(ordered) * per_mille // 1000)
     return float(ordered[max(rank, 1) - 1])
 
@@ -90,5 +90,5 @@ def footnotes(summaries: Iterable[SummaryStatistics]) -> list[str]:
             "lie beyond it."
         )
     if any(not s.count for s in summaries):
-        notes.append("No percentiles where there is no latency.")
+        notes.append("No percentiles without a latency.")
     return notes

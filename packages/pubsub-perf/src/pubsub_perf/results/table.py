@@ -1,5 +1,5 @@
-"""A table: named columns of one length, which are numpy arrays, so that pandas, polars and
-others take it as it is.
+"""A table: named numpy arrays of equal length, which pandas, polars and other libraries
+accept.
 """
 
 from __future__ import annotations
@@ -22,9 +22,10 @@ _SHOWN_ROWS: Final = 10
 
 
 class Table(Mapping[str, Column]):
-    """Named columns of one length: ``table["p50_s"]`` is a column, ``table[:2]`` a table of
-    the first rows, and ``table[mask]`` one of the rows that an array chooses. ``dict(table)``
-    is what `pandas.DataFrame` and `polars.DataFrame` take; a notebook shows its first rows."""
+    """Named columns of equal length: ``table["p50_s"]`` is a column, ``table[:2]`` a table of
+    the first rows, and ``table[mask]`` a table of the rows that an array selects.
+    `pandas.DataFrame` and `polars.DataFrame` accept ``dict(table)``; a notebook shows the
+    first rows."""
 
     def __init__(self, columns: Mapping[str, Column]) -> None:
         self._columns = dict(columns)
@@ -37,15 +38,15 @@ class Table(Mapping[str, Column]):
 
     def __getitem__(self, key: str | slice | Column) -> Column | Table:
         """Raises:
-        KeyError: it has no such column.
-        IndexError: it has no such rows.
-        TypeError: it is neither a name nor rows.
+        KeyError: the column does not exist.
+        IndexError: the rows do not exist.
+        TypeError: the key is neither a name nor rows.
         """
         if isinstance(key, slice | np.ndarray):
             return Table({name: column[key] for name, column in self._columns.items()})
         if not isinstance(key, str):
             raise TypeError(
-                f"a column is asked for by its name, rows by a slice or an array: {key!r}"
+                f"select a column by name, and rows by a slice or an array: {key!r}"
             )
         if key not in self._columns:
             raise KeyError(self._no_column(key))
@@ -59,14 +60,14 @@ class Table(Mapping[str, Column]):
 
     @property
     def rows(self) -> int:
-        """How many rows it has."""
+        """The number of rows."""
         return len(next(iter(self._columns.values()), ()))
 
     def where(self, **values: object) -> Table:
-        """The rows that have these values: ``where(model="centralized", run=[1, 2])``.
+        """The rows with these values: ``where(model="centralized", run=[1, 2])``.
 
         Raises:
-            ConfigError: it has no such column.
+            ConfigError: the column does not exist.
         """
         kept = np.ones(self.rows, dtype=np.bool_)
         for name, wanted in values.items():
@@ -76,10 +77,10 @@ class Table(Mapping[str, Column]):
         return self[kept]
 
     def select(self, *names: str) -> Table:
-        """These columns alone, in this order.
+        """Only these columns, in this order.
 
         Raises:
-            ConfigError: it has no such column.
+            ConfigError: the column does not exist.
         """
         return Table({name: self._column(name) for name in names})
 

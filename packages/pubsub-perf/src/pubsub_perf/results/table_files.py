@@ -21,16 +21,16 @@ if TYPE_CHECKING:
 
 Form = Literal["csv", "parquet"]
 
-# Columns in which `NOT_RECORDED` stands for nothing.
+# Columns in which `NOT_RECORDED` means no value.
 _MAYBE: Final = ("sequence", "published_ns", "received_ns")
 _NEEDS_PYARROW: Final = (
-    "Parquet files need pyarrow: pip install 'pubsub-perf[parquet]'; or take --csv"
+    "Parquet files need pyarrow: pip install 'pubsub-perf[parquet]'; or use --csv"
 )
 
 
 def export(results: Results, out: Path, form: Form) -> tuple[Path, ...]:
-    """Write cells, runs and events of ``results`` into the folder ``out``, a file each;
-    returns their paths. What nobody recorded is empty (CSV) or null (Parquet).
+    """Write cells, runs and events of ``results`` into the folder ``out``, one file each;
+    returns their paths. Values without a record are empty (CSV) or null (Parquet).
 
     Raises:
         ConfigError: pyarrow is missing, or ``out`` cannot be written.
@@ -56,7 +56,7 @@ def export(results: Results, out: Path, form: Form) -> tuple[Path, ...]:
 
 
 def _or(tables: Iterator[Table], other: Table) -> Iterator[Table]:
-    """The tables, or ``other`` where there is none."""
+    """The tables, or ``other`` if there is none."""
     first = next(tables, other)
     yield first
     yield from tables

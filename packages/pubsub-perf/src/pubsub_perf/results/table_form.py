@@ -1,7 +1,7 @@
-"""Finds out from the first lines of a table how it is to be read.
+"""Detects the form of a table from its first lines.
 
-What a table does not tell is not guessed: it is refused, with what was expected, and the
-options that say it. Three columns without a header are publisher, topic and seconds, as
+An unclear table is rejected, never guessed; the message names the expected form, and the
+options that describe it. Three columns without a header are publisher, topic and seconds, as
 subscribers write them.
 """
 
@@ -22,28 +22,28 @@ from pubsub_perf.results import column_names
 from pubsub_perf.results.column_names import UNITS
 from pubsub_perf.results.table_source import TableSource
 
-# So many lines tell the form.
+# Enough lines to detect the form.
 SAMPLE_LINES: Final = 50
 _SEPARATORS: Final = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 _SPACES: Final = " "
 # Columns of a file that a subscriber writes: publisher, topic, seconds.
 _PLAIN: Final = 3
-# Nobody waits for three hours, and the seconds of a clock are many more.
+# No latency takes three hours; the seconds of a clock are many more.
 _MAX_UNNAMED_S: Final = 10_000.0
-# Latencies that are so long without a unit may be milliseconds or microseconds.
+# Longer latencies without a unit may be milliseconds or microseconds.
 _LONG_S: Final = 0.5
 _MAX_SHOWN: Final = 200
 _EXPECTED: Final = (
     "expected a column latency, latency_s, latency_ms or latency_us, or three columns of "
-    "publisher, topic and seconds; --column names the one to take, --unit its unit"
+    "publisher, topic and seconds; --column names the latencies, --unit their unit"
 )
 _DECIMAL_COMMA: Final = re.compile(r"\s*[+-]?[0-9]+,[0-9]+(?:[eE][+-]?[0-9]+)?\s*")
 _ADDRESS: Final = re.compile(r"[0-9]+(\.[0-9]+){3}|:[0-9]+$|^[0-9]+$")
 
 
 class TableRefused(ConfigError):
-    """It cannot be told which latencies a table holds; ``reason`` says why. Text without
-    ``numbers`` is no table at all."""
+    """A table does not identify its latencies, for this ``reason``. Text without ``numbers``
+    is not a table."""
 
     numbers = True
 
@@ -54,8 +54,8 @@ class TableRefused(ConfigError):
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class TableForm:
-    """How to read a table. ``begin`` lines come before its rows. ``notes``: what a reader
-    should know of how it was read."""
+    """How to read a table. ``begin`` lines come before its rows. ``notes`` describe unusual
+    readings."""
 
     delimiter: str = ","
     latency: int = 2
@@ -69,7 +69,7 @@ class TableForm:
 
     def columns(self, line: str) -> list[str]:
         """The fields of a line. No field holds a line break, so each line is parsed alone: a
-        stray quote breaks its own row and does not swallow those after it."""
+        stray quote breaks its own row only."""
         if self.delimiter == _SPACES:
             return line.split()
         if '"' not in line:
@@ -84,7 +84,7 @@ def form_of(lines: Sequence[str], source: TableSource) -> TableForm:
     """The form of a table that begins with ``lines``.
 
     Raises:
-        TableRefused: they do not tell which latencies it holds.
+        TableRefused: the lines do not identify the latencies.
     """
     begin, named_delimiter = _preamble(lines)
     sample = [line for line in lines[begin:] if line.strip()]
@@ -118,7 +118,7 @@ def form_of(lines: Sequence[str], source: TableSource) -> TableForm:
 
 
 def _preamble(lines: Sequence[str]) -> tuple[int, str | None]:
-    """How many lines come before the table, and the delimiter that they name."""
+    """The number of lines before the table, and the delimiter that they name."""
     delimiter = None
     for number, line in enumerate(lines):
         text = line.strip()
@@ -134,8 +134,8 @@ def _preamble(lines: Sequence[str]) -> tuple[int, str | None]:
 
 
 def _delimiter(sample: Sequence[str]) -> str:
-    """What makes a header of the first line that names a latency; else what splits these
-    lines into the most columns, and all of them alike."""
+    """The delimiter with which the first line is a header with a latency; else the one that
+    splits these lines into the most columns, with an equal number in each."""
     found = {each: TableForm(delimiter=each) for each in (*_SEPARATORS, _SPACES)}
     headers = {each: form.columns(sample[0]) for each, form in found.items()}
     naming = [
@@ -149,8 +149,8 @@ def _delimiter(sample: Sequence[str]) -> str:
 
 
 def _split(sample: Sequence[str], form: TableForm) -> tuple[int, bool, bool]:
-    """How well a delimiter splits these lines: columns that all of them have, whether the last
-    one is a number. Of two that are as good, a comma is rather one within numbers."""
+    """How well a delimiter splits these lines: the number of columns in all of them, and whether
+    the last one is a number. With equal results, a comma is more likely part of numbers."""
     rows = [form.columns(line) for line in sample]
     width, times = Counter(map(len, rows)).most_common(1)[0]
     if width < 2 or 10 * times < 9 * len(rows):
@@ -160,7 +160,7 @@ def _split(sample: Sequence[str], form: TableForm) -> tuple[int, bool, bool]:
 
 
 def _is_header(row: Sequence[str]) -> bool:
-    """Names of columns, and not an event whose latency is broken."""
+    """Whether the fields are column names, not an event with a broken latency."""
     names = [_clean(name) for name in row]
     if column_names.latency_columns(names):
         return True
@@ -170,7 +170,7 @@ def _is_header(row: Sequence[str]) -> bool:
 
 
 def _are_split(rows: Sequence[Sequence[str]]) -> bool:
-    """Whether the last two fields may be what is on either side of a decimal comma."""
+    """Whether the last two fields may be the two sides of a decimal comma."""
     return bool(rows) and all(
         len(row) > 1
         and row[-2].strip("+- ").isdecimal()
@@ -199,7 +199,7 @@ def _latency_column(
     found = [] if header is None else column_names.latency_columns(header)
     if len(found) > 1 and header is not None:
         names = " and ".join(repr(header[i]) for i in found)
-        raise TableRefused(f"{names} are all latencies; --column names the one to take")
+        raise TableRefused(f"{names} are all latencies; --column selects one")
     if found:
         return found[0]
     if header is None and width == _PLAIN:
@@ -285,6 +285,6 @@ def _check_plausible(middle: float, name: str) -> None:
     """
     if middle > _MAX_UNNAMED_S:
         raise TableRefused(
-            f"column {name!r} holds values like {middle:.6g}, which are no latencies in "
-            "seconds: --unit names their unit, or --column another column"
+            f"column {name!r} has values like {middle:.6g}, which cannot be latencies in "
+            "seconds: give their --unit, or another --column"
         )

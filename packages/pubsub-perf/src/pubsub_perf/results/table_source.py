@@ -1,4 +1,4 @@
-"""What somebody says of tables that do not tell themselves how they are to be read."""
+"""The user's description of tables without clear headers."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ _NAMED: Final = {"comma": ",", "semicolon": ";", "tab": "\t", "bar": "|", "space
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class TableSource:
-    """What somebody says of tables, where these do not: the ``column`` of the latencies, by
-    name or by number from 1; its ``unit``; the ``delimiter`` of columns. ``many``: a folder
-    that is no sweep may have any number of files."""
+    """Describes tables without clear headers: the ``column`` of the latencies, by
+    name or by number from 1; its ``unit``; the ``delimiter`` of columns. With ``many``, a
+    folder that is not a sweep may have any number of files."""
 
     column: str | None = None
     unit: str | None = None
@@ -27,10 +27,10 @@ class TableSource:
     def of(
         column: str | None, unit: str | None, delimiter: str | None, *, many: bool
     ) -> TableSource:
-        """From what options say.
+        """From the values of options.
 
         Raises:
-            ConfigError: there is no such unit, or delimiter.
+            ConfigError: the unit or delimiter is not valid.
         """
         known = None if unit is None else column_names.unit_named(unit)
         if unit is not None and known is None:
@@ -40,7 +40,7 @@ class TableSource:
             delimiter = _NAMED.get(name.removesuffix("s"), delimiter)
             if len(delimiter) != 1 or delimiter in '"\r\n':
                 raise ConfigError(
-                    f"--delimiter {delimiter}: neither one character nor one of "
+                    f"--delimiter {delimiter}: not a single character, nor one of "
                     f"{', '.join(_NAMED)}"
                 )
         return TableSource(column, known, delimiter, many)

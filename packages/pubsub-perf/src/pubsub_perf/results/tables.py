@@ -161,7 +161,7 @@ NO_EVENTS: Final = Table(
 
 
 def _same(text: str, size: int) -> Column:
-    # One text for all rows, and not a copy of it for each.
+    # All rows share one text.
     column = np.empty(size, dtype=object)
     column[:] = text
     return column
@@ -199,7 +199,7 @@ def _labels(cell: Cell) -> dict[str, object]:
 
 
 def _network(cell: Cell) -> str:
-    """The network's name, without the scenario's, which has a column of its own."""
+    """The network's name, without the scenario's, which has its own column."""
     return cell.network.removeprefix(f"{cell.scenario}/")
 
 
@@ -239,7 +239,7 @@ def _as_text(value: object) -> str:
 
 
 def _values(values: Sequence[object]) -> Column:
-    """Numbers or truths as such, anything else as text."""
+    """Numbers and booleans unchanged, other values as text."""
     kinds = {type(value) for value in values if value is not None}
     whole = not any(value is None for value in values)
     if kinds == {bool} and whole:

@@ -1,13 +1,13 @@
-"""Which encoding a file of text has, by its first bytes."""
+"""Detects the encoding of a text file by its first bytes."""
 
 from __future__ import annotations
 
 import codecs
 from typing import Final
 
-# So many bytes tell the encoding.
+# Enough bytes to detect the encoding.
 SAMPLE_BYTES: Final = 4096
-# With a mark of the order of bytes; that of UTF-32 begins with that of UTF-16.
+# Byte order marks; the mark of UTF-32 begins with that of UTF-16.
 _MARKS: Final = (
     (codecs.BOM_UTF32_LE, "utf-32"),
     (codecs.BOM_UTF32_BE, "utf-32"),
@@ -17,11 +17,11 @@ _MARKS: Final = (
 
 
 def encoding_of(begin: bytes) -> tuple[str, str | None]:
-    """The encoding of a file that begins so, and what is to be said of it."""
+    """The encoding of a file with these first bytes, and a note on it."""
     for mark, name in _MARKS:
         if begin.startswith(mark):
             return name, _note(name)
-    # Latin letters and digits have a zero beside each in UTF-16.
+    # In UTF-16, Latin letters and digits have a zero byte each.
     for first, name in ((0, "utf-16-be"), (1, "utf-16-le")):
         zeros = begin[first::2].count(0)
         others = begin[1 - first :: 2].count(0)
@@ -30,7 +30,7 @@ def encoding_of(begin: bytes) -> tuple[str, str | None]:
     try:
         codecs.getincrementaldecoder("utf-8")().decode(begin)
     except UnicodeDecodeError:
-        # Every byte is a letter in it; in a header that may be the one of a unit.
+        # Latin-1 decodes every byte, for example the µ of a unit in a header.
         return "latin-1", "is not in UTF-8, and is read as Latin-1"
     return "utf-8-sig", None
 

@@ -1,4 +1,4 @@
-"""Selects the run of a cell whose events can be shown over time, and reads them."""
+"""Reads the events of a cell's first run with details, to show them over time."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Series:
 
 
 def read_series(summary: CellSummary) -> tuple[Series | None, tuple[str, ...]]:
-    """The first run of a cell that has details, and what is wrong with details."""
+    """The first run of a cell with details, and the problems in details."""
     problems: list[str] = []
     for run in summary.cell.pooled:
         details, wrong = read_details(run.folder)

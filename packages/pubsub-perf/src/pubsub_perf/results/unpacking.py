@@ -1,7 +1,7 @@
 """Unpacks packs, so that they are read like the folders that were packed.
 
-Any ZIP archive of a folder with data is taken as a pack, whoever has made it: so nothing is
-written but files of data, to where they belong, and no more than fits.
+Every ZIP archive of a folder with data counts as a pack, from any program. So only data files are
+written, only below the target folder, and only within the limits of size.
 """
 
 from __future__ import annotations
@@ -28,26 +28,26 @@ from pubsub_perf.plan.cases import MODELS
 from pubsub_perf.results.folder_extent import MAX_DEPTH
 from pubsub_perf.results.packs import belongs
 
-# Of the folder for temporary files to which a pack is unpacked.
+# Prefix of the temporary folder for an unpacked pack.
 PREFIX: Final = "pubsub-pack-"
 _ENCRYPTED: Final = 1
-# What `zipfile` raises where an archive is not right, each on some path.
+# Errors of `zipfile` for damaged archives.
 _BROKEN: Final = (
     *(OSError, EOFError, ValueError, RuntimeError, LookupError, OverflowError),
     *(zipfile.BadZipFile, zlib.error, struct.error),
 )
 _BLOCK_BYTES: Final = 1024 * 1024
-# The longest path in a folder that is read, and that of the folder before it.
+# The longest path in a data folder, and the packed folder before it.
 _MAX_PARTS: Final = MAX_DEPTH + 5
 
 
 @contextlib.contextmanager
 def results_folder(path: Path) -> Iterator[Path]:
-    """The folder with the results at ``path``: that itself, or, where it is a pack, one that
-    holds the pack's data until the block ends.
+    """The folder with the results at ``path``: the folder itself, or for a pack a temporary
+    folder with its data until the block ends.
 
     Raises:
-        ConfigError: it is a pack that cannot be unpacked.
+        ConfigError: the pack cannot be unpacked.
     """
     if not is_pack(path):
         yield path
@@ -76,8 +76,8 @@ def _ended_by_signals() -> Iterator[None]:
 
 @contextlib.contextmanager
 def naming_the_pack(path: Path, place: Path) -> Iterator[None]:
-    """Errors in the block name the pack at ``path``, and not the folder in ``place`` to which
-    it was unpacked, which somebody who reads them does not know."""
+    """Errors in the block name the pack at ``path`` instead of its temporary folder in
+    ``place``, which the user does not know."""
     try:
         yield
     except ConfigError as error:
@@ -88,8 +88,8 @@ def naming_the_pack(path: Path, place: Path) -> Iterator[None]:
 
 
 def report_folder(path: Path) -> Path:
-    """Where what is made from the results at ``path`` goes: the folder itself, or one of the
-    pack's name beside the pack."""
+    """The default folder for reports on the results at ``path``: the folder itself, or for a
+    pack the folder beside it with its name."""
     if not is_pack(path):
         return path
     return (
@@ -98,7 +98,7 @@ def report_folder(path: Path) -> Path:
 
 
 def is_pack(path: Path) -> bool:
-    """Whether ``path`` is a file that begins as a pack does."""
+    """Whether ``path`` is a file with the first bytes of a pack."""
     if not path.is_file():
         return False
     try:
@@ -109,11 +109,11 @@ def is_pack(path: Path) -> bool:
 
 
 def unpack(path: Path, place: Path) -> Path:
-    """Unpack a pack in the empty folder ``place``; returns the folder with its data, in
-    there, which has the name of the one that was packed.
+    """Unpack a pack in the empty folder ``place``; returns the folder with its data, which
+    has the name of the packed folder.
 
     Raises:
-        ConfigError: it cannot be unpacked.
+        ConfigError: the pack cannot be unpacked.
     """
     try:
         with zipfile.ZipFile(path) as archive:
@@ -125,10 +125,10 @@ def unpack(path: Path, place: Path) -> Path:
                     continue
                 target.parent.mkdir(parents=True, exist_ok=True)
                 with archive.open(entry) as source, target.open("xb") as file:
-                    # Never more bytes than the entry says: zipfile sees to that.
+                    # zipfile writes at most the size in the entry.
                     shutil.copyfileobj(source, file, _BLOCK_BYTES)
     except _Refused as error:
-        raise ConfigError(f"{path} is not read: {error}") from error
+        raise ConfigError(f"{path} is rejected: {error}") from error
     except _BROKEN as error:
         raise ConfigError(
             f"{path} cannot be unpacked: {getattr(error, 'strerror', None) or error}"
@@ -137,13 +137,13 @@ def unpack(path: Path, place: Path) -> Path:
 
 
 class _Refused(Exception):
-    """Of a pack, what it has that none of ours has."""
+    """A reason to reject a pack."""
 
 
 def _checked(
     entries: list[zipfile.ZipInfo], place: Path
 ) -> list[tuple[PurePosixPath, zipfile.ZipInfo]]:
-    """The entries with data, and their paths, which lead out of nowhere."""
+    """The entries with data, and their checked paths."""
     if len(entries) > MAX_PACKED_FILES:
         raise _Refused(f"it has more than {MAX_PACKED_FILES:,} files")
     found = []
@@ -170,8 +170,8 @@ def _checked(
 
 
 def _folder_in(place: Path, path: Path) -> Path:
-    """The one folder in ``place``; or all of it, under the name of the pack, where somebody
-    has packed what is in a folder instead of the folder."""
+    """The only folder in ``place``; or ``place`` under the name of the pack, if the archive has
+    the content of a folder instead of the folder."""
     entries = sorted(place.iterdir())
     if len(entries) == 1 and entries[0].is_dir():
         name = entries[0].name

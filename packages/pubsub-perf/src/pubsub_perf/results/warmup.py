@@ -6,8 +6,8 @@ The rule is named in ``cell.json``; nothing is ever removed from the files:
 - ``{"rule": "mser5"}``: the events published before the cut that `mser5` finds in the
   run's latencies by time of publication.
 
-Both need ``events/subscriber-<i>.csv.gz``. Where that is missing or does not fit, nothing
-is left out, and that is said.
+Both need ``events/subscriber-<i>.csv.gz``. If it is missing or does not match, nothing
+is left out, and a note says so.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from pubsub_perf.results import cell_fields, event_details_reader
 from pubsub_perf.results.cells import NO_RULE, Run, SubscriberData
 
 _BATCH: Final = 5
-# A mean of fewer batches than this is too good to be true: MSER's known weakness.
+# The mean of fewer batches has a too small error: a known weakness of MSER.
 _MIN_REST: Final = 5
 
 Floats = NDArray[np.float64]
@@ -33,9 +33,9 @@ Floats = NDArray[np.float64]
 @dataclasses.dataclass(frozen=True, slots=True, eq=False)
 class Steady:
     """The latencies that statistics count, in seconds. ``left_out`` events were
-    warm-up by ``rule``; ``note`` says what a reader should know about that. ``kept``
-    tells of each file's latencies which these are; empty where all are. ``span_s``: from
-    the first to the last publication, where that is known."""
+    warm-up by ``rule``, with an explaining ``note``. ``kept`` marks these latencies in each
+    file; empty if all count. ``span_s``: from
+    the first to the last publication, if known."""
 
     latencies: Floats
     left_out: int
@@ -48,7 +48,7 @@ class Steady:
 @dataclasses.dataclass(frozen=True, slots=True)
 class Cut:
     """``kept_from``: the number of values before the cut. ``capped``: the rule asked
-    for more than half of them, so that the run is too short for its warm-up."""
+    for more than half of them: the run is too short for its warm-up."""
 
     kept_from: int
     capped: bool
@@ -79,14 +79,14 @@ def steady(run: Run) -> Steady:
 
 
 def mser5(series: Floats) -> Cut:
-    """White's MSER-5: of batches of 5 values, leave out as many first ones as make the
-    squared standard error of the mean of the rest the smallest; at most half."""
+    """White's MSER-5: leave out the first batches of 5 values, so that the squared standard
+    error of the mean of the rest is smallest; at most half."""
     count = len(series) // _BATCH
     if count <= _MIN_REST:
         return Cut(0, capped=False)
     means = series[: count * _BATCH].reshape(count, _BATCH).mean(axis=1)
     rest = np.arange(count, 0, -1)
-    # Sums over means[d:] for each d; centred first, for the sake of precision.
+    # Sums over means[d:] for each d; centred first for precision.
     centred = means - means.mean()
     sums = np.cumsum(centred[::-1])[::-1]
     squares = np.cumsum(centred[::-1] ** 2)[::-1]
@@ -99,7 +99,7 @@ def details_of(
     run: Run, file: SubscriberData
 ) -> tuple[NDArray[np.int64] | None, str | None]:
     """Sequence number, time of publication and time of receipt of each latency of a file,
-    as columns; or why there are none."""
+    as columns; or the reason why there are none."""
     path = run.folder / event_details_reader.FOLDER / f"{file.name}.csv.gz"
     name = f"{event_details_reader.FOLDER}/{path.name}"
     try:
