@@ -46,8 +46,8 @@ def test_the_tool_is_a_program(tmp_path: Path) -> None:
         timeout=300,
     )
     assert done.stdout.splitlines() == [
-        "pass  events  it delivers what a publisher sends",
-        "pass  gap  it counts events that do not come as lost",
+        "pass  events  it delivers the events of a publisher",
+        "pass  gap  it counts missing events as lost",
         "2 of 2 scenarios passed",
     ]
     assert (done.stderr, done.returncode) == ("", 0)

@@ -18,7 +18,7 @@ from pubsub_common.testing.conformance.scripted_subscriber import ScriptedSubscr
 
 
 @for_publishers(
-    "ready-answer", page.READY, "it answers each question once, with the next number"
+    "ready-answer", page.READY, "it answers each request once, with the next number"
 )
 def ready_answer(stage: PublisherStage) -> None:
     stage.join("A", "B")
@@ -42,7 +42,7 @@ def ready_answer(stage: PublisherStage) -> None:
             )
 
 
-@for_publishers("early-question", page.READY, "questions wait until it has a session")
+@for_publishers("early-question", page.READY, "requests wait until it has a session")
 def early_question(stage: PublisherStage) -> None:
     stage.broker.once(Register, nothing, nothing)
     stage.join("A")
@@ -64,7 +64,7 @@ def early_question(stage: PublisherStage) -> None:
 @for_publishers(
     "ready-other-topic",
     page.READY,
-    "it ignores questions for topics that it does not have",
+    "it ignores requests for topics that it does not have",
 )
 def ready_other_topic(stage: PublisherStage) -> None:
     stage.join("A")
@@ -81,7 +81,7 @@ def ready_other_topic(stage: PublisherStage) -> None:
 @for_publishers(
     "second-connection",
     page.READY,
-    "it answers the same subscriber on another connection, by another attempt",
+    "it answers the same subscriber again on another connection, for another attempt",
 )
 def second_connection(stage: PublisherStage) -> None:
     stage.join("A")
@@ -132,7 +132,7 @@ def three_connections(stage: PublisherStage) -> None:
 @for_publishers(
     "many-questions",
     page.READY,
-    "it has 2,000 topics, and answers for them all at once",
+    "it has 2,000 topics, and answers all requests together",
 )
 def many_questions(stage: PublisherStage) -> None:
     topics = [f"topic-{number:04}" for number in range(2000)]
@@ -152,7 +152,7 @@ def many_questions(stage: PublisherStage) -> None:
 
 
 @for_publishers(
-    "recovery-answer", page.RECOVERY, "it answers each question for events in its form"
+    "recovery-answer", page.RECOVERY, "it answers each form of a request for events"
 )
 def recovery_answer(stage: PublisherStage) -> None:
     stage.join("A")
@@ -188,7 +188,7 @@ def recovery_answer(stage: PublisherStage) -> None:
 @for_publishers(
     "recovery-other-session",
     page.RECOVERY,
-    "it does not answer questions to another publisher",
+    "it does not answer requests to another publisher",
 )
 def recovery_other_session(stage: PublisherStage) -> None:
     stage.join("A")
@@ -201,7 +201,7 @@ def recovery_other_session(stage: PublisherStage) -> None:
         raise Failed("no answer to a question to another session", "one", page.RECOVERY)
 
 
-@for_publishers("positions", page.RECOVERY, "it tells how far it is, and again")
+@for_publishers("positions", page.RECOVERY, "it announces its position, repeatedly")
 def positions(stage: PublisherStage) -> None:
     stage.join("A")
     subscriber = stage.listening("A")
@@ -224,7 +224,7 @@ def positions(stage: PublisherStage) -> None:
 @for_publishers(
     "last-position",
     page.END,
-    "a publisher that leaves tells its positions once more, and answers",
+    "a publisher that leaves announces its positions again, and answers",
 )
 def last_position(stage: PublisherStage) -> None:
     stage.join("A")

@@ -24,7 +24,7 @@ from pubsub_common.testing.conformance.stage import Stage
 @for_both(
     "avoids-cut-off",
     page.SEVERAL,
-    "it takes no broker that is cut off, while another one can be had",
+    "it avoids brokers that are cut off if another one is available",
     BROKERS,
 )
 def avoids_cut_off(stage: Stage) -> None:
@@ -44,7 +44,7 @@ def avoids_cut_off(stage: Stage) -> None:
 @for_both(
     "newest-brokers",
     page.SEVERAL,
-    "it asks the brokers that the last list has, and no others",
+    "it only asks the brokers in the latest list",
     BROKERS,
 )
 def newest_brokers(stage: Stage) -> None:
@@ -66,7 +66,7 @@ def newest_brokers(stage: Stage) -> None:
 @for_both(
     "odd-brokers",
     page.SEVERAL,
-    "it ignores what is no address among the brokers",
+    "it ignores invalid addresses in the list of brokers",
     BROKERS,
 )
 def odd_brokers(stage: Stage) -> None:
@@ -81,7 +81,7 @@ def odd_brokers(stage: Stage) -> None:
 @for_both(
     "waits-for-brokers",
     page.SEVERAL,
-    "it asks again when no broker answers, until one does",
+    "it retries when no broker answers, until one does",
     BROKERS,
 )
 def waits_for_brokers(stage: Stage) -> None:
@@ -96,7 +96,7 @@ def waits_for_brokers(stage: Stage) -> None:
 @for_both(
     "asks-the-same-again",
     page.SEVERAL,
-    "it asks the broker that it took again when that is too busy",
+    "it retries its chosen broker when that is too busy",
     BROKERS,
 )
 def asks_the_same_again(stage: Stage) -> None:

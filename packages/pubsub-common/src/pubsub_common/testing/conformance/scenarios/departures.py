@@ -15,7 +15,7 @@ _GRACE_S = 6.0
 
 
 @for_subscribers(
-    "joined", page.PUBLISHERS_CHANGED, "it listens to a publisher that joins"
+    "joined", page.PUBLISHERS_CHANGED, "it connects to a publisher that joins"
 )
 def joined(stage: SubscriberStage) -> None:
     first = stage.publisher("A")
@@ -33,7 +33,7 @@ def joined(stage: SubscriberStage) -> None:
 @for_subscribers(
     "last-events",
     page.DEPARTURES,
-    "it takes events that come after their publisher left",
+    "it delivers events that arrive after their publisher has left",
 )
 def last_events(stage: SubscriberStage) -> None:
     publisher = stage.publisher("A")
@@ -52,7 +52,7 @@ def last_events(stage: SubscriberStage) -> None:
 @for_subscribers(
     "last-events-missing",
     page.DEPARTURES,
-    "what a publisher that left has not sent is lost in the end, not at once",
+    "missing events of a publisher that left are lost after a while, not immediately",
 )
 def last_events_missing(stage: SubscriberStage) -> None:
     publisher = stage.publisher("A")
@@ -80,7 +80,7 @@ def last_events_missing(stage: SubscriberStage) -> None:
 
 
 @for_subscribers(
-    "revoked", page.DEPARTURES, "it disconnects at once from a revoked publisher"
+    "revoked", page.DEPARTURES, "it disconnects immediately from a revoked publisher"
 )
 def revoked(stage: SubscriberStage) -> None:
     publisher, other = stage.publisher("A"), stage.publisher("A")
@@ -104,7 +104,7 @@ def revoked(stage: SubscriberStage) -> None:
 @for_subscribers(
     "disconnects",
     page.DEPARTURES,
-    "it disconnects from a publisher that left when it has its last event",
+    "it disconnects from a publisher that left after its last event",
 )
 def disconnects(stage: SubscriberStage) -> None:
     publisher = stage.publisher("A")
@@ -119,7 +119,7 @@ def disconnects(stage: SubscriberStage) -> None:
 @for_subscribers(
     "second-departure",
     page.WHOLE_STATE,
-    "what a publisher said when it left holds, when it is missing in the next reply",
+    "the numbers in a departure stay valid when the next reply omits the publisher",
 )
 def second_departure(stage: SubscriberStage) -> None:
     publisher = stage.publisher("A")
@@ -138,7 +138,7 @@ def second_departure(stage: SubscriberStage) -> None:
 @for_subscribers(
     "comes-back-later",
     page.DEPARTURES,
-    "it remembers where the streams of a publisher ended that comes back",
+    "it remembers the ends of the streams of a publisher that comes back",
 )
 def comes_back_later(stage: SubscriberStage) -> None:
     publisher = stage.publisher("A")
@@ -185,7 +185,7 @@ def left_before_joined(stage: SubscriberStage) -> None:
 @for_subscribers(
     "skipped-revision",
     page.STATES,
-    "it registers again when a push is missing, and takes the state of the reply",
+    "it registers again when a push is missing, and uses the state in the reply",
 )
 def skipped_revision(stage: SubscriberStage) -> None:
     stage.broker.lease_s = 60.0  # so that no heartbeat heals it

@@ -11,7 +11,7 @@ from pubsub_common.testing.conformance.subscriber_stage import SubscriberStage
 
 
 @for_subscribers(
-    "centralized", page.SOURCES, "it takes the events of a centralized broker"
+    "centralized", page.SOURCES, "it receives the events of a centralized broker"
 )
 def centralized(stage: SubscriberStage) -> None:
     sources = stage.source("A", "B"), stage.source("A")
@@ -31,7 +31,7 @@ def centralized(stage: SubscriberStage) -> None:
 @for_subscribers(
     "three-forwarders",
     page.SOURCES,
-    "it has a socket for each port, and there only the topics that are mapped to it",
+    "it has a socket for each port, with only the topics of that port",
 )
 def three_forwarders(stage: SubscriberStage) -> None:
     topics = tuple("ABCDEFG")
@@ -57,7 +57,8 @@ def three_forwarders(stage: SubscriberStage) -> None:
 @for_subscribers(
     "other-ports",
     page.WHOLE_STATE,
-    "with another epoch it goes to the new ports, and asks all publishers again",
+    "with another epoch it connects to the new ports, and sends all ready requests "
+    "again",
 )
 def other_ports(stage: SubscriberStage) -> None:
     source = stage.source("A", "B")
@@ -86,7 +87,7 @@ def other_ports(stage: SubscriberStage) -> None:
 @for_subscribers(
     "other-model",
     page.WHOLE_STATE,
-    "it goes from publishers to a broker's ports when the new broker is centralized",
+    "it moves from publishers to the broker's ports when the new broker is centralized",
 )
 def other_model(stage: SubscriberStage) -> None:
     direct = stage.publisher("A")
@@ -108,7 +109,7 @@ def other_model(stage: SubscriberStage) -> None:
 @for_subscribers(
     "same-port-other-epoch",
     page.READY,
-    "it asks again when another broker has the same port",
+    "it sends ready requests again when another broker has the same port",
 )
 def same_port_other_epoch(stage: SubscriberStage) -> None:
     source = stage.source("A")
@@ -132,7 +133,7 @@ def same_port_other_epoch(stage: SubscriberStage) -> None:
 @for_subscribers(
     "ports-kept",
     page.WHOLE_STATE,
-    "with the same epoch it keeps a port that is missing",
+    "with the same epoch it keeps a port that the reply omits",
 )
 def ports_kept(stage: SubscriberStage) -> None:
     first, second = stage.source("x/a", "x/c"), stage.source("x/b")
@@ -169,7 +170,7 @@ def ports_kept(stage: SubscriberStage) -> None:
 @for_subscribers(
     "wildcards",
     page.WILDCARDS,
-    "it subscribes to the topics that its wildcards stand for",
+    "it subscribes to the topics that match its wildcards",
 )
 def wildcards(stage: SubscriberStage) -> None:
     first = stage.publisher("x/a", "x/b", "y")
@@ -188,7 +189,7 @@ def wildcards(stage: SubscriberStage) -> None:
 @for_subscribers(
     "wildcards-forwarded",
     page.WILDCARDS,
-    "it takes the port of a new topic from the push that tells of its publisher",
+    "it uses the port of a new topic in the push with its publisher",
 )
 def wildcards_forwarded(stage: SubscriberStage) -> None:
     first, later = stage.source("x/a"), stage.source("x/b")
@@ -213,7 +214,7 @@ def wildcards_forwarded(stage: SubscriberStage) -> None:
 @for_subscribers(
     "centralized-departure",
     page.DEPARTURES,
-    "centralized too, it takes events of a publisher that has left",
+    "also centralized, it delivers events of a publisher that has left",
 )
 def centralized_departure(stage: SubscriberStage) -> None:
     source: Source = stage.source("A")

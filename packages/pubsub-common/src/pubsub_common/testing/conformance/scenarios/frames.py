@@ -114,7 +114,7 @@ def unknown_kinds(stage: SubscriberStage) -> None:
 
 
 @for_subscribers(
-    "malformed-frames", page.EVENTS, "it drops frames that are no events, and goes on"
+    "malformed-frames", page.EVENTS, "it drops malformed frames, and continues"
 )
 def malformed_frames(stage: SubscriberStage) -> None:
     publisher, port = _listening(stage)
@@ -129,7 +129,7 @@ def malformed_frames(stage: SubscriberStage) -> None:
 @for_subscribers(
     "jump",
     page.SEQUENCES,
-    "a jump that no honest publisher makes ends the stream alone",
+    "an impossible jump only ends its stream",
 )
 def jump(stage: SubscriberStage) -> None:
     publisher = stage.publisher("A", "B")
@@ -167,7 +167,7 @@ def jump_at_the_end(stage: SubscriberStage) -> None:
 
 
 @for_subscribers(
-    "large-jump", page.SEQUENCES, "a jump within the bound is a gap like others"
+    "large-jump", page.SEQUENCES, "a jump within the bound is a normal gap"
 )
 def large_jump(stage: SubscriberStage) -> None:
     publisher, _ = _listening(stage)

@@ -81,9 +81,7 @@ def unknown_pushes(stage: Stage) -> None:
     stage.goes_on("heartbeats alone: an unknown push counts for nothing")
 
 
-@for_both(
-    "flood-of-messages", page.ENCODING, "it comes through 5,000 messages of no interest"
-)
+@for_both("flood-of-messages", page.ENCODING, "it survives 5,000 irrelevant messages")
 def flood_of_messages(stage: Stage) -> None:
     stage.broker.lease_s = 3.0
     stage.join()
@@ -94,7 +92,7 @@ def flood_of_messages(stage: Stage) -> None:
 
 
 @for_both(
-    "malformed-messages", page.SESSIONS, "it ignores what is no message, and goes on"
+    "malformed-messages", page.SESSIONS, "it ignores malformed messages, and continues"
 )
 def malformed_messages(stage: Stage) -> None:
     stage.join()
@@ -147,7 +145,7 @@ def refused(stage: Stage) -> None:
 @for_both(
     "refused-unread",
     page.ERROR,
-    "an error of id -1 is about the `register` whose answer is due",
+    "an error with id -1 answers the pending `register`",
 )
 def refused_unread(stage: Stage) -> None:
     stage.may_end = True
@@ -161,7 +159,7 @@ def refused_unread(stage: Stage) -> None:
 @for_both(
     "strange-error",
     page.ERROR,
-    "it ignores an error that answers nothing",
+    "it ignores an error that answers no request",
 )
 def strange_error(stage: Stage) -> None:
     stage.join()
@@ -188,7 +186,7 @@ def strange_version(stage: Stage) -> None:
 
 
 @for_both(
-    "session-in-use", page.ERROR, "it asks again after `session_in_use`, each second"
+    "session-in-use", page.ERROR, "it retries after `session_in_use`, each second"
 )
 def session_in_use(stage: Stage) -> None:
     stage.broker.once(

@@ -26,7 +26,7 @@ def heartbeats(stage: Stage) -> None:
 
 
 @for_both(
-    "other-lease", page.REGISTERED, "each `registered` tells the lease that counts"
+    "other-lease", page.REGISTERED, "it uses the lease in the latest `registered`"
 )
 def other_lease(stage: Stage) -> None:
     stage.broker.lease_s = LONG_LEASE_S
@@ -58,7 +58,7 @@ def other_epoch(stage: Stage) -> None:
 @for_both(
     "higher-revision",
     page.STATES,
-    "it registers again when `alive` tells of a push that it has not had",
+    "it registers again when `alive` names a push that it has missed",
 )
 def higher_revision(stage: Stage) -> None:
     stage.join()
@@ -97,7 +97,7 @@ def silence(stage: Stage) -> None:
 @for_both(
     "heartbeat-at-reconnection",
     page.STATES,
-    "it sends a heartbeat at once when its connection is back",
+    "it sends a heartbeat immediately when its connection is back",
 )
 def heartbeat_at_reconnection(stage: Stage) -> None:
     stage.broker.lease_s = LONG_LEASE_S
@@ -111,14 +111,15 @@ def heartbeat_at_reconnection(stage: Stage) -> None:
             isinstance(each, Heartbeat | Register)
             for _, each in stage.broker.requests[before:]
         ),
-        "a heartbeat when the connection is there again, long before the next one is due",
+        "a heartbeat when the connection is there again, long before the next one is "
+        "due",
     )
 
 
 @for_both(
     "restart",
     page.STATES,
-    "it keeps its session when a broker that knows nobody takes the port over",
+    "it keeps its session when a broker without clients takes over the port",
 )
 def restart(stage: Stage) -> None:
     stage.broker.lease_s = LONG_LEASE_S
@@ -135,7 +136,7 @@ def restart(stage: Stage) -> None:
 @for_both(
     "heartbeat-refused",
     page.ERROR,
-    "it registers again when a heartbeat is answered with an error",
+    "it registers again when the reply to a heartbeat is an error",
 )
 def heartbeat_refused(stage: Stage) -> None:
     stage.join()
@@ -149,7 +150,7 @@ def heartbeat_refused(stage: Stage) -> None:
 @for_both(
     "heartbeat-refused-twice",
     page.ERROR,
-    "it ends when the next heartbeat after that is answered with an error too",
+    "it ends when the reply to the next heartbeat is an error too",
 )
 def heartbeat_refused_twice(stage: Stage) -> None:
     stage.join()
@@ -175,7 +176,7 @@ def heartbeat_refused_twice(stage: Stage) -> None:
 @for_both(
     "heartbeat-too-fast",
     page.ERROR,
-    "it goes on after a heartbeat that was answered with `too_fast`",
+    "it continues after a heartbeat with the reply `too_fast`",
 )
 def heartbeat_too_fast(stage: Stage) -> None:
     stage.join()
@@ -198,7 +199,7 @@ def heartbeat_too_fast(stage: Stage) -> None:
 
 
 @for_both(
-    "unknown-session", page.ERROR, "it takes `unknown_session` like `known` false"
+    "unknown-session", page.ERROR, "it handles `unknown_session` like `known` false"
 )
 def unknown_session(stage: Stage) -> None:
     stage.join()
@@ -212,7 +213,7 @@ def unknown_session(stage: Stage) -> None:
 @for_both(
     "expelled",
     page.ERROR,
-    "it does not come back after `revoked`, which is no reply",
+    "it does not reconnect after `revoked`, which is not a reply",
 )
 def expelled(stage: Stage) -> None:
     stage.join()

@@ -19,7 +19,7 @@ from pubsub_common.testing.conformance.subscriber_stage import SubscriberStage
 @for_subscribers(
     "ports-elsewhere",
     page.SEVERAL,
-    "it takes topics from other brokers, where `ports` says so",
+    "it receives topics from other brokers, as `ports` says",
 )
 def ports_elsewhere(stage: SubscriberStage) -> None:
     topics = tuple("ABC")
@@ -43,7 +43,7 @@ def ports_elsewhere(stage: SubscriberStage) -> None:
 @for_subscribers(
     "topic-moves",
     page.SEVERAL,
-    "a topic of its own that `ports` of a push names comes from there alone",
+    "a topic in the `ports` of a push only comes from the new port",
 )
 def topic_moves(stage: SubscriberStage) -> None:
     source = stage.source("A", "B")
@@ -74,7 +74,7 @@ def topic_moves(stage: SubscriberStage) -> None:
 @for_subscribers(
     "move-in-stream",
     page.SEVERAL,
-    "events go on while it goes to another broker, and so do its counts",
+    "events and counts continue while it moves to another broker",
     BROKERS,
 )
 def move_in_stream(stage: SubscriberStage) -> None:
@@ -101,7 +101,7 @@ def move_in_stream(stage: SubscriberStage) -> None:
 @for_subscribers(
     "move-without-publishers",
     page.SEVERAL,
-    "it listens on to a publisher that the other broker does not know yet",
+    "it stays connected to a publisher that the other broker does not know yet",
     BROKERS,
 )
 def move_without_publishers(stage: SubscriberStage) -> None:
@@ -125,7 +125,8 @@ def move_without_publishers(stage: SubscriberStage) -> None:
 @for_subscribers(
     "move-forwarded",
     page.SEVERAL,
-    "centralized, it goes to the ports of the other broker, and asks all publishers again",
+    "centralized, it connects to the ports of the other broker, and sends all ready "
+    "requests again",
     BROKERS,
 )
 def move_forwarded(stage: SubscriberStage) -> None:
@@ -161,7 +162,7 @@ def move_forwarded(stage: SubscriberStage) -> None:
 @for_publishers(
     "move-of-publisher",
     page.SEVERAL,
-    "its numbers and its session go on at another broker, which is told all of them",
+    "it keeps its numbers and its session at another broker, and reports all of them",
     BROKERS,
 )
 def move_of_publisher(stage: PublisherStage) -> None:

@@ -10,7 +10,7 @@ from pubsub_common.testing.conformance.subscriber_stage import SubscriberStage
 
 
 @for_subscribers(
-    "owner-alone", page.OWNERSHIP, "it delivers the events of a topic's owner alone"
+    "owner-alone", page.OWNERSHIP, "it only delivers the events of a topic's owner"
 )
 def owner_alone(stage: SubscriberStage) -> None:
     weak = stage.publisher("A", strengths={"A": 1})
@@ -60,7 +60,7 @@ def owner_change(stage: SubscriberStage) -> None:
 @for_subscribers(
     "stronger-joins",
     page.OWNERSHIP,
-    "one that is stronger owns the topic when it joins",
+    "a stronger publisher owns the topic when it joins",
 )
 def stronger_joins(stage: SubscriberStage) -> None:
     first = stage.publisher("A")
@@ -113,7 +113,7 @@ def owner_missing(stage: SubscriberStage) -> None:
 @for_subscribers(
     "idle-owner",
     page.OWNERSHIP,
-    "with `owner_idle_s` it gives up an owner that is silent, until it is not",
+    "with `owner_idle_s` a silent owner loses the topic until it publishes again",
 )
 def idle_owner(stage: SubscriberStage) -> None:
     second = stage.publisher("A", strengths={"A": 1})
@@ -146,7 +146,7 @@ def idle_owner(stage: SubscriberStage) -> None:
 @for_subscribers(
     "owner-last-events",
     page.OWNERSHIP,
-    "it delivers what an owner that left has published, to its end",
+    "it delivers all events of an owner that left",
 )
 def owner_last_events(stage: SubscriberStage) -> None:
     second = stage.publisher("A", strengths={"A": 5})

@@ -41,7 +41,7 @@ def publishes(stage: PublisherStage) -> None:
 @for_publishers(
     "ends",
     page.DISCONNECT,
-    "it disconnects after its last event, and tells the numbers",
+    "it disconnects after its last event, and reports its numbers",
 )
 def ends(stage: PublisherStage) -> None:
     stage.may_end = True
@@ -74,7 +74,7 @@ def ends(stage: PublisherStage) -> None:
 
 
 @for_publishers(
-    "ends-at-signal", page.DISCONNECT, "at SIGTERM it tells where its streams end"
+    "ends-at-signal", page.DISCONNECT, "at SIGTERM it reports the ends of its streams"
 )
 def ends_at_signal(stage: PublisherStage) -> None:
     stage.join("A", "B")
@@ -90,7 +90,7 @@ def ends_at_signal(stage: PublisherStage) -> None:
 @for_publishers(
     "last-questions",
     page.END,
-    "a publisher that has disconnected still answers questions for events",
+    "after disconnecting it still answers requests for events",
 )
 def last_questions(stage: PublisherStage) -> None:
     stage.join("A")
@@ -119,7 +119,7 @@ def last_questions(stage: PublisherStage) -> None:
 
 
 @for_publishers(
-    "told-numbers", page.HEARTBEAT, "what heartbeats tell of its numbers is so"
+    "told-numbers", page.HEARTBEAT, "the numbers in its heartbeats are right"
 )
 def told_numbers(stage: PublisherStage) -> None:
     stage.join("A", "B")
@@ -145,7 +145,7 @@ def told_numbers(stage: PublisherStage) -> None:
 @for_publishers(
     "restart-in-stream",
     page.SEQUENCES,
-    "its numbers and its session go on when the broker is another one",
+    "it keeps its numbers and its session with another broker",
 )
 def restart_in_stream(stage: PublisherStage) -> None:
     stage.join("A")
@@ -166,7 +166,7 @@ def restart_in_stream(stage: PublisherStage) -> None:
 @for_publishers(
     "told-numbers-again",
     page.HEARTBEAT,
-    "its first heartbeat after `registered` tells all numbers",
+    "its first heartbeat after `registered` has all numbers",
 )
 def told_numbers_again(stage: PublisherStage) -> None:
     stage.join("A", "B")
@@ -191,7 +191,7 @@ def told_numbers_again(stage: PublisherStage) -> None:
 
 
 @for_publishers(
-    "no-subscriber", page.SEQUENCES, "it numbers what nobody is subscribed to, too"
+    "no-subscriber", page.SEQUENCES, "it also numbers events without subscribers"
 )
 def no_subscriber(stage: PublisherStage) -> None:
     stage.join("A", "B")
@@ -208,9 +208,7 @@ def no_subscriber(stage: PublisherStage) -> None:
     stage.has_no_gap(later, "B", first)
 
 
-@for_publishers(
-    "odd-subscriptions", page.READY, "it ignores what is no question of this protocol"
-)
+@for_publishers("odd-subscriptions", page.READY, "it ignores malformed requests")
 def odd_subscriptions(stage: PublisherStage) -> None:
     stage.join("A")
     subscriber = stage.subscriber()

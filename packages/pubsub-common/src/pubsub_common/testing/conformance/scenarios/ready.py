@@ -41,7 +41,7 @@ def ready_question(stage: SubscriberStage) -> None:
 @for_subscribers(
     "ready-again",
     page.READY,
-    "it asks again, with another attempt, until it is answered",
+    "it retries with another attempt number until it gets an answer",
 )
 def ready_again(stage: SubscriberStage) -> None:
     publisher = stage.publisher("A")
@@ -85,7 +85,7 @@ def ready_earlier_attempt(stage: SubscriberStage) -> None:
 @for_subscribers(
     "two-connections",
     page.READY,
-    "it gets its answer while an old connection of its own is still open",
+    "it gets its answer while its old connection is still open",
 )
 def two_connections(stage: SubscriberStage) -> None:
     publisher = stage.publisher("A")
@@ -113,7 +113,7 @@ def two_connections(stage: SubscriberStage) -> None:
 @for_subscribers(
     "many-topics",
     page.READY,
-    "it is ready with 2,000 topics, and has events of them all",
+    "it becomes ready with 2,000 topics, and receives events of all",
 )
 def many_topics(stage: SubscriberStage) -> None:
     topics = [f"topic-{number:04}" for number in range(2000)]
@@ -139,7 +139,7 @@ def _asks_again(stage: SubscriberStage, port: DataPort, times: int) -> None:
 @for_subscribers(
     "ready-back-off",
     page.READY,
-    "it asks less and less often when there is no answer",
+    "it retries at increasing intervals without an answer",
 )
 def ready_back_off(stage: SubscriberStage) -> None:
     publisher = stage.publisher("A")
@@ -184,7 +184,8 @@ def _overlap(port: DataPort) -> None:
             open_now += 1 if begins else -1
             if not open_now:
                 raise Failed(
-                    "the next attempt to be subscribed to before the last is taken back",
+                    "the next attempt to be subscribed to before the last is taken "
+                    "back",
                     f"{what} taken back first",
                     page.READY,
                 )

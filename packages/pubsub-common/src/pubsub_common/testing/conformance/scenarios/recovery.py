@@ -17,7 +17,7 @@ _BACK_OFF_QUESTIONS: Final = 6
 
 
 @for_subscribers(
-    "recovers", page.RECOVERY, "it asks for what is missing, and delivers all", RECOVER
+    "recovers", page.RECOVERY, "it requests missing events, and delivers all", RECOVER
 )
 def recovers(stage: SubscriberStage) -> None:
     publisher, port = _keeping(stage)
@@ -40,7 +40,7 @@ def recovers(stage: SubscriberStage) -> None:
 @for_subscribers(
     "recovers-rest",
     page.RECOVERY,
-    "it asks for the rest, when an answer holds less than was asked for",
+    "it requests the rest when an answer is incomplete",
     RECOVER,
 )
 def recovers_rest(stage: SubscriberStage) -> None:
@@ -54,7 +54,7 @@ def recovers_rest(stage: SubscriberStage) -> None:
 @for_subscribers(
     "recovers-again",
     page.RECOVERY,
-    "it asks again, by another attempt, when there is no answer",
+    "it retries with another attempt number without an answer",
     RECOVER,
 )
 def recovers_again(stage: SubscriberStage) -> None:
@@ -75,7 +75,7 @@ def recovers_again(stage: SubscriberStage) -> None:
 @for_subscribers(
     "not-to-be-had",
     page.RECOVERY,
-    "what an answer says is not to be had is lost at once",
+    "events that an answer reports as unavailable are lost immediately",
     RECOVER,
 )
 def not_to_be_had(stage: SubscriberStage) -> None:
@@ -90,7 +90,7 @@ def not_to_be_had(stage: SubscriberStage) -> None:
 @for_subscribers(
     "no-history",
     page.RECOVERY,
-    "with a publisher that keeps nothing, what is missing is lost",
+    "missing events of a publisher without a history are lost",
     RECOVER,
 )
 def no_history(stage: SubscriberStage) -> None:
@@ -105,7 +105,7 @@ def no_history(stage: SubscriberStage) -> None:
 @for_subscribers(
     "recovers-end",
     page.RECOVERY,
-    "a position tells it of events that are missing at the end",
+    "a position shows it that the last events are missing",
     RECOVER,
 )
 def recovers_end(stage: SubscriberStage) -> None:
@@ -119,7 +119,7 @@ def recovers_end(stage: SubscriberStage) -> None:
 @for_subscribers(
     "never-answered",
     page.RECOVERY,
-    "without any answer what is missing is lost after 10 s",
+    "without an answer missing events are lost after 10 s",
     RECOVER,
 )
 def never_answered(stage: SubscriberStage) -> None:
@@ -134,7 +134,7 @@ def never_answered(stage: SubscriberStage) -> None:
 @for_subscribers(
     "recovery-back-off",
     page.RECOVERY,
-    "it asks less and less often when there is no answer",
+    "it retries at increasing intervals without an answer",
     RECOVER,
 )
 def recovery_back_off(stage: SubscriberStage) -> None:

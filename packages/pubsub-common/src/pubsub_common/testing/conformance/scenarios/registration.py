@@ -15,7 +15,9 @@ from pubsub_common.testing.conformance.stage import Stage
 _OTHER_SESSION: Final = 4711
 
 
-@for_both("registers", page.REGISTER, "it registers with what it was told, and goes on")
+@for_both(
+    "registers", page.REGISTER, "it registers with its options, and stays registered"
+)
 def registers(stage: Stage) -> None:
     first = stage.join("A", "température")
     if first.session is not None:
@@ -23,7 +25,7 @@ def registers(stage: Stage) -> None:
     stage.goes_on("heartbeats alone after `registered`")
 
 
-@for_both("no-broker-yet", page.TIMES, "it waits for a broker, and asks it once")
+@for_both("no-broker-yet", page.TIMES, "it waits for a broker, and sends one request")
 def no_broker_yet(stage: Stage) -> None:
     stage.broker.down()
     stage.start("A")
@@ -40,7 +42,7 @@ def no_broker_yet(stage: Stage) -> None:
 
 
 @for_both(
-    "register-unanswered", page.SESSIONS, "it asks again after 2 s without an answer"
+    "register-unanswered", page.SESSIONS, "it retries after 2 s without an answer"
 )
 def register_unanswered(stage: Stage) -> None:
     stage.broker.once(Register, nothing)
@@ -82,7 +84,7 @@ def late_registered(stage: Stage) -> None:
 @for_both(
     "late-alive",
     page.STATES,
-    "it is not registered by `alive` while it waits for `registered`",
+    "`alive` does not register it while it waits for `registered`",
 )
 def late_alive(stage: Stage) -> None:
     # So that a lease does not end in the 2 s until it asks again.
@@ -103,7 +105,7 @@ def late_alive(stage: Stage) -> None:
     stage.goes_on("heartbeats alone after `registered`")
 
 
-@for_both("too-fast", page.ERROR, "it asks again after `too_fast`, a second later")
+@for_both("too-fast", page.ERROR, "it retries after `too_fast`, a second later")
 def too_fast(stage: Stage) -> None:
     stage.broker.once(
         Register,

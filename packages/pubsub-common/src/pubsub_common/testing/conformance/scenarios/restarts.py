@@ -12,7 +12,7 @@ from pubsub_common.testing.conformance.subscriber_stage import SubscriberStage
 @for_subscribers(
     "restart-with-publishers",
     page.WHOLE_STATE,
-    "events go on while the broker is another one that knows its publishers",
+    "events continue when another broker takes over and knows the publishers",
 )
 def restart_with_publishers(stage: SubscriberStage) -> None:
     publisher = stage.publisher("A")
@@ -31,7 +31,7 @@ def restart_with_publishers(stage: SubscriberStage) -> None:
 @for_subscribers(
     "restart-without-publishers",
     page.WHOLE_STATE,
-    "it listens on to a publisher that has not registered with the new broker yet",
+    "it stays connected to a publisher that has not registered with the new broker yet",
 )
 def restart_without_publishers(stage: SubscriberStage) -> None:
     publisher = stage.publisher("A")
@@ -56,7 +56,7 @@ def restart_without_publishers(stage: SubscriberStage) -> None:
 @for_subscribers(
     "changed-address",
     page.WHOLE_STATE,
-    "a publisher with another address in the reply is connected to there",
+    "it connects to the new address of a publisher in the reply",
 )
 def changed_address(stage: SubscriberStage) -> None:
     publisher = stage.publisher("A")
@@ -79,7 +79,7 @@ def changed_address(stage: SubscriberStage) -> None:
 @for_subscribers(
     "new-session-at-address",
     page.DEPARTURES,
-    "a publisher that took another's address is listened to, when that one left",
+    "it connects to a publisher at the former address of another one that has left",
 )
 def new_session_at_address(stage: SubscriberStage) -> None:
     first = stage.publisher("A")
@@ -116,7 +116,7 @@ def new_session_at_address(stage: SubscriberStage) -> None:
 @for_subscribers(
     "comes-back",
     page.DEPARTURES,
-    "what a publisher that comes back has published meanwhile is a gap",
+    "events that a publisher published while it was away are a gap",
 )
 def comes_back(stage: SubscriberStage) -> None:
     publisher = stage.publisher("A")
@@ -137,7 +137,7 @@ def comes_back(stage: SubscriberStage) -> None:
 @for_subscribers(
     "flood-of-pushes",
     page.PUBLISHERS_CHANGED,
-    "it comes through 2,000 pushes, and knows who is there in the end",
+    "it survives 2,000 pushes, and knows the final publishers",
 )
 def flood_of_pushes(stage: SubscriberStage) -> None:
     stays, goes = stage.publisher("A"), stage.publisher("A", listed=False)

@@ -28,7 +28,7 @@ _SILENCE_S = 6.0
 @for_both(
     "brokers-changed",
     page.SEVERAL,
-    "`brokers_changed` is a push like others, wherever it goes on",
+    "`brokers_changed` is a normal push",
 )
 def brokers_changed(stage: Stage) -> None:
     stage.join()
@@ -45,7 +45,7 @@ def brokers_changed(stage: Stage) -> None:
 @for_both(
     "moves-at-farewell",
     page.SEVERAL,
-    "it goes to another broker when its own says farewell",
+    "it moves to another broker after a farewell",
     BROKERS,
 )
 def moves_at_farewell(stage: Stage) -> None:
@@ -57,7 +57,7 @@ def moves_at_farewell(stage: Stage) -> None:
 @for_both(
     "moves-at-broken-connection",
     page.SEVERAL,
-    "it goes to another broker when the connection to its own breaks",
+    "it moves to another broker when its connection breaks",
     BROKERS,
 )
 def moves_at_broken_connection(stage: Stage) -> None:
@@ -69,7 +69,7 @@ def moves_at_broken_connection(stage: Stage) -> None:
 @for_both(
     "moves-at-silence",
     page.SEVERAL,
-    "it goes to another broker when a heartbeat is not answered for 2 s",
+    "it moves to another broker after 2 s without a reply to a heartbeat",
     BROKERS,
 )
 def moves_at_silence(stage: Stage) -> None:
@@ -95,7 +95,7 @@ def moves_at_silence(stage: Stage) -> None:
 @for_both(
     "moves-when-unanswered",
     page.SEVERAL,
-    "it goes to another broker when `register` is not answered",
+    "it moves to another broker without a reply to `register`",
     BROKERS,
 )
 def moves_when_unanswered(stage: Stage) -> None:
@@ -114,7 +114,7 @@ def moves_when_unanswered(stage: Stage) -> None:
 @for_both(
     "moves-when-cut-off",
     page.SEVERAL,
-    "it goes from a broker that is cut off to one that is not",
+    "it moves from a broker that is cut off to one that is not",
     BROKERS,
 )
 def moves_when_cut_off(stage: Stage) -> None:
@@ -130,7 +130,7 @@ def moves_when_cut_off(stage: Stage) -> None:
 @for_both(
     "stays-when-all-cut-off",
     page.SEVERAL,
-    "it stays with a broker that is cut off while no other is better",
+    "it stays with a broker that is cut off if no other is better",
     BROKERS,
 )
 def stays_when_all_cut_off(stage: Stage) -> None:
@@ -157,7 +157,7 @@ def stays_when_all_cut_off(stage: Stage) -> None:
 @for_both(
     "stays-otherwise",
     page.SEVERAL,
-    "it registers again with its own broker when that has forgotten it",
+    "it registers again with its own broker when that does not know it",
     BROKERS,
 )
 def stays_otherwise(stage: Stage) -> None:

@@ -11,7 +11,7 @@ from pubsub_common.testing.conformance.scenario import for_subscribers
 from pubsub_common.testing.conformance.subscriber_stage import SubscriberStage
 
 
-@for_subscribers("events", page.EVENTS, "it delivers what a publisher sends")
+@for_subscribers("events", page.EVENTS, "it delivers the events of a publisher")
 def events(stage: SubscriberStage) -> None:
     publisher = stage.publisher("A", "température")
     stage.join("A", "température")
@@ -26,9 +26,7 @@ def events(stage: SubscriberStage) -> None:
     stage.reports_lost({})
 
 
-@for_subscribers(
-    "many-events", page.EVENTS, "it delivers 5,000 events that come at once"
-)
+@for_subscribers("many-events", page.EVENTS, "it delivers a burst of 5,000 events")
 def many_events(stage: SubscriberStage) -> None:
     publisher = stage.publisher("A")
     stage.join()
@@ -41,7 +39,7 @@ def many_events(stage: SubscriberStage) -> None:
 
 
 @for_subscribers(
-    "names", page.TYPES, "it takes topics of every kind, and none for another"
+    "names", page.TYPES, "it accepts topics of every kind, and confuses none"
 )
 def names(stage: SubscriberStage) -> None:
     topics = (
@@ -80,7 +78,7 @@ def numbers(stage: SubscriberStage) -> None:
     stage.reports_lost({"A": 1})
 
 
-@for_subscribers("gap", page.SEQUENCES, "it counts events that do not come as lost")
+@for_subscribers("gap", page.SEQUENCES, "it counts missing events as lost")
 def gap(stage: SubscriberStage) -> None:
     publisher = stage.publisher("A", "B")
     stage.join("A", "B")
@@ -98,7 +96,7 @@ def gap(stage: SubscriberStage) -> None:
 @for_subscribers(
     "start",
     page.SEQUENCES,
-    "its part of a stream starts with the ready answer's number",
+    "its part of a stream starts with the number in the ready answer",
 )
 def start(stage: SubscriberStage) -> None:
     publisher = stage.publisher("A")
@@ -112,7 +110,7 @@ def start(stage: SubscriberStage) -> None:
 
 
 @for_subscribers(
-    "two-streams", page.SEQUENCES, "it counts each publisher of a topic by itself"
+    "two-streams", page.SEQUENCES, "it counts each publisher of a topic separately"
 )
 def two_streams(stage: SubscriberStage) -> None:
     first, second = stage.publisher("A"), stage.publisher("A")
@@ -128,7 +126,7 @@ def two_streams(stage: SubscriberStage) -> None:
     stage.reports_lost({"A": 2})
 
 
-@for_subscribers("duplicates", page.ORDER, "it delivers an event that comes twice once")
+@for_subscribers("duplicates", page.ORDER, "it delivers a repeated event once")
 def duplicates(stage: SubscriberStage) -> None:
     publisher = stage.publisher("A")
     port = stage.port_of(publisher)
@@ -142,9 +140,7 @@ def duplicates(stage: SubscriberStage) -> None:
     stage.reports_lost({})
 
 
-@for_subscribers(
-    "late-event", page.ORDER, "an event that comes late is lost at most itself"
-)
+@for_subscribers("late-event", page.ORDER, "a late event causes at most its own loss")
 def late_event(stage: SubscriberStage) -> None:
     publisher = stage.publisher("A")
     port = stage.port_of(publisher)
@@ -195,7 +191,7 @@ def batches(stage: SubscriberStage) -> None:
 @for_subscribers(
     "unnamed-publisher",
     page.ORDER,
-    "it delivers events of a publisher that the broker names only later",
+    "it delivers events of a publisher that the broker names later",
 )
 def unnamed_publisher(stage: SubscriberStage) -> None:
     known, early = stage.source("A"), stage.source("A")
