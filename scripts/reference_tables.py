@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
+import cheat_sheet
 import protocol_tables
 import vector_tables
 from pubsub_broker import cli as broker
@@ -142,6 +143,7 @@ TABLES: Final[dict[str, Callable[[], str]]] = {
     "result-cells": functools.partial(column_table, CELL_COLUMNS),
     "result-runs": functools.partial(column_table, RUN_COLUMNS),
     "result-events": functools.partial(column_table, EVENT_COLUMNS),
+    **cheat_sheet.TABLES,
     **protocol_tables.TABLES,
     **vector_tables.TABLES,
     **{f"folders-{name}": functools.partial(folder_table, name) for name in PACKAGES},

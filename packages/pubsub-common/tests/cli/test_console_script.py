@@ -82,6 +82,7 @@ def test_the_shared_options_are_parsed_with_their_defaults() -> None:
         "--queue-limit": "10000",
         "--verbose": False,
         "--config": None,
+        "--man": False,
         "--print-config": False,
         "--completion": None,
         "--help": False,

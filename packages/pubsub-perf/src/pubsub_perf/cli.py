@@ -28,6 +28,7 @@ Commands:
 {_SUMMARIES}
 
 Options:
+  --man          show the manual page, for man -l -
   -h, --help     show this text; {PROGRAM} COMMAND --help shows that of a command
   -V, --version  show the version
 """

@@ -39,7 +39,7 @@ TABLES: Final = (COMMON, "broker", "publisher", "subscriber", "driver", CONTEXT)
 _UNUSUAL: Final = re.compile(r"[^ -~]")
 # About one call of a program, and not settings of it.
 _NOT_SETTINGS: Final = frozenset(
-    {"config", "context", "print-config", "completion", "help", "version"}
+    {"config", "context", "print-config", "completion", "man", "help", "version"}
 )
 
 

@@ -39,6 +39,7 @@ _INFORMATIONAL: Final = {
     "-V",
     "--version",
     "--completion",
+    "--man",
     "--print-config",
 }
 

@@ -84,6 +84,7 @@ COMPLETION_OPTION: Final = """\
   --completion SHELL              show a script that completes options in SHELL: bash,
                                   zsh or fish"""
 HELP_OPTIONS: Final = """\
+  --man                           show the manual page, for man -l -
   -h, --help                      show this text
   -V, --version                   show the version"""
 

@@ -33,8 +33,10 @@ _STANDS_FOR: Final = {
 _MARK: Final = "\0"
 
 
-def parse_command_line(doc: str, argv: Sequence[str], version: str) -> Settings:
-    """What the words say. Exits with 0 after ``--help`` and ``--version``.
+def parse_command_line(
+    doc: str, argv: Sequence[str], program: str, version: str
+) -> Settings:
+    """What the words say. Exits with 0 after ``--help``, ``--version`` and ``--man``.
 
     Raises:
         ConfigError: they do not fit the usage text.
@@ -43,10 +45,10 @@ def parse_command_line(doc: str, argv: Sequence[str], version: str) -> Settings:
 
     lines = usage_text.option_lines(doc)
     spelled = words.with_url(words.spell_out(argv, lines), lines)
-    for asked, text in (("--help", doc.strip("\n")), ("--version", version)):
-        if spelled.has(asked):
-            sys.stdout.write(text + "\n")
-            raise SystemExit(0)
+    about = _about(spelled, doc, program, version)
+    if about is not None:
+        sys.stdout.write(about + "\n")
+        raise SystemExit(0)
     patterns = usage_text.for_docopt(doc, lines)
     try:
         found = docopt(patterns, _for_docopt(spelled, doc), default_help=False)
@@ -64,6 +66,21 @@ def parse_command_line(doc: str, argv: Sequence[str], version: str) -> Settings:
     _move_words(settings, said, ["TOPIC", "PAYLOAD"])
     settings.put(said, Source.COMMAND_LINE)
     return settings
+
+
+def _about(
+    spelled: words.SpelledOut, doc: str, program: str, version: str
+) -> str | None:
+    """The text about the program that is asked for; None: none is."""
+    if spelled.has("--help"):
+        return doc.strip("\n")
+    if spelled.has("--version"):
+        return f"{program} {version}"
+    if spelled.has("--man"):
+        from pubsub_common.cli.man_page import man_page
+
+        return man_page(program, doc, version)
+    return None
 
 
 def _for_docopt(spelled: words.SpelledOut, doc: str) -> list[str]:
@@ -222,7 +239,7 @@ def parse_settings(
         ConfigError: one of the sources makes no sense; the text says which.
     """
     try:
-        settings = parse_command_line(doc, argv, f"{program} {version}")
+        settings = parse_command_line(doc, argv, program, version)
     except ConfigError as error:
         raise ConfigError(f"{error}; try {program} --help") from None
     if settings.get("--completion") is None:  # which is the same with any settings

@@ -21,6 +21,7 @@ _OPTION: Final = re.compile(
 )
 _DEFAULT: Final = re.compile(r"\s*\[default: ([^\]]*)\]")
 _REPEATED: Final = re.compile(r" ?\[--?[a-z][\w-]* [A-Z]+\]\.\.\.")
+_TITLE: Final = re.compile(r"[A-Z][^:]*:")
 # In the description of an option that may be repeated.
 _MORE: Final = "repeat for more"
 
@@ -40,6 +41,35 @@ class OptionLine(NamedTuple):
     def key(self) -> str:
         """The name without dashes."""
         return self.long[2:]
+
+
+class Section(NamedTuple):
+    """A part of a usage text: lines below a title, or a paragraph without one."""
+
+    title: str | None
+    lines: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """The title without what is in parentheses."""
+        return (self.title or "").partition(" (")[0]
+
+
+def summary(doc: str) -> str:
+    """The first paragraph, on one line."""
+    return " ".join(doc.strip().partition("\n\n")[0].split())
+
+
+def sections(doc: str) -> list[Section]:
+    """The parts of a usage text below its summary."""
+    found = []
+    for paragraph in doc.strip().split("\n\n")[1:]:
+        first, *rest = paragraph.strip("\n").split("\n")
+        if _TITLE.fullmatch(first):
+            found.append(Section(first[:-1], tuple(rest)))
+        else:
+            found.append(Section(None, (first, *rest)))
+    return found
 
 
 def option_lines(doc: str) -> list[OptionLine]:
