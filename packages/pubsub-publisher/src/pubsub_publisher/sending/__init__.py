@@ -1,4 +1,4 @@
-"""The data socket: events and batches out, subscriptions in.
+"""The data socket: sends events and batches, receives subscriptions.
 
 Shell, except `batching`.
 """

@@ -1,4 +1,4 @@
-"""Answers to what subscribers ask a publisher: which of them leave now, and by which connection."""
+"""Sends a publisher's replies to its subscribers, each on the connection of its request."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ _NOBLOCK: Final = int(zmq.NOBLOCK)
 
 
 class Answers:
-    """For who holds the lock of the data socket, in the control thread, and after its end in
-    the one that closes."""
+    """The caller holds the lock of the data socket. It is the control thread or, after the
+    end of that thread, the thread that closes the socket."""
 
     def __init__(
         self, core: PublisherCore, send: Callable[[bytes, int], object]
     ) -> None:
-        """``send`` is that of the socket."""
+        """``send`` is the socket's own."""
         self._core = core
         self._send = send
 
     def send(self, effects: list[Effect], now: float) -> None:
-        """Send what the core has to send, as far as there is room. Effects for others are added
+        """Send the core's messages while there is room. Effects for other classes are added
         to ``effects``."""
         core = self._core
         if core.session >= 0:
@@ -39,12 +39,13 @@ class Answers:
                 continue
             try:
                 self._send(effect.frame, _NOBLOCK)
-            except zmq.Again:  # of whom it is for, and of nobody else
+            except zmq.Again:  # only on the connection of this reply
                 unsent.append(effect)
         core.no_room(unsent, now)
 
     def _see_progress(self, now: float) -> None:
-        """Tell the core how far those whose turn it is have read what they were sent."""
+        """Tell the core how much of the sent replies each connection with open requests has
+        read."""
         questions = self._core.questions
         for origin in questions.next_origins(now):
             sent = sent_by(origin) if isinstance(origin, Connection) else None

@@ -1,12 +1,11 @@
 """Cuts many events into batches, and sends them.
 
 A batch is sent when it is full, when its first event is a millisecond old, or when the call
-that fills it ends. A list is cut at once, since it makes nobody wait.
+that fills it ends. A list is cut at once.
 
-Threads gather events in the topic (`send_all`): the gathering thread looks at the clock at
-each event; while it waits for its next event (the iterable may be slow), the control thread
-looks after them. For asyncio, which must not wait for room, a batch is a list of its own
-(`batches`).
+Threads gather events in the topic (`send_all`). The gathering thread checks the clock at each
+event; while it waits for its next event (the iterable may be slow), the control thread checks
+the clock. For asyncio, which must not wait for room, a batch is a separate list (`batches`).
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ Topics = Mapping[str, TopicState]
 
 
 class BatchSocket(Protocol):
-    """The socket, as far as batches need it. What the methods do is told in `EventSocket`."""
+    """The methods of `EventSocket` that batches need."""
 
     bounds: QueueBounds
 
@@ -48,7 +47,7 @@ class BatchSocket(Protocol):
 
 @dataclasses.dataclass(slots=True)
 class PendingBatch:
-    """Events of one topic that are to be sent in one message."""
+    """Events of one topic for one message."""
 
     topic: TopicState
     events: list[Stamped]
@@ -62,12 +61,13 @@ def send_all(
     declare: Callable[[str], TopicState],
 ) -> int:
     """Send ``items``: payloads on the topic ``default``, or pairs of topic and payload.
-    ``declare`` adds a topic that is not in ``topics``. Returns how many, when all have left.
+    ``declare`` adds a topic that is not in ``topics``. Returns the number of events, when all
+    have left.
 
     Raises:
-        ConfigError: an item is neither, or ``declare`` does not take its topic. The items
+        ConfigError: An item is not an event, or ``declare`` refuses its topic. The items
             before it have left.
-        PubSubError: the socket was closed, or stopped while it waited for room.
+        PubSubError: The socket was closed, or stopped while it waited for room.
     """
     _check_many(items)
     used: dict[TopicState, None] = {}
@@ -79,8 +79,8 @@ def send_all(
         else:
             count = _send_each(socket, items, default, used, topics, declare)
     except Exception:
-        # Those before it have left when this is raised. After any other exception, as of
-        # Ctrl-C, the control thread sends them, at once as well.
+        # The items before it leave now. After any other exception, for example of Ctrl-C, the
+        # control thread sends them at once.
         for topic in used:
             socket.flush(topic)
         raise
@@ -96,11 +96,11 @@ def batches(
     now_ns: Callable[[], int],
     bounds: QueueBounds,
 ) -> Iterator[PendingBatch | str]:
-    """``items`` (see `send_all`) in batches. A text is the name of a topic that the caller
-    adds to ``topics`` before it goes on.
+    """``items`` (see `send_all`) in batches. A text is the name of a topic; the caller adds it
+    to ``topics`` before it continues.
 
     Raises:
-        ConfigError: an item is not an event. The events before it are given first, also
+        ConfigError: An item is not an event. The events before it are yielded first, also
             before an error of ``items``.
     """
     _check_many(items)
@@ -117,8 +117,8 @@ def batches(
 def _slices(
     items: Sequence[Item], bounds: QueueBounds
 ) -> Iterator[tuple[Sequence[Item], list[bytes]]]:
-    """``items`` in slices of as many as a batch takes; of a slice that is a batch as it
-    stands, also the payloads, else none."""
+    """``items`` in slices of the size of a batch. With a slice of plain bytes that makes one
+    batch come its payloads, else an empty list."""
     most = min(BATCH_BYTES, bounds.payload_bytes)
     for begin in range(0, len(items), BATCH_EVENTS):
         part = items[begin : begin + BATCH_EVENTS]
@@ -221,7 +221,7 @@ def _topic_and_payload(
     """The topic and the payload of an item, which is a payload or a pair.
 
     Raises:
-        ConfigError: it is neither, or a payload although the topic is not clear.
+        ConfigError: It is neither, or a payload although the topic is not clear.
     """
     if isinstance(item, tuple) and len(item) == 2:
         name, payload = item

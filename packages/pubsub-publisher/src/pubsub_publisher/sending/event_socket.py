@@ -2,30 +2,31 @@
 
 Theory of operation
 -------------------
-Events leave in the caller's thread, straight into the XPUB socket. How exceptions from outside
-are survived, and how what comes in on the socket is looked after, is told in
-`pubsub_publisher.sending.xpub_socket`.
 
-Who publishes without a pause, one call less than `_PAUSE_NS` after the other, is limited
-by what a message costs. From the event number `_STREAK` of such a streak on, events are
-gathered into batches (`pubsub_common.protocol.batches`), which are sent when they are full, or
-a millisecond old. The next event finds that out, or else the control thread, which looks
-once in a millisecond while there are any. Whoever pauses has each event sent at once.
+The caller's thread sends events directly into the XPUB socket.
+`pubsub_publisher.sending.xpub_socket` explains how the socket survives exceptions from
+outside and how incoming messages are received.
 
-To gather is to append to the topic's list, one step without a lock: before it the event is not
-accepted, after it it is. So an exception from outside loses none, and a signal handler that
-publishes in the midst of a send has its event gathered, for the control thread to send at
-once.
+A caller that publishes without a pause (less than `_PAUSE_NS` between two calls) is limited
+by the cost of a message. After `_STREAK` such events, events are gathered into batches
+(`pubsub_common.protocol.batches`). A batch is sent when it is full or a millisecond old. The
+next event checks that; so does the control thread, once in a millisecond while events are
+gathered. After a pause, each event is sent at once.
 
-Numbers are given under the lock, when a frame is made. A frame is *in doubt* from before it is
-sent until its events are counted as sent: libzmq may have taken it or not when an exception
-comes. Whoever enters next sends the same frame with the same numbers once more (subscribers drop
-what they have), and counts it. A topic's gathered events are sent before anything else of
-the topic, so numbers leave in order. A ready reply promises the first number that has not
-left.
+To gather is to append to the topic's list, which is one step without a lock: the event is
+accepted by that step. So an exception from outside loses no accepted event. An event that a
+signal handler publishes while it interrupts a send is gathered, and the control thread sends
+it at once.
 
-Where a history is kept, every event that leaves is put into it under the same lock. Subscribers
-request missed events from it (`pubsub_publisher.core`).
+Numbers are assigned under the lock, when a frame is made. A frame is *in doubt* from before
+it is sent until its events are counted as sent: when an exception comes in between, libzmq
+may have taken it or not. The next thread that takes the lock sends the same frame with the
+same numbers again (subscribers drop repetitions) and counts it. The gathered events of a
+topic are sent before its other events, so numbers leave in order. A ready reply promises the
+first number that has not left.
+
+With a history, each event that leaves is added to it under the same lock. Subscribers request
+missed events from it (`pubsub_publisher.core`).
 """
 
 from __future__ import annotations
@@ -53,12 +54,12 @@ from pubsub_publisher.topics.topic_state import (
     batch_limit,
 )
 
-# A blocked send lets go of the socket this often, for the control thread's sake.
+# A blocked send releases the socket this often, for the control thread.
 _BLOCKED_MS: Final = 20
 _YIELD_S: Final = 0.0005
-# Where too many bytes wait, the control thread looks again after some time.
+# While too many bytes wait, the control thread checks again after this time.
 _FULL_S: Final = 0.01
-# From here on a message of its own costs little beside the payload.
+# For larger payloads, the cost of a separate message is small.
 _UNBATCHED_BYTES: Final = 32_768
 _PAUSE_NS: Final = 20_000
 _STREAK: Final = 64
@@ -66,11 +67,10 @@ _STREAK: Final = 64
 
 @uses_sections
 class EventSocket(FrameSender):
-    """The XPUB socket of a publisher. What it sends is for any thread, `serve` for the
-    control thread.
+    """The XPUB socket of a publisher. Any thread may send; `serve` is for the control thread.
 
-    ``address`` and ``session`` of the core go into every event; the owner sets them before the
-    first.
+    ``address`` and ``session`` of the core are part of every event. The owner sets them
+    before the first event.
     """
 
     def __init__(
@@ -85,9 +85,9 @@ class EventSocket(FrameSender):
         stopped: Callable[[], bool],
         monotonic_ns: Callable[[], int] = time.monotonic_ns,
     ) -> None:
-        """``blocking``: a full queue makes senders wait until ``stopped`` says so; else
-        the events for it are dropped. The age of a batch goes by ``monotonic_ns``, as
-        the clock of the stamps may be set."""
+        """``blocking``: a full queue makes senders wait until there is room or ``stopped``
+        returns True; else the events are dropped. The age of a batch uses
+        ``monotonic_ns``, because the clock of the time stamps may be set."""
         super().__init__(context, topics, core, bounds, monotonic_ns)
         self._now_ns = now_ns
         self._stopped = stopped
@@ -95,7 +95,7 @@ class EventSocket(FrameSender):
         if blocking:
             self.socket.setsockopt(zmq.XPUB_NODROP, 1)
             self.socket.sndtimeo = _BLOCKED_MS
-        # Under block a waiting event lets go of the socket; this keeps waiting ones in
+        # With "block" a waiting event releases the socket; this lock keeps waiting events in
         # order.
         self._waiting_order = threading.Lock()
 
@@ -104,14 +104,14 @@ class EventSocket(FrameSender):
     def sender(
         self, topic: TopicState, *, waiting: bool = True
     ) -> Callable[[bytes], int]:
-        """What stamps, numbers and sends the events of a topic, given their payload. It
-        returns the stamp; 0 when this is closed, and the event then is not sent. When there is
-        no room the event is not sent either, and what is returned is its stamp,
-        negative, for `send_in_turn` or `try_send`. With ``waiting`` it waits a moment for
-        room first.
+        """A function that stamps, numbers and sends an event of the topic, given its payload.
 
-        A closure, because this is called for every event: what does not change is
-        looked up once.
+        It returns the time stamp; 0 if this is closed and the event was not sent. If there is
+        no room, the event was not sent either, and the function returns the negative time
+        stamp, for `send_in_turn` or `try_send`. With ``waiting`` it first waits a moment for
+        room.
+
+        A closure, because it is called for every event: it looks up constant values once.
         """
         lock, now_ns, gathered = self.lock, self._now_ns, topic.gathered
         append, send_one, locked = gathered.append, self._send_one, lock.locked
@@ -127,7 +127,7 @@ class EventSocket(FrameSender):
             last_ns = stamp_ns
             gathers = False
             if pause_ns > _PAUSE_NS:
-                streak //= 2  # it may have been the scheduler
+                streak //= 2  # the pause may come from the scheduler
             elif streak < _STREAK:
                 streak += 1
             elif (
@@ -146,8 +146,8 @@ class EventSocket(FrameSender):
             ):
                 return stamp_ns
             with lock: left, self.inside = self.inside, True; sent = send_one(topic, stamp_ns, payload, flags, gathers, left); self.inside = self._in_doubt is not None  # noqa: E501, E701, E702  # fmt: skip
-            # Our own work is not a pause, and the wait for room is no reason to send the
-            # next batch early.
+            # The time of the send itself is not a pause, and the wait for room does not age
+            # the next batch.
             last_ns = now_ns()
             if gathers:
                 limit = batch_limit(len(payload))
@@ -158,12 +158,11 @@ class EventSocket(FrameSender):
         return send
 
     def gather(self, topic: TopicState, payload: bytes) -> bool:
-        """Stamp an event and put it with those that are gathered for the topic's next
-        message, which is sent first if it is full or old. False when this is closed, or was
-        stopped while it waited for room.
+        """Stamp an event and add it to the topic's next message. A message that is full or old
+        is sent first. False if this is closed, or was stopped while it waited for room.
 
         Raises:
-            ConfigError: the payload is larger than the limit.
+            ConfigError: The payload is larger than the limit.
         """
         self.bounds.check_payload(len(payload))
         stamp_ns = self._now_ns()
@@ -186,21 +185,21 @@ class EventSocket(FrameSender):
         return sent > 0
 
     def send_batch(self, topic: TopicState, payloads: Sequence[bytes]) -> bool:
-        """Stamp, number and send events in one message; False when this is closed, or
-        was stopped while it waited for room."""
+        """Stamp, number and send events in one message. False if this is closed, or was
+        stopped while it waited for room."""
         now_ns = self._now_ns
         events = EventColumns([now_ns() for _ in payloads], payloads)
         return self.send_in_turn(topic, events)
 
     def flush(self, topic: TopicState) -> bool:
-        """Send a topic's gathered events, waiting for room; False when this is closed or
+        """Send a topic's gathered events, and wait for room. False if this was closed or
         stopped first."""
         return self.send_in_turn(topic, ())
 
     def send_in_turn(self, topic: TopicState, events: Events) -> bool:
-        """Send what is gathered for a topic, and then these events, if any, in one
-        message, when there is room; False when closed or stopped first. Later ones wait
-        behind them."""
+        """Send a topic's gathered events, and then these events, if any, in one message, when
+        there is room. Later events wait behind them. False if this was closed or stopped
+        first."""
         if self.occupied():
             for stamp_ns, payload in events:
                 self._leave_to_control(topic, stamp_ns, payload)
@@ -214,17 +213,16 @@ class EventSocket(FrameSender):
     def try_send(
         self, topic: TopicState, events: Events, flags: int = NOBLOCK
     ) -> bool | None:
-        """Number and send events, with the stamps that they were given, in one message,
-        after those that are gathered for the topic. False when this is closed, None when
-        there is no room."""
+        """Number and send events with their time stamps, in one message, after the gathered
+        events of the topic. False if this is closed, None if there is no room."""
         try:
             return self._enter(self._send_all, topic, events, flags)
         except zmq.Again:
             return None
 
     def flush_all(self, timeout_s: float) -> int:
-        """Take no more events, and send all that are gathered, even when this is stopped,
-        as far as there is room within the time; how many are left."""
+        """Take no more events, and send the gathered ones while there is room and time, even
+        when this is stopped. Returns the number of unsent events."""
         deadline = time.monotonic() + timeout_s
         self.refuse_events()
         self._ended = True
@@ -235,8 +233,8 @@ class EventSocket(FrameSender):
         return 0
 
     def reserve_number(self, topic: TopicState, stamp_ns: int, payload: bytes) -> int:
-        """A number for an event that somebody else sends; -1 when this was stopped
-        while it waited for room for those before it."""
+        """A number for an event that the caller sends; -1 if this was stopped while it waited
+        for room for earlier events."""
         while True:
             number = self._enter(self._reserve, topic, (stamp_ns, payload))
             if number >= 0:
@@ -249,21 +247,21 @@ class EventSocket(FrameSender):
         return self._enter(lambda: topic.next_number - 1)
 
     def refuse_events(self) -> None:
-        """From here on no event is taken any more. For signal handlers too: it takes no
-        lock; a thread that is sending has its event sent."""
+        """Take no more events. For signal handlers too: it takes no lock. A thread that is
+        sending still sends its event."""
         self._accepting = False
         for topic in tuple(self._gathering):
-            topic.watched = False  # so that threads that gather look
+            topic.watched = False  # so that gathering threads check
 
     def occupied(self) -> bool:
-        """Whether the calling thread came here from a signal handler that interrupted its
-        own use of this socket, or its wait for room."""
+        """Whether the calling thread runs a signal handler that interrupted its own use of
+        this socket, or its wait for room."""
         return self.nested() or (self._waiting_order.locked() and on_stack(_WAIT))
 
     def check_free(self) -> None:
         """Raises:
-        PubSubError: the calling thread is in the midst of using this socket, so it must
-            not wait for others that need it.
+        PubSubError: The calling thread is using this socket, so it must not wait for
+            other threads that need it.
         """
         if self.occupied():
             raise PubSubError(OCCUPIED)
@@ -288,7 +286,7 @@ class EventSocket(FrameSender):
                 return sent
             if self._stopped():
                 return False
-            # Python's locks are not fair: give the control thread its turn.
+            # Python's locks are not fair: let the control thread take it.
             time.sleep(_FULL_S if self.bytes_full else _YIELD_S)
 
 

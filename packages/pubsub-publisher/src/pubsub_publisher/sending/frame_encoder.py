@@ -1,4 +1,4 @@
-"""Frames of events, of one or of many, with what a publisher says of itself in each."""
+"""Encodes one or many events into a frame, with the address and session of the publisher."""
 
 from __future__ import annotations
 
@@ -10,26 +10,27 @@ from pubsub_common.queue_bounds import COUNTED_BYTES, QueueBounds
 from pubsub_publisher.core import PublisherCore
 from pubsub_publisher.topics.topic_state import EventColumns, Events, TopicState
 
-# From here on a copy of a payload costs more than the work that avoids it, and of the counting.
+# For larger payloads, a copy costs more than the work that avoids it, and counting their bytes is
+# cheap.
 LARGE_BYTES: Final = COUNTED_BYTES
 
 Frame = bytes | bytearray
 
 
 class FrameEncoder:
-    """``address`` and ``session`` of the core go into every frame."""
+    """``address`` and ``session`` of the core are part of every frame."""
 
     def __init__(self, core: PublisherCore, bounds: QueueBounds) -> None:
         self._core = core
         self._bounds = bounds
-        # Payloads of this size need a look, or are worth one.
+        # Payloads of this size are checked against the limit, or encoded without a copy.
         self.large_from = min(LARGE_BYTES, bounds.payload_bytes + 1)
 
     def encode(self, topic: TopicState, first: int, events: Events) -> Frame:
-        """The frame of these events of a topic, of which the first has the number ``first``.
+        """The frame of these events of a topic; ``first`` is the number of the first one.
 
         Raises:
-            ConfigError: the payload of an event that is alone is larger than the limit.
+            ConfigError: The payload of a single event is larger than the limit.
         """
         start = self._core.address, self._core.session, first
         if len(events) > 1:
@@ -54,7 +55,7 @@ class FrameEncoder:
         """The frame of an event of at least `large_from` bytes.
 
         Raises:
-            ConfigError: the payload is larger than the limit.
+            ConfigError: The payload is larger than the limit.
         """
         self._bounds.check_payload(len(payload))
         return encode_large_event(

@@ -1,7 +1,7 @@
-"""What is done under the lock of a publisher's data socket: frames are made and sent.
+"""The work under the lock of a publisher's data socket: makes and sends frames.
 
-An exception from outside may cut each step short. What takes several stores is in doubt until the
-last one, and `_repair` does them again (`sending/event_socket.py` tells why).
+An exception from outside may interrupt each step. Work of several stores is in doubt until
+the last store, and `_repair` repeats it (`sending/event_socket.py` explains why).
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ NOBLOCK: Final = int(zmq.NOBLOCK)
 
 STOPPED: Final = "this publisher was stopped before the event could leave"
 
-# A topic, the number of the first of these events of it, the events, and their frame
-# (None: somebody else sends it).
+# A topic, the number of the first event, the events, and their frame (None: the caller of
+# `reserve_number` sends it).
 _InDoubt = tuple[TopicState, int, Events, Frame | None]
 
 
@@ -46,23 +46,23 @@ class FrameSender(XpubSocket):
         bounds: QueueBounds,
         monotonic_ns: Callable[[], int] = time.monotonic_ns,
     ) -> None:
-        """The age of gathered events goes by ``monotonic_ns``, as the clock of the stamps
-        may be set."""
+        """The age of gathered events uses ``monotonic_ns``, because the clock of the time
+        stamps may be set."""
         super().__init__(context, topics, core, bounds)
         self._monotonic_ns = monotonic_ns
         self._accepting = True
         self._encoder = FrameEncoder(core, bounds)
         self._large_from = self._encoder.large_from
-        # Topics with gathered events; the control thread looks after them, and knows.
+        # Topics with gathered events, which the control thread checks.
         self._gathering: set[TopicState] = set()
-        # Topics with events that signal handlers have gathered; any thread appends.
+        # Topics with events of signal handlers; any thread appends.
         self._overlooked: list[TopicState] = []
         self._in_doubt: _InDoubt | None = None
         # In frames of at least `LARGE_BYTES`.
         self.large_bytes = 0
         self.largest = 0  # frame
         self._wake_at_bytes = bounds.look_bytes
-        # Too many bytes wait: no large frame is sent. The control thread sets it.
+        # Too many bytes wait: no large frame is sent. Set by the control thread.
         self.bytes_full = False
         # The last events are being sent.
         self._ended = False
@@ -70,10 +70,10 @@ class FrameSender(XpubSocket):
     # Under the lock
 
     def _repair(self) -> None:
-        """Send what is in doubt once more, with the same numbers, and count it.
+        """Send the frame in doubt again, with the same numbers, and count it.
 
         Raises:
-            zmq.Again: there is no room.
+            zmq.Again: There is no room.
         """
         if self._in_doubt is not None:
             topic, first, events, frame = self._in_doubt
@@ -91,9 +91,9 @@ class FrameSender(XpubSocket):
         gathers: bool,
         left: bool,
     ) -> int:
-        """Send an event, or begin to gather a batch with it (``gathers``), after those that
-        are gathered. Its stamp; 0 when this is closed, and negative when there is no
-        room. ``left``: the one before was cut short."""
+        """Send an event after the gathered ones, or begin a batch with it (``gathers``).
+        Returns its time stamp; 0 if this is closed, and the negative stamp if there is no
+        room. ``left``: the previous call was interrupted."""
         try:
             if left:
                 self._repair()
@@ -141,8 +141,8 @@ class FrameSender(XpubSocket):
         return stamp_ns
 
     def _send_all(self, topic: TopicState, events: Events, flags: int) -> bool:
-        """Send these events, in one message, after those that are gathered, of which some
-        may leave before there is no room (`zmq.Again`); False when this is closed."""
+        """Send these events in one message, after the gathered ones. Some of those may leave
+        before there is no room (`zmq.Again`). False if this is closed."""
         if not self._accepting:
             return False
         self._flush(topic, flags)
@@ -151,8 +151,8 @@ class FrameSender(XpubSocket):
         return True
 
     def _reserve(self, topic: TopicState, event: Stamped) -> int:
-        """The number of an event that somebody else sends; -1 when others of its topic
-        must be sent first."""
+        """The number of an event that the caller sends; -1 if other events of its topic must
+        be sent first."""
         if topic.gathered:
             return -1
         first, events = topic.next_sequence, (event,)
@@ -162,8 +162,8 @@ class FrameSender(XpubSocket):
         return first
 
     def _look_after(self, topic: TopicState) -> None:
-        """Have the control thread look after a topic's gathered events. It is woken before
-        that is noted: it may be woken twice, but not forgotten."""
+        """Make the control thread check a topic's gathered events. It is woken before that is
+        recorded: it may be woken twice, but is never forgotten."""
         topic.begun_at_ns = self._monotonic_ns()
         self._gathering.add(topic)
         if not self._batches_watched:
@@ -174,8 +174,8 @@ class FrameSender(XpubSocket):
     def _look_after_or_withdraw(
         self, topic: TopicState, stamp_ns: int, payload: bytes
     ) -> int:
-        """Nobody looked after the topic when this event was gathered, or this was closed
-        just then. The stamp; 0 when it is withdrawn."""
+        """This event was gathered while no thread checked the topic, or while this was being
+        closed. Returns the time stamp; 0 if the event is withdrawn."""
         gathered = topic.gathered
         if not self._accepting:
             for index in reversed(range(len(gathered))):
@@ -187,12 +187,12 @@ class FrameSender(XpubSocket):
         return stamp_ns
 
     def _flush(self, topic: TopicState, flags: int) -> None:
-        """Send what is gathered for a topic.
+        """Send the gathered events of a topic.
 
         Raises:
-            zmq.Again: there is no room; some of it may have left.
+            zmq.Again: There is no room; some events may have left.
         """
-        # First, so that a thread that gathers an event meanwhile sees to it itself.
+        # First, so that a thread that gathers an event meanwhile checks the topic itself.
         topic.watched = False
         left = len(topic.gathered)
         while left > 0:
@@ -205,8 +205,8 @@ class FrameSender(XpubSocket):
             self._gathering.discard(topic)
 
     def _flush_old(self, age_ns: int) -> bool:
-        """Send what has been gathered for at least so long, where there is room; whether
-        nothing is left."""
+        """Send the events that were gathered at least so long ago, while there is room.
+        Returns whether none is left."""
         while self._overlooked:
             self._overlooked[0].begun_at_ns = 0
             self._gathering.add(self._overlooked[0])
@@ -225,8 +225,8 @@ class FrameSender(XpubSocket):
         """Send the topic's next events in one message.
 
         Raises:
-            zmq.Again: there is no room; nothing has changed.
-            ConfigError: a payload is larger than the limit.
+            zmq.Again: There is no room; nothing has changed.
+            ConfigError: A payload is larger than the limit.
         """
         if self.bytes_full and (len(events) > 1 or len(events[0][1]) >= LARGE_BYTES):
             raise zmq.Again
@@ -245,7 +245,8 @@ class FrameSender(XpubSocket):
         self._after_send(events[-1][0])
 
     def _count_bytes(self, size: int) -> None:
-        """A large frame has left. The control thread looks now and then at who reads them."""
+        """A large frame has left. The control thread checks at intervals how much the
+        subscribers have read."""
         self.large_bytes += size
         self.largest = max(self.largest, size)
         if self.large_bytes >= self._wake_at_bytes:
@@ -255,8 +256,9 @@ class FrameSender(XpubSocket):
     # Without the lock
 
     def _entering(self, topic: TopicState, stamp_ns: int, payload: bytes) -> bool:
-        """Before a thread waits for the lock, which may be taken or wanted. Whether it must
-        not wait, since it has the lock already; then the event is gathered."""
+        """Called before a thread waits for the lock, which may be taken or wanted. Returns
+        True if it must not wait, because it holds the lock already; the event is then
+        gathered."""
         if self.nested():
             return self._leave_to_control(topic, stamp_ns, payload)
         if self.attention:
@@ -266,11 +268,11 @@ class FrameSender(XpubSocket):
     def _leave_to_control(
         self, topic: TopicState, stamp_ns: int, payload: bytes
     ) -> bool:
-        """Gather an event, and have the control thread send it at once.
+        """Gather an event, and make the control thread send it at once.
 
         Raises:
-            ConfigError: the payload is larger than the limit.
-            PubSubError: this is closed.
+            ConfigError: The payload is larger than the limit.
+            PubSubError: This is closed.
         """
         self.bounds.check_payload(len(payload))
         if self._accepting:
@@ -284,15 +286,15 @@ class FrameSender(XpubSocket):
         raise PubSubError(STOPPED)
 
     def _watch(self, topic: TopicState, stamp_ns: int, payload: bytes) -> int:
-        """An event was gathered for a topic that nobody looks after, or this was closed
-        meanwhile. Its stamp; 0 when it is withdrawn."""
+        """An event was gathered for a topic that no thread checks, or this was closed
+        meanwhile. Returns its time stamp; 0 if it is withdrawn."""
         if not self.nested():
             try:
                 return self._enter(
                     self._look_after_or_withdraw, topic, stamp_ns, payload
                 )
             except zmq.Again:
-                pass  # of what the one before left behind
+                pass  # after an interrupted call
         self._overlooked.append(topic)
         self.attention = True
         self.wake()

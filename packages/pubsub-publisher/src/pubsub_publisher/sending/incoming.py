@@ -1,5 +1,4 @@
-"""Takes in what comes to a publisher's data socket: subscriptions, and questions, which are
-answered."""
+"""Receives subscriptions and requests on a publisher's data socket."""
 
 from __future__ import annotations
 
@@ -25,16 +24,16 @@ if TYPE_CHECKING:
     from pubsub_common.security.port_guard import PortGuard
     from pubsub_common.security.subscription_guard import SubscriptionGuard
 
-# Messages that are taken in before others may have the lock, and for how long.
+# Messages that are received before other threads may take the lock, and for how long.
 _PORTION: Final = 64
 _PORTION_S: Final = 0.0004
-# What subscriptions begin with that are to be answered.
+# The first bytes of subscriptions that need a reply.
 _QUESTIONS: Final = (PRIVATE_MARK, RECOVERY_MARK)
 
 
 class Incoming:
-    """For who holds the lock of the data socket, in the control thread, and after its end in
-    the one that closes."""
+    """The caller holds the lock of the data socket. It is the control thread or, after the
+    end of that thread, the thread that closes the socket."""
 
     def __init__(
         self,
@@ -42,7 +41,7 @@ class Incoming:
         core: PublisherCore,
         send: Callable[[bytes, int], object],
     ) -> None:
-        """``send`` is that of the socket."""
+        """``send`` is the socket's own."""
         self._data_socket = data_socket
         self._core = core
         self._answers = Answers(core, send)
@@ -53,8 +52,9 @@ class Incoming:
         guard: SubscriptionGuard | None,
         port_guard: PortGuard | None,
     ) -> bool:
-        """Take in a portion of what came in, and send a portion of the replies; whether
-        there is more to do at once. Effects for others are added to ``effects``."""
+        """Receive a portion of the incoming messages, and send a portion of the replies.
+        Returns whether there is more to do at once. Effects for other classes are added to
+        ``effects``."""
         core, now = self._core, time.monotonic()
         until = now + _PORTION_S
         receive = self._receive if guard is None else guard.receive_frame
@@ -65,7 +65,7 @@ class Incoming:
                 break
             message = frame.bytes
             origin = None
-            # Where others come from is of no interest. Many come from one, one after the other.
+            # Only requests need their connection. Successive messages often have the same one.
             if message[1:2] in _QUESTIONS:
                 fd = frame_property(frame, "__fd")
                 if fd not in origins:

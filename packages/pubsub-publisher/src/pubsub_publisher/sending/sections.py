@@ -1,7 +1,7 @@
-"""Whether this thread has interrupted itself: which code is on its stack.
+"""Detects that a thread has interrupted itself, from the code on its stack.
 
-A signal handler, a finalizer or a logging handler runs in the midst of whatever its thread does.
-Only the stack tells what that is.
+A signal handler, a finalizer or a logging handler may interrupt any work of its thread. Only
+the stack shows which.
 """
 
 from __future__ import annotations
@@ -17,14 +17,13 @@ _FILES: Final[set[str]] = set()
 
 
 def uses_sections(cls: _C) -> _C:
-    """Have `interrupts_sections` know the module of a class that uses the socket."""
+    """Register the module of a class that uses the socket for `interrupts_sections`."""
     _FILES.add(cls.__init__.__code__.co_filename)  # type: ignore[misc]
     return cls
 
 
 def interrupts_sections() -> bool:
-    """Whether the calling thread came to the present call of such a class from another one,
-    that was interrupted."""
+    """Whether the present call of a registered class interrupts another call in the same thread."""
     frame = inspect.currentframe()
     if frame is not None:
         frame = frame.f_back
@@ -38,7 +37,7 @@ def interrupts_sections() -> bool:
 
 
 def on_stack(code: CodeType) -> bool:
-    """Whether the calling thread executes this code at present."""
+    """Whether the calling thread is executing this code."""
     frame = inspect.currentframe()
     while frame is not None:
         if frame.f_code is code:

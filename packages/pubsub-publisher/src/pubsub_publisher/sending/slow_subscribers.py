@@ -1,4 +1,4 @@
-"""Sees to it that no more bytes wait for a subscriber than may."""
+"""Limits the bytes that wait for a slow subscriber."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ class SlowSubscribers:
         self._throttle = LogThrottle()
 
     def look(self, now: float) -> float | None:
-        """Where too many bytes wait for a subscriber, close its connection, or have senders
-        wait. The seconds after which to look again although nothing is sent."""
+        """If too many bytes wait for a subscriber, close its connection, or make senders
+        wait. Returns the seconds after which to check again even if nothing is sent."""
         events, sent = self._events, self._events.large_bytes
         due_s = self._look.due_s(sent, now, again=events.bytes_full)
         if due_s != 0:

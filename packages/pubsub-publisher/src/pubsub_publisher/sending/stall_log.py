@@ -1,4 +1,4 @@
-"""Logs which subscriber does not read while publishing waits for it."""
+"""Logs the subscriber for which publishing waits."""
 
 from __future__ import annotations
 
@@ -19,13 +19,14 @@ class StallLog:
     """Detects that publishing waits. For the control thread."""
 
     def __init__(self) -> None:
-        # How many events had left when none did any more, and since when.
+        # The number of events that had left when the wait began, and its time.
         self._stuck_at = (-1, 0.0)
         self._throttle = LogThrottle()
 
     def check(self, published: int, port: int, now: float) -> float:
-        """An event waits for room, when so many have left from this port. Log it if none
-        has for a while; the seconds after which to look again, should it still wait."""
+        """An event waits for room after ``published`` events have left from this port. Log it
+        if none has left for a while. Returns the seconds after which to check again if it
+        still waits."""
         before, since = self._stuck_at
         if published != before:
             self._stuck_at = published, now

@@ -1,35 +1,37 @@
-"""The XPUB socket of a publisher: who may use it, and what comes in on it.
+"""The XPUB socket of a publisher: its lock, and its incoming messages.
 
 Theory of operation
 -------------------
-**One at a time.** libzmq's sockets are not thread safe, so whoever uses this one holds its
-lock. An exception from outside (Ctrl-C, a timeout by SIGALRM: a signal handler that raises)
-may come at any bytecode in between. Therefore
 
-* the lock is only taken by ``with``, on one line with all that is done under it. Nothing can
-  come between the lock and the body of the ``with``, nor, on one line, between its last step
-  and the release, not even the exception of a trace function.
-* whoever holds the lock sets `inside` first and clears it last. Who finds it set on entering
-  knows that the one before was cut short, and repairs what that may have left half done
-  (`_repair`). So no cleanup is relied on.
+**One at a time.** libzmq's sockets are not thread safe, so a thread holds the lock while it
+uses this one. An exception from outside (Ctrl-C, a timeout by SIGALRM: a signal handler that
+raises) may come at any bytecode in between. Therefore
 
-A signal handler, a finalizer or a logging handler may come in between as well, and publish. Its
-thread then holds the lock already, so it must not wait for it: `nested` looks at the stack, only
-when `inside` is set.
+* the lock is only taken by ``with``, on one line with all the work under it. Nothing can come
+  between the lock and the body of the ``with``, nor, on one line, between its last step and
+  the release, not even the exception of a trace function.
+* the holder of the lock sets `inside` first and clears it last. A thread that finds it set on
+  entry knows that the previous call was interrupted, and repairs its unfinished work
+  (`_repair`). So no cleanup is needed for correctness.
 
-**What comes in** on an XPUB socket are subscriptions, among them the requests of subscribers
-(`pubsub_publisher.core`), which must be answered even while nothing is published. The control
-thread receives them: the main thread must not, because an exception from outside may lose what
-was just received. It waits for the socket's file descriptor, whose wake-up a send may swallow
-(see `pubsub_common.net.sockets`). So the sending thread looks after a send, if it has not done
-so for half a millisecond. If something has come in, it wakes the control thread and, at its
-next event, pauses for a moment to let it have the lock. Within that half millisecond it leaves
-a note, and the control thread looks after at most `RECHECK_S`, again and again while there are new
-notes. A slow publisher thus never wakes its control thread, and a fast one has it look 50
-times a second, whatever its rate.
+A signal handler, a finalizer or a logging handler may also interrupt this code and publish.
+Its thread then holds the lock already, so it must not wait for it: `nested` checks the stack,
+only when `inside` is set.
 
-The control thread takes in a portion of messages at a time and lets go of the lock in between:
-thousands of subscriptions hold up no event for longer than a portion takes.
+**Incoming messages** of an XPUB socket are subscriptions, among them the requests of
+subscribers (`pubsub_publisher.core`). They need replies even while nothing is published. The
+control thread receives them: in the main thread, an exception from outside could lose a
+received message. The control thread waits for the socket's file descriptor, but a send may
+swallow its wake-up (see `pubsub_common.net.sockets`). So the sending thread checks for
+messages after a send, unless it has done so within half a millisecond. If there are any, it
+wakes the control thread and, at its next event, pauses for a moment so that the control
+thread gets the lock. Within that half millisecond the sending thread sets a flag, and the
+control thread checks within `RECHECK_S`, as long as the flag is set again. So a slow
+publisher never wakes its control thread, and with a fast one the thread checks 50 times a
+second, at any rate.
+
+The control thread receives a portion of messages at a time and releases the lock in between:
+thousands of subscriptions delay no event for longer than a portion takes.
 """
 
 from __future__ import annotations
@@ -55,14 +57,14 @@ if TYPE_CHECKING:
 
 _MAX_BATCH_AGE_S: Final = MAX_BATCH_AGE_NS / 1e9
 _YIELD_S: Final = 0.0005
-# How long the control thread waits for senders to stand back.
+# How long the control thread waits until senders release the lock.
 _PATIENCE_S: Final = 0.005
 LOOK_EVERY_NS: Final = 500_000
 RECHECK_S: Final = 0.02
-# Who lacks events when we leave, asks for them within this time of the last answer.
+# At the end, subscribers request missing events within this time of the last reply.
 _LAST_REQUEST_S: Final = 1.0
 _CHECK_S: Final = 0.005
-# How long a sender stands back when the control thread wants the lock.
+# How long a sender waits when the control thread wants the lock.
 _STAND_BACK_S: Final = 0.0001
 
 OCCUPIED: Final = (
@@ -75,8 +77,8 @@ _R = TypeVar("_R")
 
 @uses_sections
 class XpubSocket(DataSocket):
-    """The XPUB socket of a publisher. The class that sends on it
-    (`pubsub_publisher.sending.event_socket`) has `_repair`, and calls `_after_send`."""
+    """The XPUB socket of a publisher. The subclass that sends
+    (`pubsub_publisher.sending.event_socket`) implements `_repair` and calls `_after_send`."""
 
     def __init__(
         self,
@@ -88,40 +90,38 @@ class XpubSocket(DataSocket):
         super().__init__(context, zmq.XPUB, bounds)
         self.bounds = bounds
         self.topics = topics
-        # Somebody uses the socket, or was cut short.
+        # A thread uses the socket, or was interrupted while it did.
         self.inside = False
-        # Something waits for the control thread, which cannot get the lock: senders
-        # stand back.
+        # The control thread has work and cannot get the lock: senders wait.
         self.attention = False
         self.port = 0  # where it is bound; the owner sets it
-        # Called to have the control thread look soon.
+        # Makes the control thread check soon.
         self.wake: Callable[[], None] = lambda: None
         self.look_at_ns = 0
-        # Without pyzmq's wrapper for draft options, a third of the time of a send.
+        # Without pyzmq's wrapper for draft options, which takes a third of the time of a send.
         backend: Any = zmq.backend.Socket
         self._send: Callable[[Frame, int], Any] = backend.send.__get__(self.socket)
         self._poll = zmq.backend.zmq_poll
         self._polled = [(self.socket, zmq.POLLIN)]
-        # Under the lock: a send was not followed by a look; the control thread will
-        # look within `RECHECK_S`.
+        # Under the lock: no check followed the last send; the control thread will check
+        # within `RECHECK_S`.
         self._look_due = False
         self._recheck_due = False
-        # Topics have gathered events, and the control thread knows.
+        # Topics have gathered events, and the control thread will check them.
         self._batches_watched = False
         # In the control thread: more has come in than one portion.
         self._more_to_do = False
-        # Used by the control thread, and after its end by the one that closes.
+        # Used by the control thread, and after its end by the thread that closes.
         self._core = core
         self._incoming = Incoming(self, core, self._send)
-        # What decides about subscriptions, where not everybody may have everything.
+        # Decides about subscriptions, where topics need permission.
         self.guard: SubscriptionGuard | None = None
-        # What watches the connections, from when this is bound.
+        # Watches the connections, once this is bound.
         self.port_guard: PortGuard | None = None
 
     def readable(self) -> bool:
-        """As a `DataSocket` does, but other threads run meanwhile, among them the guard of the
-        port: libzmq takes in all subscriptions that a flood brings, as long as there are
-        more."""
+        """As in `DataSocket`, but other threads run meanwhile, among them the guard of the
+        port: libzmq receives all subscriptions of a flood in one call."""
         return bool(self._poll(self._polled, 0))
 
     @property
@@ -130,24 +130,24 @@ class XpubSocket(DataSocket):
         return self._core.session >= 0
 
     def nested(self) -> bool:
-        """Whether the calling thread came here from a signal handler (or finalizer, or
-        logging handler) that interrupted its own use of the socket. It may say so wrongly
-        while another thread is inside. The lock is asked, because the garbage collector may
-        run a finalizer when `inside` is not yet or no longer noted."""
+        """Whether the calling thread runs a signal handler, finalizer or logging handler that
+        interrupted its own use of the socket. While another thread uses the socket, the
+        answer may wrongly be yes. The lock is checked, because the garbage collector may
+        run a finalizer before `inside` is set or after it is cleared."""
         return self.lock.locked() and interrupts_sections()
 
     def disconnect_clients(self, keys: Iterable[str]) -> None:
-        """End the connections of the clients with these keys."""
+        """Close the connections of the clients with these keys."""
         if self.guard is not None:
             self._enter(self.guard.recheck, keys)
 
     def serve_last_requests(self, timeout_s: float) -> list[Effect]:
-        """After deregistration and before this closes, answer requests for missed events, at
+        """After deregistration and before this closes, answer requests for missed events, for at
         most ``timeout_s`` seconds. No other thread uses the socket any more.
 
-        The broker has told subscribers how far each topic went, if there is one; so do we,
-        once more. Those that are connected here leave when they have it all; behind a broker
-        nobody is seen to leave, so the time since the last question counts.
+        The last number of each topic is sent again to subscribers. Subscribers that are
+        connected here disconnect when they have all events. Behind a broker no disconnection
+        is visible, so the time since the last request decides.
         """
         effects: list[Effect] = []
         begun_at = now = time.monotonic()
@@ -156,7 +156,7 @@ class XpubSocket(DataSocket):
             begun_at + timeout_s,
             max(begun_at, self._core.last_request_at) + _LAST_REQUEST_S,
         ):
-            # So that those who leave have left before they are looked for.
+            # Subscribers that disconnect are then gone before the check.
             while self._enter(self._take_in, effects):
                 pass
             if not self._core.positions_wanted:
@@ -168,9 +168,9 @@ class XpubSocket(DataSocket):
     # In the control thread
 
     def serve(self, effects: list[Effect]) -> float | None:
-        """Take in subscriptions, and send batches that are old enough. Adds what others
-        are to do to ``effects``. Returns the seconds after which it wants to be called
-        again, if it does."""
+        """Receive subscriptions, and send batches that are old enough. Effects for other
+        classes are added to ``effects``. Returns the seconds after which it must be called
+        again; None: no time."""
         wanted = self.attention or self._more_to_do
         if self._more_to_do:
             time.sleep(_YIELD_S)  # Python's locks are not fair
@@ -199,20 +199,20 @@ class XpubSocket(DataSocket):
     # For the class that sends on it
 
     def _repair(self) -> None:
-        """Complete what the one before was cut short in. The caller holds the lock."""
+        """Complete the work of an interrupted call. The caller holds the lock."""
         raise NotImplementedError
 
     def _flush_old(self, age_ns: int) -> bool:
-        """Send what has been gathered for at least so long, where there is room; whether
-        nothing is left. The caller holds the lock."""
+        """Send the events that were gathered at least so long ago, while there is room.
+        Returns whether none is left. The caller holds the lock."""
         raise NotImplementedError
 
     def _enter(self, work: Callable[..., _R], *args: Any) -> _R:
         """Do ``work`` under the lock.
 
         Raises:
-            PubSubError: the calling thread is in the midst of using the socket.
-            zmq.Again: there is no room for what must be sent first.
+            PubSubError: The calling thread is using the socket.
+            zmq.Again: There is no room for events that must be sent first.
         """
         if self.nested():
             raise PubSubError(OCCUPIED)
@@ -225,13 +225,14 @@ class XpubSocket(DataSocket):
         return work(*args)
 
     def _stand_back(self) -> None:
-        """Let the control thread have the lock, which it has asked for."""
+        """Let the control thread, which waits for the lock, have it."""
         self.attention = False
         time.sleep(_STAND_BACK_S)
 
     def _after_send(self, now_ns: int) -> None:
-        """See to what a send may have swallowed. The caller holds the lock. A thread is
-        woken before that is noted: it may be woken twice, but not forgotten."""
+        """Check for a wake-up that the send may have swallowed. The caller holds the lock. A
+        thread is woken before that is recorded: it may be woken twice, but is never
+        forgotten."""
         if now_ns >= self.look_at_ns:
             self.look_at_ns = now_ns + LOOK_EVERY_NS
             if self.readable():

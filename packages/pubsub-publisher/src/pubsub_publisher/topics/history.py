@@ -1,4 +1,4 @@
-"""Keeps the last events of a topic for subscribers that missed them."""
+"""Stores the last events of a topic for subscribers that missed them."""
 
 from __future__ import annotations
 
@@ -19,12 +19,11 @@ class _Kept(NamedTuple):
 
 
 class History:
-    """Keeps the last ``limit`` events of a stream, and of those no more than
-    ``limit_bytes`` of payload, but always the last event. They are numbered without a
-    gap.
+    """Stores the last ``limit`` events of a stream, with at most ``limit_bytes`` of payload, but
+    always the last event. Their numbers have no gap.
 
-    `add` may be cut short by an exception anywhere; adding the same events again then
-    completes it. Therefore no counter is kept beside the events.
+    An exception may interrupt `add` anywhere; adding the same events again completes it. So
+    there is no counter beside the events.
     """
 
     __slots__ = ("_budget", "_events", "_limit", "_limit_bytes", "end", "first")
@@ -46,7 +45,7 @@ class History:
 
     @property
     def size(self) -> int:
-        """Bytes that are kept, with what Python needs for each event."""
+        """Bytes of the stored events, with Python's own for each event."""
         oldest, newest = self._events.get(self.first), self._events.get(self.end - 1)
         if oldest is None or newest is None:
             return 0
@@ -54,8 +53,8 @@ class History:
         return kept + EVENT_OVERHEAD_BYTES * len(self)
 
     def add(self, first: int, events: Iterable[tuple[int, bytes]]) -> None:
-        """Keep these events, time stamps and payloads, numbered from ``first`` on. Those
-        that are kept already are not changed."""
+        """Store these events, time stamps and payloads; ``first`` is the first number. Stored
+        events stay as they are."""
         budget = self._budget
         for number, (stamp_ns, payload) in enumerate(events, first):
             if number < self.end:
@@ -72,15 +71,15 @@ class History:
         self._trim()
 
     def forget_oldest(self) -> int:
-        """Forget the oldest event; how many bytes it took."""
+        """Drop the oldest event; returns its size in bytes."""
         oldest = self._events.pop(self.first, None)
         self.first += 1
         return 0 if oldest is None else len(oldest.payload) + EVENT_OVERHEAD_BYTES
 
     def select(self, first: int, last: int) -> tuple[int, list[int], list[bytes]]:
-        """As many of the events ``first`` to ``last`` as one answer takes: the number of
-        the first of them, their stamps and payloads. Without any, the number is where
-        the first could be that is, or will be, here."""
+        """As many of the events ``first`` to ``last`` as one reply takes: the number of the
+        first of them, their time stamps and payloads. Without events, the number is the
+        first that can be here, now or later."""
         start = max(first, self.first)
         stamps_ns: list[int] = []
         payloads: list[bytes] = []
@@ -95,7 +94,7 @@ class History:
         return start if payloads else max(start, self.end), stamps_ns, payloads
 
     def _trim(self) -> None:
-        """Forget the oldest events while there are too many."""
+        """Drop the oldest events while there are too many."""
         while len(self) > 1 and self._exceeds():
             self._events.pop(self.first, None)
             self.first += 1
@@ -103,7 +102,7 @@ class History:
     def _exceeds(self) -> bool:
         oldest = self._events.get(self.first)
         if oldest is None or len(self) > self._limit:
-            return True  # it was forgotten already, or there are too many
+            return True  # it was dropped already, or there are too many
         kept = self._events[self.end - 1].bytes_so_far - oldest.bytes_so_far
         return kept + len(oldest.payload) > self._limit_bytes
 
@@ -111,7 +110,7 @@ class History:
 def histories(
     limit: int, limit_bytes: int, total_bytes: int
 ) -> Callable[[], History | None]:
-    """What makes the history of one topic, of a publisher that keeps ``limit`` events of
-    each (0: none), and ``total_bytes`` of all."""
+    """A function that makes the history of one topic, for a publisher that stores ``limit``
+    events of each topic (0: none) and ``total_bytes`` of all."""
     budget = HistoryBudget(total_bytes)
     return lambda: History(limit, limit_bytes, budget) if limit else None

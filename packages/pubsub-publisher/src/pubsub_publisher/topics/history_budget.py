@@ -1,4 +1,4 @@
-"""Bounds what the histories of all topics keep together."""
+"""Limits the bytes in the histories of all topics together."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from pubsub_publisher.topics.history import History
 
-# Room is made for several events, as all histories are looked at to find the largest: for a
-# share of the whole, but of no more events than an event can wait for.
+# Room is made for several events at once, because finding the largest history reads all of them:
+# for a share of the whole, but for no more events than can be dropped while an event waits.
 _SHARE: Final = 64
 _EVENTS: Final = 256
 
 
 class HistoryBudget:
-    """At most ``limit_bytes``, of payloads and of what Python needs for each event. When that
-    is too little, the largest history forgets its oldest event, and so on.
+    """At most ``limit_bytes`` of payloads and of Python's own for each event. Above that, the
+    largest history drops its oldest event, and so on.
 
-    ``room`` is what is left. It is counted anew, from what there is, whenever it is used up;
-    so an exception that comes between an event and its count costs a look, and no more.
+    ``room`` is the unused part. It is counted again, from the histories, whenever it is used
+    up; so an exception between an event and its count costs only one more count.
     """
 
     __slots__ = ("_histories", "_limit_bytes", "room")
@@ -30,18 +30,18 @@ class HistoryBudget:
         self._histories: list[History] = []
 
     def join(self, history: History) -> None:
-        """This history counts too."""
+        """Count this history too."""
         self._histories.append(history)
 
     def make_room(self) -> None:
-        """Have histories forget what is too much."""
+        """Make histories drop events above the limit."""
         room = self._limit_bytes - sum(history.size for history in self._histories)
         if room < 0:
             room = self._forget(room)
         self.room = room
 
     def _forget(self, room: int) -> int:
-        """Forget events until there is room again; how much."""
+        """Drop events until there is ``room``; returns the bytes that were dropped."""
         heap = [
             (-history.size, place, history)
             for place, history in enumerate(self._histories)

@@ -29,10 +29,10 @@ class TopicSet:
         strengths: Strengths,
         new_history: Callable[[], History | None],
     ) -> None:
-        """``new_history`` makes what keeps the events of one topic.
+        """``new_history`` makes the history of one topic.
 
         Raises:
-            ConfigError: a topic or strength is not valid.
+            ConfigError: A topic or strength is not valid.
         """
         self._new_history = new_history
         self.states: dict[str, TopicState] = {}
@@ -42,10 +42,10 @@ class TopicSet:
         self._replace(names, _strengths(strengths, names))
 
     def add(self, topics: Iterable[str], strengths: Strengths) -> None:
-        """There are these too, from here on.
+        """Add these topics.
 
         Raises:
-            ConfigError: a topic or strength is not valid.
+            ConfigError: A topic or strength is not valid.
         """
         added_names = validation.names("topics", topics)
         names = validate_publisher_topics((*self.names, *added_names))
@@ -64,7 +64,7 @@ class TopicSet:
         return tuple(name for name in self.names if name not in leaving)
 
     def retain(self, names: tuple[str, ...]) -> None:
-        """There are no others, from here on."""
+        """Remove all other topics."""
         kept = {name: each for name, each in self.strengths.items() if name in names}
         self._replace(names, kept)
 
@@ -74,17 +74,18 @@ class TopicSet:
         return self.states[self.names[0]] if len(self.names) == 1 else None
 
     def published(self) -> dict[str, int]:
-        """How many events of each topic have left."""
+        """Number of events of each topic that have left."""
         states = self.states
         return {name: states[name].next_sequence for name in self.names}
 
     def next_numbers(self) -> dict[str, int]:
-        """The number of the next event of each topic that there ever was."""
+        """The number of the next event of each topic, also of removed ones."""
         return {name: state.next_number for name, state in self.states.items()}
 
     def raise_unknown(self, topic: str) -> NoReturn:
         """Raises:
-        ConfigError: always; it says what is wrong with this topic of an event.
+        ConfigError: Always. It says the reason: the topic is not valid, or not in this
+            set.
         """
         validate_publisher_topics([topic])
         raise unknown_topic(topic, self.names)
@@ -113,7 +114,7 @@ def _strengths(given: Strengths, topics: tuple[str, ...]) -> dict[str, int]:
     """The strength of each topic that has one.
 
     Raises:
-        ConfigError: a topic is not one of ``topics``, or a strength is not such a number.
+        ConfigError: A topic is not one of ``topics``, or a strength is not valid.
     """
     check_strengths(given)
     if given is None:

@@ -9,13 +9,13 @@ from pubsub_common.protocol.batches import batch_prefix
 from pubsub_common.protocol.events import event_prefix
 from pubsub_publisher.topics.history import History
 
-# Large enough that what a message costs does not count, small enough for the caches.
+# Large enough that the cost of a message is small, small enough for the caches.
 BATCH_BYTES: Final = 65_536
 BATCH_EVENTS: Final = 256
 # How long the first event of a batch waits for the others.
 MAX_BATCH_AGE_NS: Final = 1_000_000
 
-# Gathered events of more bytes than this leave one by one.
+# Above this size, gathered events leave one by one.
 _MESSAGE_BYTES: Final = 16 * 2**20
 
 # When an event was published, in nanoseconds, and its payload.
@@ -23,8 +23,8 @@ Stamped = tuple[int, bytes]
 
 
 class EventColumns:
-    """Events whose stamps and payloads are in a list each, as a batch frame has them. To
-    make a pair of each costs a third of the time of publishing a list."""
+    """Events as a list of time stamps and a list of payloads, as in a batch frame. Making
+    pairs would take a third of the time of publishing a list."""
 
     __slots__ = ("payloads", "stamps_ns")
 
@@ -47,20 +47,19 @@ Events = Sequence[Stamped] | EventColumns
 
 
 def batch_limit(size: int) -> int:
-    """How many events make a batch full, if their payloads have ``size`` bytes each."""
+    """Number of events in a full batch, with payloads of ``size`` bytes."""
     return min(BATCH_EVENTS, BATCH_BYTES // (size + 1) + 1)
 
 
 class TopicState:
-    """What one topic needs at every event, ready made, and the events that are gathered
-    for its next message.
+    """The prepared values of one topic that every event needs, and the gathered events of its
+    next message.
 
-    ``next_sequence`` is the number of the first event that has not left, which is the
-    first of ``gathered``, if there are any. Any thread appends to ``gathered``, without a
-    lock: to append is one step, and what was appended is accepted. Only the thread that
-    holds the lock of the data socket takes events out. ``watched`` says that the control
-    thread looks after them; a thread that appends looks at it afterwards. ``history`` holds
-    events that have left.
+    ``next_sequence`` is the number of the first event that has not left: the first of
+    ``gathered``, if there are any. Any thread appends to ``gathered`` without a lock: append
+    is one step, and an appended event is accepted. Only the thread that holds the lock of the
+    data socket removes events. ``watched`` means that the control thread checks them; a
+    thread that appends tests it afterwards. ``history`` stores events that have left.
     """
 
     __slots__ = (
@@ -83,7 +82,7 @@ class TopicState:
         self.next_sequence = 0
         self.history = history
         self.gathered: list[Stamped] = []
-        # Of payload, at least of the large ones; threads may count some twice.
+        # Of payload, at least of large ones; threads may count some twice.
         self.gathered_bytes = 0
         self.watched = False
         # When the gathering began: on the publisher's clock, and monotonic.
@@ -96,15 +95,14 @@ class TopicState:
         return self.next_sequence + len(self.gathered)
 
     def next_part(self, limit: int) -> list[Stamped]:
-        """The first of the gathered events, no more than ``limit``: as many as make one
-        message."""
+        """The first gathered events that fit into one message, at most ``limit``."""
         if self.gathered_bytes > _MESSAGE_BYTES:
             limit = 1
         return self.gathered[: min(limit, BATCH_EVENTS)]
 
     def commit(self, first: int, events: Events) -> None:
-        """These events, numbered from ``first`` on, have left. It may be cut short by an
-        exception anywhere; again, it completes what is missing."""
+        """These events, numbered from ``first`` on, have left. An exception may interrupt it
+        anywhere; a second call completes it."""
         if self.history is not None:
             self.history.add(first, events)
         self.next_sequence = first + len(events)
