@@ -22,7 +22,7 @@ from support.etcd_servers import EtcdCluster
 from support.ports import free_port
 from support.tcp_relay import TcpRelay
 
-from pubsub_broker.monitoring.status_client import ask
+from pubsub_common.client.status_client import ask
 from pubsub_common.errors import BrokerUnreachable
 from pubsub_common.protocol.messages import Model, Status
 from pubsub_common.security.keys import load_client_keys

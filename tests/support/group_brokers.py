@@ -11,8 +11,8 @@ from typing import Any, Final
 
 import zmq
 
-from pubsub_broker.monitoring.status_client import ask
 from pubsub_broker.registry_options import Endpoint
+from pubsub_common.client.status_client import ask
 from pubsub_common.protocol import messages
 from pubsub_common.protocol.messages import Alive, Heartbeat, Model, Register, Status
 from pubsub_common.protocol.versions import VERSIONS

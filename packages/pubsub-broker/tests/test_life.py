@@ -46,7 +46,7 @@ CALLS: Final[list[Callable[[Broker], object]]] = [
 FORKS: Final = """
 import gc, os, sys, threading
 from pubsub_broker import Broker
-from pubsub_broker.monitoring.status_client import ask
+from pubsub_common.client.status_client import ask
 from pubsub_common.errors import PubSubError
 
 broker = Broker(centralized=True, indefinite=True, port=0)

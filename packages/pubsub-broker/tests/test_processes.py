@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from pubsub_broker.commands.status import main as status_main
-from pubsub_broker.monitoring.status_client import ask
 from pubsub_common.cli import console_script
+from pubsub_common.client.status_client import ask
 from pubsub_common.errors import BrokerUnreachable
 from pubsub_common.protocol.messages import ClientStatus, Status
 from pubsub_common.testing import wait_for

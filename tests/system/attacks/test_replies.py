@@ -9,7 +9,7 @@ from support.attack_tools import DISCONNECTED
 from support.hostile_system import HostileSystem, check_served
 from support.rings import full_size
 
-from pubsub_broker.monitoring.status_client import ask
+from pubsub_common.client.status_client import ask
 from pubsub_common.protocol import messages
 from pubsub_common.protocol.messages import ClockRequest, StatusRequest
 

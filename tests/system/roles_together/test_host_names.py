@@ -9,7 +9,7 @@ from collections.abc import Callable
 import pytest
 from support.running_roles import WAIT_S, Program, Receiver, RunningBroker, Security
 
-from pubsub_broker.monitoring.status_client import ask
+from pubsub_common.client.status_client import ask
 from pubsub_common.errors import PubSubError, RegistrationRefused
 from pubsub_common.net import addresses
 from pubsub_common.protocol.endpoints import host_of

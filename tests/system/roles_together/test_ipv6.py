@@ -7,7 +7,7 @@ from collections.abc import Callable
 from support.ipv6 import needs_ipv6
 from support.running_roles import WAIT_S, Program, RunningBroker, Security
 
-from pubsub_broker.monitoring.status_client import ask
+from pubsub_common.client.status_client import ask
 from pubsub_common.protocol.endpoints import host_of, port_of
 from pubsub_common.protocol.messages import ClientStatus, Model
 from pubsub_common.testing import wait_for

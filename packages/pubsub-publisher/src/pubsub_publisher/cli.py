@@ -221,10 +221,22 @@ def _nobody_subscribed(publisher: Publisher) -> str | None:
     names = ", ".join(topics[:_MOST_NAMES])
     more = len(topics) - _MOST_NAMES
     more_text = f" and {more} more" if more > 0 else ""
+    similar = _similar_topics(publisher, topics)
     return (
-        f"nobody subscribed to {names}{more_text}; what nobody subscribes to is dropped "
+        f"nobody subscribed to {names}{more_text}{similar}; what nobody subscribes to is dropped "
         "(--wait-for N waits for N subscribers)"
     )
+
+
+def _similar_topics(publisher: Publisher, topics: Sequence[str]) -> str:
+    from pubsub_common.client.topic_hints import did_you_mean, topics_at
+
+    config = publisher.config
+    if config.keys is not None:
+        return ""
+    wanted = topics_at(config.brokers(), publisher.broker_address, "subscriber")
+    question = did_you_mean(topics, wanted or ())
+    return f" ({question})" if question else ""
 
 
 def _limit_asked(options: console_script.Options) -> bool:

@@ -188,6 +188,7 @@ def run(
     """Receive what the subscriber is made for, by ``handle`` or by `notify`. ``say``
     tells the user at the end what ended it, and sums up."""
     from pubsub_common.errors import NotReady
+    from pubsub_subscriber.output.topic_hint import topic_hint
 
     with contextlib.ExitStack() as stack:
         registered = False
@@ -203,6 +204,8 @@ def run(
                 handle(subscriber)
             else:
                 subscriber.notify()
+            if registered and (hint := topic_hint(subscriber)):
+                say(hint)
         except OutputFailed:
             say = _say_nothing  # the one line that says so is what matters
             raise

@@ -99,7 +99,7 @@ class AskedBrokers:
         return self._ask(host_of(place), port_of(place), whole=True)[1]
 
     def _ask(self, host: str, port: int, *, whole: bool) -> tuple[str, Status]:
-        from pubsub_broker.monitoring.status_client import ask
+        from pubsub_common.client.status_client import ask
         from pubsub_common.net.addresses import resolve
 
         # Look up the name each time: the broker may have moved.

@@ -14,9 +14,9 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from pubsub_broker.monitoring.status_client import ask
 from pubsub_common import defaults
 from pubsub_common.ascii_numbers import is_digits
+from pubsub_common.client.status_client import ask
 from pubsub_common.errors import ConfigError, PubSubError
 from pubsub_common.net.http_server import HttpServer, Response
 from pubsub_common.protocol.endpoints import is_ipv6

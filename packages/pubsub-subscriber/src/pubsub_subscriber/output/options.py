@@ -131,7 +131,11 @@ class EventHandling:
             return
         timeout_s = self._handling.timeout_s
         if not self._handling.handled:
-            raise PubSubError(f"no event came within {timeout_s:g} s")
+            from pubsub_subscriber.output.topic_hint import topic_hint
+
+            hint = topic_hint(subscriber)
+            why = f": {hint}" if hint else ""
+            raise PubSubError(f"no event came within {timeout_s:g} s{why}")
         self._say(f"ended, as no event came for {timeout_s:g} s (--timeout)")
 
 
