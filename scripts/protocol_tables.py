@@ -139,7 +139,8 @@ TIMES: Final = (
         _CONTROL,
         "BROKER_SILENCE_S",
         "of several brokers: `heartbeat` is not answered",
-        "Look for another broker, and keep this one meanwhile. After `register` without an answer: leave.",
+        "Look for another broker, and keep this one meanwhile. After `register` without an "
+        "answer: leave.",
     ),
     Time(
         _CONTROL,

@@ -46,8 +46,7 @@ def json_record(record: logging.LogRecord, fields: dict[str, Any]) -> str:
 
 
 def json_line(program: str, text: str, level: str) -> str | None:
-    """What a program says besides its log, in the form of that; None: its log is no
-    JSON."""
+    """A message of the program as a line of its JSON log; None: its log is not JSON."""
     for handler in logging.getLogger().handlers:
         if isinstance(handler.formatter, JsonFormatter):
             record = logging.makeLogRecord({"levelname": level, "msg": text})

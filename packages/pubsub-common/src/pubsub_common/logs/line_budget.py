@@ -1,7 +1,7 @@
 """Bounds the bytes of log lines about peers, which come and go as often as they like.
 
 Each address may have so many bytes of lines in an interval, and all together so many more:
-one that has more to be said of it leaves others their lines. What is left out is counted.
+an address with many lines leaves the others their share. Omitted lines are counted.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class LineBudget:
 
     def is_spent(self, address: str | None, now: float) -> bool:
         """Whether a line about ``address`` has been left out in this interval; then the next
-        one is counted like it. Asked by those to whom it is work to make a line."""
+        one is counted like it. For callers that save the work of making a line."""
         spent = self._spent_about(address, now)
         if not spent.left_out:
             return False
@@ -70,7 +70,7 @@ class LineBudget:
         return True
 
     def summary(self, now: float) -> str | None:
-        """What was left out in an interval that is over at ``now``, if something was."""
+        """The omitted lines of an interval that is over at ``now``; None: there are none."""
         count, spent = self._all.left_out, self._addresses
         if now < self._ends_at or not count:
             return None

@@ -16,7 +16,7 @@ _PLAIN_TERMINALS: Final = ("", "dumb")
 
 
 class LineStyle(NamedTuple):
-    """What a line has besides its text."""
+    """The parts of a line beside its text."""
 
     times: bool = False
     colours: bool = False

@@ -36,7 +36,7 @@ class LogThrottle:
 
     def __init__(self, max_keys: int = MAX_KEYS) -> None:
         self._max_keys = max_keys
-        # Oldest line first, so that the front has the entries whose interval is over.
+        # Oldest line first, so that the first entries are those with an ended interval.
         self._entries: OrderedDict[Hashable, _Entry] = OrderedDict()
         self._others = object()
 
@@ -58,7 +58,7 @@ class LogThrottle:
         return Permit(0 if entry is None else entry.suppressed, shared)
 
     def allows(self, key: Hashable, now: float) -> bool:
-        """As `admit`, for callers that do not report what was suppressed."""
+        """As `admit`, for callers that do not report suppressed lines."""
         return self.admit(key, now) is not None
 
     def next_at(self, key: Hashable) -> float | None:
@@ -69,8 +69,8 @@ class LogThrottle:
         return None if entry is None else entry.next_at
 
     def due(self, now: float) -> list[tuple[Hashable, int]]:
-        """Keys whose interval is over and of which lines were suppressed, and how many:
-        the caller writes one line for each."""
+        """Keys with an ended interval and suppressed lines, and the number of these lines:
+        the caller writes one line for each key."""
         over = self._over(now)
         for key, suppressed in over:
             if suppressed:

@@ -15,7 +15,7 @@ from typing import Final
 from pubsub_common.defaults import MIN_COUNT_P99, MIN_COUNT_P999
 
 _BITS: Final = 8
-# Percentiles, and from how many values on each is told.
+# Percentiles, and the number of values that each needs.
 _POINTS: Final = (
     ("p50", 50, 1),
     ("p90", 90, 1),
@@ -59,7 +59,7 @@ class LatencyHistogram:
         rank); None when nothing was counted. ``percent`` lies in 0..100."""
         if not self.count:
             return None
-        # Rounded, lest 99.9 % of 41000 become 40959.00000000001 and rank 40960.
+        # Rounded: else 99.9 % of 41000 would be 40959.00000000001, and its rank 40960.
         rank = max(1, math.ceil(round(self.count * percent / 100, 6)))
         seen = 0
         for floor in sorted(self._buckets):

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class MeasurementFiles:
-    """The files that the two options name; each role collects what is in them.
+    """The files that the two options name; each role collects their content.
 
     What writes them is loaded only when one is asked for: idle roles stay small.
     """

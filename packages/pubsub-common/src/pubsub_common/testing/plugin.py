@@ -1,6 +1,6 @@
 """The pytest plugin: a broker, publishers and subscribers that end with the test.
 
-pytest loads this in every run of everyone who has installed us. So it imports nothing but pytest
+pytest loads this in every run where the package is installed. So it imports nothing but pytest
 until one of its fixtures is used. The roles are imported by name then: this package does not
 depend on theirs.
 """
@@ -31,7 +31,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture
 def pubsub_broker(request: pytest.FixtureRequest) -> Iterator[Broker]:
-    """A broker on a free port of loopback, whose loop runs in a thread. Its model is
+    """A broker on a free port of loopback; its loop runs in a thread. Its model is
     decentralized, unless the marker of the same name or an indirect parameter says
     "centralized"."""
     model, options = _asked(request)

@@ -18,8 +18,8 @@ Usage:
   {PROGRAM} publisher [options] [--only NAME]... [--without NAME]... -- COMMAND...
   {PROGRAM} [subscriber | publisher] [options]
 
-COMMAND is started anew for each scenario, with a scripted broker and peers around it. In
-its words are replaced:
+Each scenario starts COMMAND again, with a scripted broker and peers around it. These
+parts of its words are replaced:
 
   {{host}} {{port}}       the broker
   {{topics}}            a word that is this alone becomes one for each topic, and an option
@@ -36,8 +36,8 @@ topics in turn, and disconnects. Both disconnect and end at SIGTERM.
   {PROGRAM} publisher -- \\
       pubsub-publisher -b {{host}}:{{port}} -t {{topics}} -m {{total}} -s {{interval}} --bind-port 0
 
-Each scenario is a line: pass or FAIL, its name, what a client must do; if it did not, what
-was expected, what was seen, and the section of docs/protocol.md that says so.
+Each scenario is a line: pass or FAIL, its name, the duty of a client; after a failure also
+the expected and the seen behaviour, and the section of docs/protocol.md with the rule.
 
 Options:
   --list                          show the scenarios, instead of trying any

@@ -17,8 +17,7 @@ _END_S: Final = 5.0
 
 
 class ClientProcess:
-    """A program in a process group of its own, whose outputs are read when they have
-    something."""
+    """A program in a process group of its own. Its outputs are read when they have data."""
 
     def __init__(self, words: Sequence[str]) -> None:
         """Raises:
@@ -45,7 +44,7 @@ class ClientProcess:
         self._errors = b""
 
     def read(self, fd: int) -> list[bytes]:
-        """What came by ``fd``: whole lines, if it is the standard output."""
+        """The new data of ``fd``: whole lines, if it is the standard output."""
         data = b""
         with contextlib.suppress(BlockingIOError):
             data = os.read(fd, _READ_BYTES)

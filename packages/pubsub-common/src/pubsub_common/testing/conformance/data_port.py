@@ -74,8 +74,8 @@ class Source:
 
 class DataPort:
     """An XPUB socket. ``topics`` come from here; ready topics may tell one of these
-    ``numbers`` of topics. ``subscribed`` is what is subscribed to now,
-    ``history`` what ever was, with True where it began and False where it ended."""
+    ``numbers`` of topics. ``subscribed`` has the current
+    subscriptions, ``history`` all of them, with True for a beginning and False for an end."""
 
     def __init__(
         self,
@@ -126,7 +126,7 @@ class DataPort:
     # What it sends
 
     def send(self, frame: bytes, what: str) -> None:
-        """Send a frame, to those who are subscribed to what it begins with."""
+        """Send a frame to the subscribers of its topic."""
         self._transcript.went(self._now_s(), f"{what} from port {self.port}")
         self.socket.send(frame)
 

@@ -30,8 +30,8 @@ class Interrupted(Exception):
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a client came through a scenario. ``failure`` is None when it passed; ``record`` is
-    what went on, a line for each message."""
+    """The result of a client in a scenario. ``failure`` is None when it passed; ``record`` has
+    a line for each message."""
 
     scenario: str
     title: str

@@ -1,4 +1,4 @@
-"""Strict checks of what a publisher sends.
+"""Strict checks of the frames of a publisher.
 
 A subscriber ignores further elements of an array, so that the protocol can grow; here they are
 failures, since a client that is tried speaks the version of the page.
@@ -63,7 +63,7 @@ def read_sent(frame: bytes) -> Sent:
     """The events in a frame, or the answer.
 
     Raises:
-        Failed: it is none, or has more than the page says.
+        Failed: it is not one, or has more than the protocol page says.
     """
     try:
         sent, section = _read(frame)

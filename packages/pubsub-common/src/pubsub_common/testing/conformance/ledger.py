@@ -1,4 +1,4 @@
-"""What was published for a subscriber, and what it said that it received."""
+"""The events that were published for a subscriber, and those that it reported."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def read_line(line: bytes) -> Item:
     """The event in a line of a subscriber's output.
 
     Raises:
-        Failed: the line is not an object with what is needed.
+        Failed: the line is not an object with the needed fields.
     """
     expected = (
         "lines of JSON on standard output with `topic`, `publisher`, `sequence`, and "
@@ -78,7 +78,7 @@ class Ledger:
 
     @property
     def due(self) -> list[Item]:
-        """What is to be delivered, and was not yet."""
+        """Events that the subscriber must still deliver."""
         return list(self._due)
 
     def deliver(self, item: Item, section: str) -> None:
@@ -108,7 +108,7 @@ class Ledger:
         self._got.add(item)
 
     def missing(self) -> str:
-        """What is due, for people."""
+        """The events that are due, for people."""
         due = self.due
         if not due:
             return "nothing"

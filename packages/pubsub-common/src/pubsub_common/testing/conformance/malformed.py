@@ -1,4 +1,4 @@
-"""Frames that look like events and are none."""
+"""Frames that look like events and are not."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _FIRST_FIXED: Final = 0x90
 
 
 class Identity(Protocol):
-    """Whose frames they are."""
+    """The publisher of the frames."""
 
     session: int
     address: str
@@ -41,8 +41,8 @@ def batch_array(
 
 
 def malformed_frames_of(publisher: Identity) -> list[tuple[bytes, bytes, str]]:
-    """Frames that are neither events nor batches, of what would be the next number of A: kind,
-    array, and what is wrong with it."""
+    """Frames that are neither events nor batches, with the next number of A: kind, array, and
+    the fault."""
     next_number = publisher.next("A")
     good = encode_body(event_array(publisher, next_number, b"x"))
     name, session = publisher.address, publisher.session
@@ -72,7 +72,7 @@ def malformed_frames_of(publisher: Identity) -> list[tuple[bytes, bytes, str]]:
         (
             _EVENT,
             event("a b\n", session, next_number, 0, b"x"),
-            "publisher is no address",
+            "publisher is not an address",
         ),
         (_EVENT, event(name, -1, next_number, 0, b"x"), "session is negative"),
         (_EVENT, event(name, 2**53, next_number, 0, b"x"), "session of 54 bits"),

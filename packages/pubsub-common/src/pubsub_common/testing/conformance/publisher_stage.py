@@ -98,7 +98,7 @@ class PublisherStage(Stage):
             told = left.next_sequences.get(topic)
             if told != max(numbers) + 1:
                 raise Failed(
-                    f"`next_sequences` with {max(numbers) + 1} for {topic!r}, whose last "
+                    f"`next_sequences` with {max(numbers) + 1} for {topic!r}; its last "
                     f"event was {max(numbers)}",
                     str(told),
                     page.DISCONNECT,

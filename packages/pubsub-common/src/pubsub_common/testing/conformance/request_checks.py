@@ -1,4 +1,4 @@
-"""Strict checks of what a client says to the broker.
+"""Strict checks of the messages of a client to the broker.
 
 A broker ignores fields that it does not know, so that the protocol can grow; here they are
 failures, since a client that is tried speaks the version of the page.
@@ -28,7 +28,7 @@ def read_request(frames: Sequence[bytes]) -> Request:
     """The request in a message.
 
     Raises:
-        Failed: it is none, or has more than the page says.
+        Failed: it is not one, or has more than the protocol page says.
     """
     if len(frames) != 1:
         raise Failed(
@@ -83,8 +83,7 @@ def unknown_fields(raw: dict[str, Any], message: msgspec.Struct) -> list[str]:
 
 
 class ClientChecks:
-    """What must hold for all requests of one client that was told to be a ``role`` with these
-    ``topics``."""
+    """Checks of all requests of one client, which is to be a ``role`` with these ``topics``."""
 
     def __init__(self, role: messages.Role, topics: Sequence[str]) -> None:
         self._role = role

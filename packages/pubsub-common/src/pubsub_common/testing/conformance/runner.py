@@ -67,8 +67,8 @@ def run_all(
     jobs: int = JOBS,
     stopping: threading.Event | None = None,
 ) -> Iterator[Outcome]:
-    """Put a client, started anew by ``command`` for each, through scenarios; outcomes in
-    their order, as soon as they are there. Once ``stopping`` is set there are no more.
+    """Run scenarios with a client; ``command`` starts it again for each. Yields outcomes in
+    their order, each as soon as it is known. Once ``stopping`` is set there are no more.
 
     Raises:
         ConfigError: the command cannot be started.

@@ -88,7 +88,7 @@ class ScriptedBroker:
         self.socket, self.port = bound_socket(context, zmq.ROUTER)
         self.address = f"{LOOPBACK}:{self.port}"
 
-    # What came
+    # Received
 
     def of(self, kind: type[_R]) -> list[_R]:
         """The requests of one kind."""
@@ -120,7 +120,7 @@ class ScriptedBroker:
         self.socket.send_multipart([self._peer, data])
 
     def send_parts(self, parts: Sequence[bytes]) -> None:
-        """Say what is no message, in several frames."""
+        """Send frames that are not a message."""
         assert self.socket is not None
         assert self._peer is not None
         self._transcript.went(self._now_s(), f"{len(parts)} frames: {parts!r}")
@@ -216,7 +216,7 @@ class ScriptedBroker:
         self.up()
 
     def read(self) -> None:
-        """Take in what came.
+        """Process received messages.
 
         Raises:
             Failed: the client must not say that.

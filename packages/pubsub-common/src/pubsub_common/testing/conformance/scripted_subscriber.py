@@ -31,8 +31,8 @@ _END: Final = b"\x00"
 
 
 class ScriptedSubscriber:
-    """What came by its connection is in ``events``, ``answers``, ``recovered`` and
-    ``positions``. ``session`` is its own."""
+    """Received messages are in ``events``, ``answers``, ``recovered`` and ``positions``.
+    ``session`` is its own."""
 
     def __init__(
         self,
@@ -95,7 +95,7 @@ class ScriptedSubscriber:
         """Ask how far the publisher is, from now on."""
         self.raw(position_prefix(topic))
 
-    # What came
+    # Received
 
     def answer_to(self, question: ReadyRequest) -> Event | None:
         """The answer to a ready question."""
@@ -106,7 +106,7 @@ class ScriptedSubscriber:
         return [event for event in self.events if event.topic == topic]
 
     def read(self) -> None:
-        """Take in what came.
+        """Process received messages.
 
         Raises:
             Failed: a publisher must not send that.

@@ -1,6 +1,6 @@
 """The surroundings of one client in one scenario: a scripted broker, ports, peers, a clock.
 
-All of it runs in one thread: what comes in is read while a scenario waits (`Stage.until`), so a
+All of it runs in one thread: messages are read while a scenario waits (`Stage.until`), so a
 scenario is a plain function, and nothing happens between two of its lines.
 """
 
@@ -32,12 +32,12 @@ _T = TypeVar("_T")
 _TURN_S: Final = 0.05
 # So long that no heartbeat comes by itself.
 LONG_LEASE_S: Final = 120.0
-# A publisher that is to go on until it is told to end.
+# A publisher that is to continue until the scenario ends it.
 MANY: Final = 1_000_000
 
 
 class Reader(Protocol):
-    """What has a socket to read from."""
+    """An object with a socket to read from."""
 
     @property
     def socket(self) -> zmq.Socket[bytes] | None: ...
@@ -120,8 +120,8 @@ class Stage:
         return self.registration()
 
     def has_long_lease(self) -> None:
-        """The client registers again, with a lease of which it notices no silence. So it has
-        read what it was told before that."""
+        """The client registers again, with a lease so long that it notices no silence. So it
+        has read all earlier messages."""
         self.broker.once(
             Heartbeat, lambda asked: [self.broker.alive(asked, known=False)]
         )
@@ -179,7 +179,7 @@ class Stage:
         return left
 
     def record(self) -> tuple[str, ...]:
-        """What went on, and the last of the client's standard error."""
+        """The messages, and the end of the client's standard error."""
         errors = "" if self._client is None else self._client.errors
         return (
             *self.transcript.lines,
@@ -201,7 +201,7 @@ class Stage:
         section: str | None = None,
         seen: Callable[[], str] | None = None,
     ) -> _T:
-        """Read what comes until ``condition()`` is true, which is returned.
+        """Read messages until ``condition()`` is true, and return its value.
 
         Raises:
             Failed: it was not in time, or the client ended, or did what it must not.
@@ -225,13 +225,13 @@ class Stage:
             raise Failed(expected, self.client.ended, section or self.section)
 
     def watch(self, seconds: float) -> None:
-        """Read what comes for so long: for what must not come."""
+        """Read messages for so many seconds: for messages that must not come."""
         deadline = time.monotonic() + seconds
         while (rest_s := deadline - time.monotonic()) > 0:
             self.turn(min(rest_s, _TURN_S))
 
     def turn(self, wait_s: float) -> None:
-        """Read what is there, or comes within ``wait_s`` seconds.
+        """Read the messages that are there or come within ``wait_s`` seconds.
 
         Raises:
             Failed: the client did what it must not.

@@ -31,7 +31,7 @@ class SubscriberStage(Stage):
         self._allowed.update(topic for topic in topics if not is_filter(topic))
         super().start(*topics, count=count, interval_s=interval_s)
 
-    # Who is there
+    # Publishers
 
     def publisher(
         self,

@@ -1,4 +1,4 @@
-"""Strict checks of what a subscriber subscribes to."""
+"""Strict checks of the subscriptions of a subscriber."""
 
 from __future__ import annotations
 
@@ -58,9 +58,9 @@ def read_subscription(raw: bytes) -> Subscription:
 def subscription_check(
     topics: Collection[str], session: Callable[[], int], numbers: Collection[int]
 ) -> Callable[[Subscription], None]:
-    """A check of what a subscriber may subscribe to at a port from which it has these
-    ``topics``, which may become more. ``session`` is its own; its ready topics may tell one of
-    these ``numbers`` of topics."""
+    """A check of the subscriptions at a port from which a subscriber has these ``topics``,
+    which may become more. ``session`` is its own; its ready topics may tell one of these
+    ``numbers`` of topics."""
     seen: set[str] = set()
 
     def check(what: Subscription) -> None:

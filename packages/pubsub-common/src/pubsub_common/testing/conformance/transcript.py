@@ -1,4 +1,4 @@
-"""What went on between a client and its surroundings, a line for each message."""
+"""The messages between a client and its surroundings, a line for each."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _MOST_CHARACTERS: Final = 400
 class Transcript:
     """Lines with the seconds since the beginning. It is bounded: the newest are kept.
 
-    ``names`` counts what came from the client, by its kind.
+    ``names`` counts the messages of the client by their kind.
     """
 
     def __init__(self) -> None:
@@ -38,7 +38,7 @@ class Transcript:
         return tuple(self._lines)
 
     def since(self, before: Counter[str]) -> str:
-        """What came since the names were as in ``before``, for people."""
+        """The messages since the names were as in ``before``, for people."""
         return counted((self.names - before).items())
 
 

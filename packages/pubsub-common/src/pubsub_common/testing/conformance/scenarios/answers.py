@@ -114,7 +114,7 @@ def three_connections(stage: PublisherStage) -> None:
         connection = stage.subscriber(2**52 + 99)
         connection.raw(forwarder_mark("c0ffee", number))
         connection.subscribe(topic)
-        # What is meant for the broker's other publishers comes here too.
+        # Questions for the broker's other publishers come here too.
         connection.ask(f"other-{number}", topics=6)
         connections.append(connection)
     for connection, topic in zip(connections, topics, strict=True):
@@ -165,7 +165,7 @@ def recovery_answer(stage: PublisherStage) -> None:
     ):
         found = _ask(stage, subscriber, first, end, attempt)
         batch = found.batch
-        # What was published before the answer has come before it.
+        # Events that were published before the answer have come before it.
         next_number = subscriber.of("A")[-1].sequence + 1
         most = end + 1 if batch.payloads else max(first, next_number)
         if batch.sequence < first or batch.sequence + len(batch.payloads) > most:
@@ -224,7 +224,11 @@ def positions(stage: PublisherStage) -> None:
 @for_publishers(
     "last-position",
     page.END,
+<<<<<<< HEAD
     "a publisher that leaves announces its positions again, and answers",
+=======
+    "a publisher that leaves tells its positions again, and answers",
+>>>>>>> 7ec54a86 (Plain words in the logs, measurement and conformance tool of pubsub-common)
 )
 def last_position(stage: PublisherStage) -> None:
     stage.join("A")

@@ -1,4 +1,4 @@
-"""Publishers that come and go, as a subscriber is told."""
+"""The broker tells a subscriber of publishers that come and go."""
 
 from __future__ import annotations
 
@@ -196,7 +196,9 @@ def skipped_revision(stage: SubscriberStage) -> None:
     later = stage.publisher("A", listed=False)
     stage.broker.publishers.append(missed.info())
     stage.broker.push(joined=[later.info()], skip=1)
-    stage.registers_again("`register` after a push whose revision is not the next one")
+    stage.registers_again(
+        "`register` after a push with another revision than the next one"
+    )
     stage.ready(missed, later)
     for publisher in (first, missed, later):
         stage.publish(publisher, "A", 3)

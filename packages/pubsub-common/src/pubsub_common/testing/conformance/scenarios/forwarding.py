@@ -198,7 +198,7 @@ def wildcards_forwarded(stage: SubscriberStage) -> None:
     _answered(stage, stage.ports, ("x/a",))
     other = stage.port(("x/b",), (0, 1, 2))
     other.sources = [first, later]
-    # It may ask for the first topic anew, since it has two by now.
+    # It may ask for the first topic again, since it has two by now.
     for port in stage.ports:
         port.numbers.add(2)
     stage.broker.push(joined=[later.info(centralized=True)], ports={"x/b": other.port})

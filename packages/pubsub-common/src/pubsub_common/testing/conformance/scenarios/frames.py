@@ -1,4 +1,4 @@
-"""Frames as no publisher of today sends them, and frames that are none."""
+"""Unusual frames that are valid, and frames that are not."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _EVENT, _BATCH = EVENT_KIND, BATCH_KIND
 _GRACE_S: Final = 6.0
 # An array of five with each header that MessagePack has for it.
 _FIVE: Final = (b"\x95", b"\xdc\0\x05", b"\xdd\0\0\0\x05")
-# What goes before the last byte of a small number in each format that is longer than needed.
+# The bytes before the last byte of a small number in each format that is longer than needed.
 _LONG_INTEGERS: Final = (
     *(b"\xcc", b"\xcd\0", b"\xce\0\0\0", b"\xcf" + bytes(7)),
     *(b"\xd0", b"\xd1\0", b"\xd2\0\0\0", b"\xd3" + bytes(7)),
@@ -114,12 +114,18 @@ def unknown_kinds(stage: SubscriberStage) -> None:
 
 
 @for_subscribers(
+<<<<<<< HEAD
     "malformed-frames", page.EVENTS, "it drops malformed frames, and continues"
+=======
+    "malformed-frames",
+    page.EVENTS,
+    "it drops frames that are not events, and continues",
+>>>>>>> 7ec54a86 (Plain words in the logs, measurement and conformance tool of pubsub-common)
 )
 def malformed_frames(stage: SubscriberStage) -> None:
     publisher, port = _listening(stage)
     for kind, array, why in malformed_frames_of(publisher):
-        port.send(odd_frame("A", kind, array), f"frame that is none: {why}")
+        port.send(odd_frame("A", kind, array), f"malformed frame: {why}")
     stage.publish(publisher, "A", 3)
     stage.delivers()
     stage.goes_on("heartbeats as before")
@@ -171,7 +177,7 @@ def jump_at_the_end(stage: SubscriberStage) -> None:
 )
 def large_jump(stage: SubscriberStage) -> None:
     publisher, _ = _listening(stage)
-    # A subscriber that recovers still expects the first of what is missing when more comes.
+    # A subscriber that recovers still expects the first missing event when more arrive.
     count = MAX_JUMP - 1000
     publisher.numbers["A"] += count
     stage.publish(publisher, "A", 3)
@@ -180,7 +186,7 @@ def large_jump(stage: SubscriberStage) -> None:
 
 
 def _listening(stage: SubscriberStage) -> tuple[Source, DataPort]:
-    """A publisher of A whose first events the subscriber has."""
+    """A publisher of A; the subscriber has its first events."""
     publisher = stage.publisher("A")
     stage.join()
     stage.ready(publisher)

@@ -176,7 +176,11 @@ def heartbeat_refused_twice(stage: Stage) -> None:
 @for_both(
     "heartbeat-too-fast",
     page.ERROR,
+<<<<<<< HEAD
     "it continues after a heartbeat with the reply `too_fast`",
+=======
+    "it continues after a heartbeat that was answered with `too_fast`",
+>>>>>>> 7ec54a86 (Plain words in the logs, measurement and conformance tool of pubsub-common)
 )
 def heartbeat_too_fast(stage: Stage) -> None:
     stage.join()
@@ -213,7 +217,11 @@ def unknown_session(stage: Stage) -> None:
 @for_both(
     "expelled",
     page.ERROR,
+<<<<<<< HEAD
     "it does not reconnect after `revoked`, which is not a reply",
+=======
+    "it does not come back after `revoked`, which is not a reply",
+>>>>>>> 7ec54a86 (Plain words in the logs, measurement and conformance tool of pubsub-common)
 )
 def expelled(stage: Stage) -> None:
     stage.join()
@@ -236,7 +244,7 @@ def disconnect(stage: Stage) -> None:
 
 
 def _again(stage: Stage, expected: str) -> Register:
-    """It registers again under its session, and goes on."""
+    """It registers again under its session, and continues."""
     again = stage.registers_again(expected)
     if again.session != FIRST_SESSION:
         raise Failed(

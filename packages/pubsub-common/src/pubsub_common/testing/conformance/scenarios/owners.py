@@ -197,6 +197,6 @@ def _skipped(stage: SubscriberStage, source: Source) -> None:
 
 
 def _let_pass(stage: SubscriberStage) -> None:
-    """Have the subscriber take in what is under way, also what it skips: the control connection
-    and those of events are several ways."""
+    """Let the subscriber process all messages under way, also those that it skips: the control
+    connection and the event connections are separate."""
     stage.heartbeats(2)

@@ -90,8 +90,8 @@ def ready_earlier_attempt(stage: SubscriberStage) -> None:
 def two_connections(stage: SubscriberStage) -> None:
     publisher = stage.publisher("A")
     port = stage.port_of(publisher)
-    # What the publisher still has of an earlier connection, whose end nobody has noticed: it
-    # hears nothing of a question that is subscribed to already.
+    # A subscription of an earlier connection that the publisher still has: ZeroMQ does not pass
+    # on a question that is subscribed to already.
     old = ScriptedSubscriber(
         *(stage.context, port.address, stage.broker.session),
         *(stage.transcript, stage.now_s),
@@ -162,7 +162,7 @@ def ready_back_off(stage: SubscriberStage) -> None:
 
 
 def _asks_no_more(stage: SubscriberStage, port: DataPort) -> None:
-    # What was on its way may still arrive.
+    # Messages on their way may still arrive.
     stage.watch(1.0)
     before = len(port.questions)
     stage.watch(2.5)

@@ -28,7 +28,11 @@ _SILENCE_S = 6.0
 @for_both(
     "brokers-changed",
     page.SEVERAL,
+<<<<<<< HEAD
     "`brokers_changed` is a normal push",
+=======
+    "`brokers_changed` is a push like others, with any broker",
+>>>>>>> 7ec54a86 (Plain words in the logs, measurement and conformance tool of pubsub-common)
 )
 def brokers_changed(stage: Stage) -> None:
     stage.join()
@@ -38,7 +42,9 @@ def brokers_changed(stage: Stage) -> None:
     stage.goes_on("heartbeats alone: each push had the next revision")
     stage.broker.revision += 1
     stage.broker.tell_brokers()
-    stage.registers_again("`register` after a push whose revision is not the next one")
+    stage.registers_again(
+        "`register` after a push with another revision than the next one"
+    )
     stage.goes_on("heartbeats alone after `registered`")
 
 
@@ -168,7 +174,9 @@ def stays_otherwise(stage: Stage) -> None:
     stage.registers_again("`register` after `alive` with `known` false")
     first.revision += 1
     first.tell_brokers(first.address, second.address)
-    stage.registers_again("`register` after a push whose revision is not the next one")
+    stage.registers_again(
+        "`register` after a push with another revision than the next one"
+    )
     stage.goes_on("heartbeats alone after `registered`")
     if second.requests:
         raise Failed(
