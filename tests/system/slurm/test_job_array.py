@@ -147,7 +147,7 @@ def test_a_run_goes_on_with_the_job_of_one_that_was_killed(tmp_path: Path) -> No
         {NOTHING_LEFT}
         """,
     )
-    assert "job 1 is under way" in said
+    assert "job 1 is already running" in said
     assert "job 2" not in said
 
 

@@ -24,10 +24,10 @@ PERCENT = st.floats(0, 100)
         (MachineLoad(5.0, 10.0, 20.0), "ok", None),
         (MachineLoad(None, None, None), None, "the kernel reports neither"),
         (MachineLoad(None, 10.0, None), "ok", None),
-        (MachineLoad(25.0, 10.0, 20.0), "strained", "lacked a processor 25 %"),
+        (MachineLoad(25.0, 10.0, 20.0), "strained", "waited for a processor 25 %"),
         (MachineLoad(5.0, 70.0, 20.0), "strained", "70 % busy"),
         (MachineLoad(5.0, 10.0, 600.0), "strained", "60% of the median"),
-        (MachineLoad(70.0, 10.0, 600.0), "saturated", "lacked a processor 70 %"),
+        (MachineLoad(70.0, 10.0, 600.0), "saturated", "waited for a processor 70 %"),
         (MachineLoad(5.0, 90.0, 20.0), "saturated", "90 % busy"),
     ],
 )

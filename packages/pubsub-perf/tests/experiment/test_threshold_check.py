@@ -45,10 +45,10 @@ def test_a_figure_that_too_few_events_stand_behind_breaks_its_threshold(
     assert broken == [
         f"{CENTRALIZED}: p99_ms < 1000: there is no p99_ms (the cell has 78 events; it "
         "needs 100)",
-        f"{DECENTRALIZED}: p99_ms < 1000: there is no p99_ms (the cell has no run that "
-        "did not fail)",
-        f"{DECENTRALIZED}: p50_ms < 1000: there is no p50_ms (the cell has no run that "
-        "did not fail)",
+        f"{DECENTRALIZED}: p99_ms < 1000: there is no p99_ms (the cell has no successful "
+        "run)",
+        f"{DECENTRALIZED}: p50_ms < 1000: there is no p50_ms (the cell has no successful "
+        "run)",
     ]
 
 
@@ -69,8 +69,8 @@ def test_cells_that_failed_break_all_thresholds(tmp_path: Path, left: str) -> No
             folder.mkdir(parents=True)
             (folder / "cell.json").write_text('{"format": 1, "outcome": "failed"}')
     assert broken_thresholds(asked("lost = 0"), tmp_path) == [
-        f"{CENTRALIZED}: lost = 0: there is no lost (the cell has no run that did not fail)",
-        f"{DECENTRALIZED}: lost = 0: there is no lost (the cell has no run that did not fail)",
+        f"{CENTRALIZED}: lost = 0: there is no lost (the cell has no successful run)",
+        f"{DECENTRALIZED}: lost = 0: there is no lost (the cell has no successful run)",
     ]
 
 

@@ -1,4 +1,4 @@
-"""Checks that the broker a cell's roles are at is the cell's own, and has no other clients."""
+"""Checks that the roles of a cell use the cell's own broker, and that it has no other clients."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ _SHOWN: Final = 3
 _LISTENING: Final = "0A"
 _SOCKET: Final = re.compile(r"socket:\[([0-9]+)\]")
 
-# A client by its role and the address of its host, and how many such there are.
+# The number of clients by role and address of the host.
 Clients = Counter[tuple[str, str]]
 
 
 def check_place(pid: int, address: str) -> None:
-    """Prove that process ``pid`` is the broker at ``address``.
+    """Check that process ``pid`` is the broker at ``address``.
 
     Raises:
-        HostError: it is another one.
+        HostError: another process listens there.
     """
     if not is_listening(pid, address, defaults.CONTROL_PORT):
         raise HostError(
@@ -40,11 +40,11 @@ def check_place(pid: int, address: str) -> None:
 
 
 def check_clients(status: Mapping[str, Any], address: str, expected: Clients) -> None:
-    """Prove that the clients of the broker at ``address``, by its own account, are those
-    that are ``expected``.
+    """Check that the status of the broker at ``address`` lists exactly the ``expected``
+    clients.
 
     Raises:
-        HostError: it has other clients.
+        HostError: the broker has other clients.
     """
     found = clients_of(status)
     if strangers := sorted((found - expected).elements()):
@@ -69,7 +69,7 @@ def clients_of(status: Mapping[str, Any]) -> Clients:
 
 def is_listening(pid: int, address: str, port: int) -> bool:
     """Whether the process has the socket that listens at ``address:port`` in its network
-    namespace. True where the kernel does not tell."""
+    namespace. True if the kernel does not show it."""
     packed = ipaddress.IPv4Address(address).packed
     local = f"{int.from_bytes(packed, sys.byteorder):08X}:{port:04X}"
     process = Path("/proc", str(pid))
@@ -88,8 +88,8 @@ def is_listening(pid: int, address: str, port: int) -> bool:
 
 
 def broker_status(hosts: Hosts, address: str, words: Sequence[str]) -> dict[str, Any]:
-    """The account of the broker at ``address``, asked from host 0. ``words`` are its keys,
-    for ``pubsub-broker status``.
+    """The status of the broker at ``address``, requested from host 0. ``words`` are the options
+    for its keys.
 
     Raises:
         HostError: it does not answer.

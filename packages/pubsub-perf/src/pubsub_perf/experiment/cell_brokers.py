@@ -1,4 +1,4 @@
-"""The brokers of a cell: one, or a group with etcd on a host of its own."""
+"""The brokers of a cell: one broker, or a group with etcd on a separate host."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from pubsub_perf.plan.cases import Case
 ETCD: Final = "etcd"
 _START_S: Final = 60.0
 _POLL_S: Final = 0.05
-# Each broker hears of the others' clients by etcd.
+# Each broker learns the clients of the others from etcd.
 _AGREE_S: Final = 10.0
 
 
@@ -51,7 +51,7 @@ class CellBrokers:
     def __enter__(self) -> Self:
         etcd_at = self._case.placement.etcd
         if etcd_at is not None:
-            # Not below the results: it is of no use to anybody afterwards.
+            # Not in the folder of results: etcd's data are useless after the cell.
             folder = TemporaryDirectory(prefix="pubsub-perf-etcd-")
             data = Path(self._stack.enter_context(folder)).resolve()
             address = self._hosts.address(etcd_at)
@@ -68,11 +68,11 @@ class CellBrokers:
 
     @property
     def for_clients(self) -> str:
-        """What clients are told: all addresses, with commas between."""
+        """The brokers' addresses for clients, comma-separated."""
         return ",".join(self._addresses)
 
     def describe(self) -> dict[str, Any]:
-        """Where they are; for ``cell.json``."""
+        """The places of the brokers, for ``cell.json``."""
         found: dict[str, Any] = {"broker": self._addresses[0]}
         if self._member is not None:
             found |= {"brokers": self._addresses, ETCD: self._member.address}
@@ -92,8 +92,8 @@ class CellBrokers:
         return lines
 
     def start(self, processes: Processes) -> None:
-        """Start etcd, and when it listens the brokers. Those of a group all listen at the end,
-        else all clients would go to the one that does first.
+        """Start etcd, and then the brokers. The method returns when all brokers listen;
+        otherwise all clients would connect to the first one.
 
         Raises:
             HostError: one of them does not start.
@@ -108,11 +108,11 @@ class CellBrokers:
                 _wait_until_listening(processes, role, address, defaults.CONTROL_PORT)
 
     def check(self, expected: Clients) -> None:
-        """Prove that each is this cell's own, and that they all have the ``expected``
-        clients.
+        """Check that each broker belongs to this cell, and that all brokers together have
+        the ``expected`` clients.
 
         Raises:
-            HostError: one is another's, or has other clients.
+            HostError: a broker belongs to another process, or has other clients.
         """
         words = [] if self._keys is None else self._keys.broker_words()
         deadline = time.monotonic() + _AGREE_S
@@ -130,11 +130,11 @@ class CellBrokers:
         self._clients = Counter(client.get("broker") for client in status["clients"])
 
     def begin(self) -> None:
-        """The measured span begins."""
+        """Note the begin of the measured span."""
         self._traffic = [self._hosts.traffic(place) for place in self._places]
 
     def end(self, monitor: CpuMonitor, record: dict[str, Any]) -> None:
-        """The measured span has ended: put into ``record`` what they did."""
+        """Note the end of the measured span, and put the brokers' work into ``record``."""
         traffic = []
         for place, before in zip(self._places, self._traffic, strict=True):
             after = self._hosts.traffic(place)
@@ -161,7 +161,7 @@ class CellBrokers:
         }
 
     def end_processes(self, processes: Processes) -> None:
-        """End the brokers in order; etcd ends with the cell, without a reason to complain."""
+        """End the brokers in order; etcd ends with the cell, after them."""
         processes.end(self._roles)
 
     def _names(self) -> list[str]:

@@ -1,4 +1,4 @@
-"""Counts, lateness, processors and fidelity of a cell, from the files that its roles left; for
+"""Counts, lateness, processors and fidelity of a cell, from the files of its roles; for
 ``cell.json``.
 """
 
@@ -23,7 +23,7 @@ _TOTALS = ("expected", "received", "lost", "duplicated", "reordered")
 
 
 def processors(monitor: CpuMonitor, record: dict[str, Any]) -> None:
-    """Put into ``record`` how busy the measured span was."""
+    """Put the load of the measured span into ``record``."""
     load = monitor.load()
     names = list(record["commands"])
     by_role = {
@@ -39,7 +39,7 @@ def processors(monitor: CpuMonitor, record: dict[str, Any]) -> None:
 
 
 def counts_of(case: Case, folder: Path, record: dict[str, Any]) -> dict[str, Any]:
-    """What arrived against what was sent, and how reliable it is."""
+    """Sent, received and lost events, and faults of these counts."""
     subscribers = [_subscriber(case, i, folder, record) for i in _indexes(case)]
     found: dict[str, Any] = {
         key: sum(item[key] for item in subscribers) for key in _TOTALS
@@ -92,8 +92,8 @@ def _subscriber(
 
 
 def _publishers(case: Case, folder: Path, record: dict[str, Any]) -> dict[str, Any]:
-    """Per publisher what it sent and how late; and the lateness of all of them,
-    from their details."""
+    """Sent events and lateness of each publisher, and the lateness of all publishers
+    together, from their details."""
     lateness = LatencyHistogram()
     publishers = []
     for index, host in enumerate(case.placement.publishers):
@@ -129,7 +129,7 @@ def _address(record: dict[str, Any], role: str, index: int) -> str | None:
 
 
 def _report(folder: Path, role: str) -> dict[str, Any]:
-    """A role's report; empty when it left none (it failed)."""
+    """A role's report; empty if the role failed without one."""
     try:
         found = msgspec.json.decode(
             (folder / role_command_lines.report_file(role)).read_bytes()

@@ -1,7 +1,7 @@
 """Runs one cell: a system of roles on the hosts of one network.
 
-The function `run_experiment` reads as the experiment: broker, subscribers, publishers, wait
-until all are attached to all, begin, wait for the files.
+The steps are in the function `run_experiment`: start broker, subscribers and publishers, wait
+until all are attached, begin, wait for the files.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _LEFTOVERS: Final = (
     f"{role_command_lines.EVENTS}/*.csv.gz",
     f"{role_command_lines.REPORTS}/*.json",
 )
-# From "all are ready" to the first event: the time to tell every publisher.
+# From "all are ready" to the first event: the time to notify every publisher.
 _LEAD_NS: Final = 200_000_000
 _READY_S: Final = 60.0
 _READY_PER_HOST_S: Final = 1.0
@@ -52,11 +52,11 @@ def run_cell(
     case: Case, hosts: Hosts, folder: Path, say: Say, keys: RoleKeys | None = None
 ) -> dict[str, Any]:
     """Run ``case`` and leave its data files, its logs and ``cell.json`` in
-    ``folder``; returns the record, whose ``outcome`` is ``ok`` or ``failed``.
+    ``folder``; returns the record with the ``outcome`` ``ok`` or ``failed``.
 
-    Until it has ended, its record is marked as started: what an interrupted run leaves is
-    no data. ``hosts`` is not entered yet. ``say`` is told which step is under way. ``keys``
-    are for a case that is secure.
+    Until the end, the record has the outcome "started", so the files of an interrupted run are
+    ignored. ``hosts`` is not entered yet. ``say`` is called with each step. ``keys``
+    are for a secure case.
 
     Raises:
         OSError: the record cannot be written.
@@ -95,11 +95,11 @@ def run_cell(
 
 
 def _finish(folder: Path, record: dict[str, Any]) -> None:
-    """Write the record of a cell that has ended. Where the disk has no place for it, it gets
-    that of the data, which are none without it: then the cell has failed.
+    """Write the record of a cell that has ended. If the disk is full, the data are removed to
+    make room, because they are useless without a record, and the cell has failed.
 
     Raises:
-        OSError: it cannot be written all the same.
+        OSError: the record still cannot be written.
     """
     try:
         write_record(folder, record)
@@ -114,11 +114,11 @@ def _finish(folder: Path, record: dict[str, Any]) -> None:
 
 
 def prepare(folder: Path) -> Path:
-    """A cell folder without data: what an earlier run of this cell left is removed, but for
-    the record. Returns the folder for logs.
+    """Make or clear the folder of a cell: files of an earlier run are removed, except for the
+    record. Returns the folder for logs.
 
     Raises:
-        OSError: that cannot be done, or a folder in it is a link.
+        OSError: a file cannot be removed, or a folder in it is a link.
     """
     for name in (
         role_command_lines.LOGS,
@@ -146,10 +146,10 @@ def run_experiment(
     record: dict[str, Any],
     keys: RoleKeys | None,
 ) -> None:
-    """The experiment. What it finds out goes into ``record``.
+    """Run the experiment; its results go into ``record``.
 
     Raises:
-        HostError: a role failed, or the network is not what was asked for.
+        HostError: a role failed, or the network is not as requested.
     """
     with CellBrokers(case, hosts, keys) as brokers:
         _run_roles(case, hosts, folder, logs, say, record, keys, brokers)
@@ -226,13 +226,13 @@ def _begin_and_wait(
     subscribers: list[Role],
     monitor: CpuMonitor,
 ) -> list[Role]:
-    """Tell the publishers when to begin, and wait until every subscriber has written
-    its file and every publisher has ended. Returns the subscribers that did not
-    within the deadline; asked to end, they write what they have."""
+    """Send the start time to the publishers, and wait until every subscriber has written
+    its file and every publisher has ended. Returns the subscribers that missed the
+    deadline; they are stopped, and write the events that they have."""
     start_ns = time.monotonic_ns() + _LEAD_NS
     for publisher, phase_ns in zip(publishers, case.phases_ns(), strict=True):
         assert publisher.process.stdin is not None
-        with contextlib.suppress(BrokenPipeError):  # `check` says why it has gone
+        with contextlib.suppress(BrokenPipeError):  # `check` reports the reason
             publisher.process.stdin.write(b"%d\n" % (start_ns + phase_ns))
             publisher.process.stdin.flush()
     deadline = start_ns / 1e9 + case.load.deadline_s
@@ -246,8 +246,8 @@ def _begin_and_wait(
 
 
 def _pairs(case: Case) -> list[tuple[int, int]]:
-    """Which hosts will talk: everyone with every broker, and when decentralized every
-    publisher with every subscriber."""
+    """The pairs of communicating hosts: every client with every broker; decentralized also
+    every publisher with every subscriber."""
     place = case.placement
     clients = (*place.publishers, *place.subscribers)
     pairs = [(b, i) for b in place.brokers for i in clients]
@@ -261,14 +261,14 @@ def _pairs(case: Case) -> list[tuple[int, int]]:
 
 
 def write_record(folder: Path, record: dict[str, Any]) -> None:
-    """Write ``cell.json``, whole or not at all."""
+    """Write ``cell.json`` atomically."""
     text = msgspec.json.format(msgspec.json.encode(record), indent=2)
     write_atomically(folder / RECORD, text + b"\n", follow_link=False)
 
 
 def read_record(folder: Path, out: Path) -> dict[str, Any] | None:
-    """The ``cell.json`` of a cell's folder in ``out``; None when there is none that can be
-    read."""
+    """The ``cell.json`` of a cell's folder in ``out``; None if it is missing or
+    damaged."""
     try:
         record = msgspec.json.decode(
             read_file(folder / RECORD, MAX_RECORD_BYTES, within=out)

@@ -1,8 +1,8 @@
-"""Monitors how busy the processors are while a cell is measured.
+"""Monitors the load of the processors while a cell is measured.
 
-Reads ``/proc``: pressure of the machine, and of each role how long its threads ran and
-waited for a processor. Idle percentages of ``/proc/stat`` are not used: tick based
-accounting misses wake-ups that are shorter than a tick, which is what roles do.
+Reads ``/proc``: the pressure of the machine, and the times for which the threads of each role ran
+and waited for a processor. Idle percentages of ``/proc/stat`` are not used: tick-based
+accounting misses runs shorter than a tick, and roles run for less.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from typing import Final
 from pubsub_perf.experiment.fidelity import MachineLoad
 
 _PROC: Final = Path("/proc")
-# Often, because what a role does after the last look before its end is not seen; but
-# a look at hundreds of processes takes tens of milliseconds.
+# Often, because the work of a role between its last sample and its end is missed; but
+# sampling hundreds of processes takes tens of milliseconds.
 _INTERVAL_S: Final = 0.2
 _INTERVAL_S_PER_PROCESS: Final = 0.004
 
 
 @dataclasses.dataclass(slots=True)
 class _Usage:
-    """Of one process, all threads: nanoseconds run and waited, time slices."""
+    """One process, all threads: nanoseconds running and waiting, time slices."""
 
     ran_ns: int = 0
     waited_ns: int = 0
@@ -40,8 +40,8 @@ class _Usage:
 
 
 class CpuMonitor:
-    """Between `begin` and `end`, call `sample` often: roles that end in between are
-    known as they were seen last."""
+    """Between `begin` and `end`, call `sample` often: roles that end in between
+    count with their last sample."""
 
     def __init__(self, pids: Mapping[str, int]) -> None:
         """``pids`` are the roles' processes by role name (``subscriber-3``)."""
@@ -60,7 +60,7 @@ class CpuMonitor:
         self._stalled_us = (_stalled_us(), None)
 
     def sample(self) -> None:
-        """Look at the processes, if it is time to."""
+        """Sample the processes, if a sample is due."""
         if time.monotonic() >= self._next_sample:
             self._last |= self._read()
             self._next_sample = time.monotonic() + self._interval_s
@@ -121,14 +121,14 @@ class CpuMonitor:
 
 
 def processor_ns(pid: int) -> int | None:
-    """Processor time of a process so far, all threads; None when it has ended or the kernel
-    does not tell. Threads that have ended before are not in it."""
+    """Processor time of a process so far, all threads; None if it has ended or the kernel
+    does not report it. Threads that ended earlier are not included."""
     usage = _usage(pid)
     return None if usage is None else usage.ran_ns
 
 
 def _usage(pid: int) -> _Usage | None:
-    """None when the process has ended or the kernel does not tell."""
+    """The usage, or None if the process has ended or the kernel does not report it."""
     usage = _Usage()
     try:
         for task in (_PROC / str(pid) / "task").iterdir():

@@ -28,7 +28,7 @@ _CPUS: Final = Path("/sys/devices/system/cpu")
 @functools.cache
 def describe() -> dict[str, Any]:
     """Versions, commits, kernel and machine; for ``cell.json``. Commits are those of the
-    programs, where they run from a repository, and of the folder that this was started in."""
+    programs, if they run from a repository, and of the working directory."""
     import zmq
 
     versions = {name: importlib.metadata.version(name) for name in _PACKAGES}
@@ -54,7 +54,7 @@ def describe() -> dict[str, Any]:
 
 
 def cpu_model(cpuinfo: Path = Path("/proc/cpuinfo")) -> str | None:
-    """The name of the processor; None where the kernel does not tell."""
+    """The name of the processor; None if the kernel does not report it."""
     lines = [line.partition(":") for line in _text(cpuinfo).splitlines()]
     named = {key.strip().lower(): value.strip() for key, _, value in reversed(lines)}
     for key in ("model name", "cpu model", "model", "hardware"):
@@ -64,16 +64,16 @@ def cpu_model(cpuinfo: Path = Path("/proc/cpuinfo")) -> str | None:
 
 
 def cores(folder: Path = _CPUS) -> int | None:
-    """How many cores there are, of which each may be several CPUs; None where the kernel does
-    not tell."""
+    """The number of cores, each with one or more CPUs; None if the kernel does not report
+    it."""
     found = {_text(path) for path in folder.glob("cpu[0-9]*/topology/core_cpus_list")}
     found.discard("")
     return len(found) or None
 
 
 def governor(folder: Path = _CPUS) -> str | None:
-    """What sets the frequency of the processors, all if they differ; None where nothing
-    does, as in most virtual machines."""
+    """The frequency governors of the processors; None without any, as in most virtual
+    machines."""
     paths = folder.glob("cpu[0-9]*/cpufreq/scaling_governor")
     return ", ".join(_distinct(map(_text, paths))) or None
 
@@ -83,7 +83,7 @@ def _distinct(texts: Iterable[str]) -> list[str]:
 
 
 def _text(path: Path) -> str:
-    """What the kernel says in a file; nothing where it is not there."""
+    """The text of a kernel file; empty if the file does not exist."""
     try:
         return path.read_text(errors="replace").strip()
     except OSError:

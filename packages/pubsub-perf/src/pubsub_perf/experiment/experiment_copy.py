@@ -21,12 +21,12 @@ _Axes = tuple[str, ...]
 def keep_copy(
     experiment: Experiment, out: Path, kind: HostKind | None, *, force: bool
 ) -> None:
-    """Write the experiment into ``out``, before anything runs. ``kind`` is None as long as it
-    is not known. With ``force`` finished cells may be of other parameters.
+    """Write the experiment into ``out``, before the first cell. ``kind`` is None while it is
+    unknown. With ``force`` finished cells may have other parameters.
 
     Raises:
-        ConfigError: ``out`` has cells that differ in other parameters, or finished ones of
-            other parameters, or cannot be written.
+        ConfigError: the cells in ``out`` differ in other parameters, finished cells have
+            other parameters, or ``out`` cannot be written.
     """
     asked = {axes_of(case.scenario) for case in experiment.cases}
     for name, axes in _there(out):

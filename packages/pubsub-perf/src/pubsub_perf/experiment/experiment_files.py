@@ -1,4 +1,4 @@
-"""Reads experiments from files: those of users, and the presets, which are shipped."""
+"""Reads experiments from users' files and from presets."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pubsub_perf.plan.experiment import Experiment
 from pubsub_perf.plan.experiment_text import parse_experiment
 
 _SUFFIX: Final = ".toml"
-# A thousand explicit cases are a hundredth of that.
+# A thousand explicit cases need a hundredth of this.
 _MAX_BYTES: Final = 4 * 2**20
 
 
@@ -31,7 +31,7 @@ def preset_text(name: str) -> str:
     """The text of a preset.
 
     Raises:
-        ConfigError: there is none of this name.
+        ConfigError: the preset does not exist.
     """
     names = preset_names()
     if name not in names:
@@ -41,7 +41,7 @@ def preset_text(name: str) -> str:
 
 
 def experiment_text(name: str) -> str:
-    """The text of an experiment: of the file ``name``, or of the preset.
+    """The text of the experiment in the file ``name``, or of the preset ``name``.
 
     Raises:
         ConfigError: there is neither, or the file cannot be read.
@@ -68,10 +68,10 @@ def experiment_text(name: str) -> str:
 
 
 def parsed(text: str, name: str) -> Experiment:
-    """The experiment that the text of the file ``name`` says.
+    """The experiment in ``text``, which is from the file ``name``.
 
     Raises:
-        ConfigError: the text makes no sense.
+        ConfigError: the text is not a valid experiment.
     """
     try:
         return parse_experiment(text)

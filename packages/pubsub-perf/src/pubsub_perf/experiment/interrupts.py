@@ -1,9 +1,8 @@
 """Handles the signals that end a sweep.
 
-An exception that a signal handler raises is lost when the interpreter is just running
-something whose errors it ignores: a destructor, a weak reference's callback, what it calls
-around a fork (and starting a role forks). So the handler also leaves a note, and the code
-that waits for roles looks at it.
+The interpreter ignores errors in destructors, in callbacks of weak references, and in its calls
+around a fork (starting a role forks). An exception that a signal handler raises there is
+lost. So the handler also sets a flag, and the code that waits for roles checks it.
 """
 
 from __future__ import annotations
@@ -18,8 +17,8 @@ _received: int | None = None
 
 
 def install() -> None:
-    """Have SIGINT raise KeyboardInterrupt, and SIGTERM and SIGHUP raise SystemExit, so
-    that what was started is ended. Under ``nohup`` SIGHUP stays ignored."""
+    """Make SIGINT raise KeyboardInterrupt, and SIGTERM and SIGHUP raise SystemExit, so
+    that started processes are ended. Under ``nohup`` SIGHUP stays ignored."""
     for number in ending_signals():
         signal.signal(number, _handle)
 

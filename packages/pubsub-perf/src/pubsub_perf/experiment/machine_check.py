@@ -1,4 +1,4 @@
-"""Whether this machine can run an experiment, found out before anything runs."""
+"""Checks before the first cell whether this machine can run an experiment."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from pubsub_common.net.open_files import check_open_files
 from pubsub_perf.hosts import etcd_program, factory
 from pubsub_perf.plan.cases import Load
 
-# What a broker opens, and for the clients of each host.
+# Files that a broker opens, and files for the clients of each host.
 _FILES: Final = 52
 _HOST_FILES: Final = 4
 
 
 def check_programs(loads: Iterable[Load], hosts: int) -> None:
-    """``hosts``: of the largest network.
+    """Check the programs and limits for ``hosts``, the size of the largest network.
 
     Raises:
         ConfigError: a program is missing, or this process may not open enough files.
@@ -28,11 +28,11 @@ def check_programs(loads: Iterable[Load], hosts: int) -> None:
 
 
 def check_networks(kind: factory.HostKind, loads: Iterable[Load]) -> list[str]:
-    """What hosts of this kind lack here, a line each, for the user. To be called inside the
-    namespaces in which they will be.
+    """Missing features of hosts of this kind, one line each, for the user. To be called inside
+    the namespaces of the hosts.
 
     Raises:
-        ConfigError: a load asks for what they lack.
+        ConfigError: a load needs a missing feature.
     """
     for load in dict.fromkeys(loads):
         factory.check_network(kind, load)

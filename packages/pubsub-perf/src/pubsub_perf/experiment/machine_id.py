@@ -1,5 +1,5 @@
-"""A random name of this machine, kept here, by which results of several machines are told apart.
-Host names change, and are the same in machines that were copied.
+"""A random id of this machine, stored here, which separates the results of several machines.
+Host names change, and copied machines have the same name.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _BOOT: Final = Path("/proc/sys/kernel/random/boot_id")
 
 
 def machine_id() -> str:
-    """This machine's; where none can be kept, the kernel's until it boots again."""
+    """The id of this machine; if it cannot be stored, the kernel's boot id."""
     with contextlib.suppress(OSError, RuntimeError):  # no home
         path = _path()
         if kept := _kept(path):

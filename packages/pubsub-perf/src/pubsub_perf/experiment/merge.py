@@ -1,7 +1,7 @@
 """Joins the folders of a sweep's parts into one, like the folder of a sweep on one machine.
 
-Everything is looked at before anything is written. A cell that is run well is taken where it is;
-of a cell that several folders have, those that failed give way to one that did not.
+All folders are read before the first file is written. If several folders have a cell, a
+successful one replaces failed ones.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ from pubsub_perf.results import cell_fields
 from pubsub_perf.results.cell_fields import STARTED
 
 _RUN: Final = re.compile(r"run-[0-9]+")
-# data/<scenario>/<model>/<network>/run-<r>, and no deeper: someone may point at "/".
+# data/<scenario>/<model>/<network>/run-<r>, and no deeper: a user may give "/".
 _MAX_DEPTH: Final = 5
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Merged:
-    """What a folder holds after a merge; ``taken`` of the cells were not there before."""
+    """The content of a folder after a merge; ``taken`` of its cells are new."""
 
     cells: int
     failed: int
@@ -61,11 +61,11 @@ _Cells = dict[PurePath, _Cell]
 
 def merge(sources: Sequence[Path], out: Path, *, force: bool = False) -> Merged:
     """Copy every cell of the sweeps in ``sources`` into the one in ``out``, which may have
-    some already; the sources stay as they are. With ``force`` their cells replace those in
+    some already; the sources do not change. With ``force`` their cells replace those in
     ``out``.
 
     Raises:
-        ConfigError: a source is no sweep, two folders have measured the same cell, cells
+        ConfigError: a source is not a sweep, two folders have measured the same cell, cells
             differ in more than model, network and run, or ``out`` cannot be written.
     """
     problems: list[str] = []
@@ -106,7 +106,7 @@ def _cells_of(root: Path, problems: list[str]) -> _Cells:
         if record is None:
             problems.append(f"{folder / RECORD} cannot be read: the cell is left out")
         elif record.get("outcome") == STARTED:
-            problems.append(f"{folder} was started, and has not ended: it is left out")
+            problems.append(f"{folder} was started and has not ended: it is left out")
         else:
             found[folder.relative_to(root)] = _Cell(root, record)
     return found
@@ -134,8 +134,8 @@ def _better(place: PurePath, there: _Cell | None, cell: _Cell) -> _Cell:
 
 
 def _check_alike(cells: Mapping[PurePath, _Cell]) -> None:
-    """Cells of one sweep are compared with each other, so they must be alike; and those of
-    different experiments would be taken for scenarios of one."""
+    """Refuse cells of different sweeps, which cannot be compared, and cells of different
+    experiments, which would count as scenarios of one."""
     named: dict[tuple[str, ...], Path] = {}
     for place, cell in cells.items():
         named.setdefault(_axes(place), cell.root / place)
@@ -164,15 +164,15 @@ def _check_alike(cells: Mapping[PurePath, _Cell]) -> None:
 
 
 def _conditions(record: dict[str, Any]) -> dict[str, object]:
-    """What must be the same in all cells of a sweep. The wait factor bounds a run and does
-    not change it."""
+    """The parameters that must be equal in all cells of a sweep. The wait factor limits a run
+    and does not change it."""
     found = dict(cell_fields.section(record, "parameters"))
     found.pop("wait_factor", None)
     return found | {"hosts": cell_fields.find(record, "hosts", "kind")}
 
 
 def _scenario(place: PurePath) -> PurePath:
-    """The folder of those cells that differ in model, network and run alone."""
+    """The folder of a scenario, in which cells differ only in model, network and run."""
     above = [parent for parent in place.parents if parent.name in MODELS]
     return above[0].parent if above else PurePath(DATA)
 
@@ -184,7 +184,7 @@ def _axes(place: PurePath) -> tuple[str, ...]:
 
 
 def _copy(cell: _Cell, place: PurePath, out: Path) -> None:
-    """Until all is there the cell is marked as one that was started."""
+    """Copy a cell. Until the copy is complete, its record has the outcome "started"."""
     folder = out / place
     try:
         make_folder(out, *place.parts)
@@ -203,7 +203,7 @@ def _copy(cell: _Cell, place: PurePath, out: Path) -> None:
 
 
 def _copy_experiment(sources: Sequence[Path], out: Path) -> list[str]:
-    """Copy the file of the experiment, that of the last source; what is to be said about it."""
+    """Copy the experiment file of the last source; returns messages about it."""
     texts: dict[bytes, Path] = {}
     for folder in (out, *sources):
         with contextlib.suppress(OSError, NotReadable):
@@ -221,7 +221,7 @@ def _copy_experiment(sources: Sequence[Path], out: Path) -> list[str]:
 
 
 def _files(folder: Path, root: Path) -> Iterator[Path]:
-    """The files of a run but its record; those of further runs are not."""
+    """The files of a run, without its record and without further runs."""
     for entry in sorted(folder.iterdir()):
         if entry.is_symlink() or leads_out(entry, root):
             continue

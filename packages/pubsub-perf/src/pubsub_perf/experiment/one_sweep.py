@@ -1,4 +1,4 @@
-"""One sweep a machine: two at once would measure each other."""
+"""One sweep a machine: two sweeps would disturb each other."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from pubsub_perf.hosts import namespaces
 from pubsub_perf.hosts.machine_lock import AlreadyHeld, held
 
 _NAME: Final = "pubsub-perf-sweep"
-# Sweeps with different values of it do not refuse each other. For tests, whose sweeps need
-# not measure well.
+# Sweeps with different values do not exclude each other. For tests, in which latencies do
+# not matter.
 LOCK_VARIABLE: Final = "PUBSUB_PERF_LOCK"
 
 
@@ -25,12 +25,12 @@ def lock_name() -> str:
 
 @contextlib.contextmanager
 def alone() -> Iterator[None]:
-    """Be the machine's only sweep in this block, until the process ends at the latest.
+    """Be the machine's only sweep during this block; the end of the process also ends it.
 
     Raises:
         ConfigError: another sweep is running.
     """
-    if namespaces.inside():  # the process outside holds it
+    if namespaces.inside():  # the outer process holds it
         yield
         return
     try:

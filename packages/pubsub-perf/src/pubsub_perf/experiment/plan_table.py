@@ -1,4 +1,4 @@
-"""Shows on the terminal what an experiment will run, and for how long."""
+"""Shows the cells of an experiment and their duration on the terminal."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from pubsub_perf.plan.experiment import Experiment
 
 
 def print_plan(console: Console, experiment: Experiment, out: Path) -> None:
-    """Print the cells, a table for each scenario, and how long those runs will take that are
-    not in ``out``."""
+    """Print the cells, a table for each scenario, and the duration of the runs that are not
+    in ``out``."""
     if experiment.title:
         console.print(printable(experiment.title), highlight=False, markup=False)
     cases = experiment.cases
@@ -55,5 +55,5 @@ def print_plan(console: Console, experiment: Experiment, out: Path) -> None:
 
 
 def _cells(cases: Iterable[Case]) -> Counter[Case]:
-    """How many runs of each cell there are."""
+    """The number of runs of each cell."""
     return Counter(replace(case, run=1) for case in cases)

@@ -1,4 +1,4 @@
-"""Shows on the terminal how a sweep proceeds, and its results."""
+"""Shows the progress of a sweep, and its results, on the terminal."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ from pubsub_perf.results.overload import overload_advice
 
 
 class SweepProgress:
-    """A bar with the time left and what the current cell does, on a terminal; elsewhere a
-    line for each cell, with the time left, so that a log of it is readable."""
+    """On a terminal a bar with the time left and the step of the current cell; elsewhere a
+    line for each cell, with the time left, for readable logs."""
 
     def __init__(self, cases: Sequence[Case], console: Console) -> None:
         self._console = console
@@ -40,7 +40,7 @@ class SweepProgress:
             BarColumn(bar_width=24),
             MofNCompleteColumn(),
             _TimeLeftColumn(self._estimate),
-            # Last, so that a narrow terminal cuts this.
+            # The last column, which a narrow terminal cuts.
             TextColumn(
                 "{task.description}",
                 markup=False,
@@ -72,7 +72,7 @@ class SweepProgress:
         self.show(text + self._scenario)
 
     def show(self, text: str) -> None:
-        """What happens now."""
+        """Show the current step."""
         self._bar.update(self._task, description=printable(text))
 
     def end(self, result: Result) -> None:
@@ -91,7 +91,7 @@ class SweepProgress:
 
 
 class _TimeLeftColumn(ProgressColumn):
-    """The time left, which goes on while a cell runs."""
+    """The time left, which also falls while a cell runs."""
 
     def __init__(self, estimate: TimeLeft) -> None:
         super().__init__()
@@ -103,8 +103,8 @@ class _TimeLeftColumn(ProgressColumn):
 
 
 def print_table(console: Console, results: Sequence[Result], out: Path) -> None:
-    """The table at the end of a sweep, one for each scenario; latencies are without the
-    warm-up. What to do, if the machine could not keep up."""
+    """Print the table at the end of a sweep, one for each scenario, with latencies without the
+    warm-up; and advice if the machine could not keep up."""
     for scenario in dict.fromkeys(result.case.scenario for result in results):
         if scenario:
             console.print(printable(scenario), highlight=False, markup=False)
@@ -153,7 +153,7 @@ def _result_text(result: Result) -> str:
 
 
 def _number(record: Mapping[str, object], name: str) -> str:
-    """A number of a record, which may be of a sweep before, in a folder of somebody else."""
+    """A number of a record, which may be from an earlier sweep or from another user."""
     found = cell_fields.count(record, name)
     return "" if found is None else str(found)
 

@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 EVENTS: Final = "events"
 REPORTS: Final = "reports"
 LOGS: Final = "logs"
-# One machine plays all hosts, and lets a role wait for seconds when hundreds start: a lease
-# that ended for that would be the emulation's doing, and adds to the load.
+# One machine emulates all hosts, and roles wait for seconds while hundreds start. A lease that
+# expires for this reason would be an effect of the emulation, and add to the load.
 _LEASE_PER_HOST_S: Final = 0.25
 
 
-# Of all cells: each has an etcd of its own.
+# For all cells: each has its own etcd.
 GROUP: Final = "sweep"
 
 
@@ -29,7 +29,8 @@ def broker(
     keys: RoleKeys | None = None,
     registry: str | None = None,
 ) -> list[str]:
-    """The command line of the broker at ``address``; ``registry`` is its group's."""
+    """The command line of the broker at ``address``; ``registry`` is the URL of
+    its group's registry."""
     forwards = case.model == "centralized"
     model = ["--centralized", *_queues(case, overflow=True)] if forwards else []
     secure = [] if keys is None else keys.broker_words()
@@ -48,7 +49,7 @@ def publisher(
     keys: RoleKeys | None = None,
 ) -> list[str]:
     """The command line of publisher ``index``. It waits until every subscriber is
-    attached, says so, and is then told when to begin."""
+    attached, prints a line, and then reads the time of its first event."""
     load = case.load
     name = f"publisher-{index}"
     topics = [word for name in load.topic_names for word in ("-t", name)]
@@ -123,7 +124,7 @@ def _arrivals(case: Case, index: int) -> list[str]:
 
 
 def _queues(case: Case, *, overflow: bool) -> list[str]:
-    """The options of the queues that are not the role's own defaults."""
+    """The options of queues with other values than the role's defaults."""
     load = case.load
     asked = (
         ("--overflow", load.overflow if overflow else None),
@@ -149,7 +150,7 @@ def _client_options(
         CLOCK,
         "--connect-timeout",
         "120",
-        # The sweep itself waits until all are ready, and for longer.
+        # The sweep itself waits until all are ready, with a longer limit.
         "--attach-timeout",
         "0",
         *([] if keys is None else keys.client_words(name)),

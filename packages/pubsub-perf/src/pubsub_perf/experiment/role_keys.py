@@ -1,7 +1,7 @@
-"""Keys for measurements: a broker's, and one pair for each role.
+"""Keys for measurements: a pair for the broker and for each role.
 
-Each role process is a client of its own, as in a real system: a broker then names to publishers
-as many keys as there are subscribers, which one key for all would hide.
+Each role process has its own key, as in a real system: the broker then sends the keys of all
+subscribers to publishers. A shared key would hide this cost.
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ from pubsub_perf.plan.cases import Case
 
 
 class RoleKeys:
-    """A folder as ``pubsub-broker keygen`` makes it, for roles by their names."""
+    """A folder like one from ``pubsub-broker keygen``, with keys by role name."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
     def broker_words(self) -> list[str]:
-        """What tells a broker of its keys."""
+        """The options for a broker's keys."""
         return ["--secure", str(self.folder)]
 
     def client(self, name: str) -> Path:
-        """The file of keys of a role."""
+        """The key file of a role."""
         return self.folder / f"{name}.keys"
 
     def client_words(self, name: str) -> list[str]:
-        """What tells a publisher or subscriber of its keys."""
+        """The options for the keys of a publisher or subscriber."""
         return ["--keys", str(self.client(name))]
 
 
@@ -55,8 +55,8 @@ def make_keys(folder: Path, names: Iterable[str]) -> RoleKeys:
 
 @contextmanager
 def keys_for(cases: Iterable[Case]) -> Iterator[RoleKeys | None]:
-    """Keys for all roles of those cases that are secure, outside of any results, and
-    gone at the end; None when no case is."""
+    """Keys for all roles of secure cases, in a temporary folder until the end of the block;
+    None if no case is secure."""
     names = dict.fromkeys(
         name
         for case in cases
@@ -69,7 +69,7 @@ def keys_for(cases: Iterable[Case]) -> Iterator[RoleKeys | None]:
     if not names:
         yield None
         return
-    # An absolute path: roles run in the folders of their cells. The files belong to the user who
-    # runs the sweep, and so do the roles, in private namespaces too.
+    # An absolute path, because roles run in the folders of their cells. Files and roles belong to
+    # the user of the sweep, also in private namespaces.
     with tempfile.TemporaryDirectory(prefix="pubsub-perf-keys-") as folder:
         yield make_keys(Path(folder).resolve(), names)

@@ -18,10 +18,10 @@ from pubsub_perf.hosts.interface import HostError, Hosts
 
 _POLL_S: Final = 0.02
 _TERMINATE_S: Final = 10.0
-# After Ctrl-C somebody waits at the terminal.
+# After Ctrl-C the user waits at the terminal.
 _INTERRUPTED_S: Final = 2.0
 _TAIL_LINES: Final = 3
-# A role that ends without a word where so little is left could not write it.
+# With less space on the disk, a role cannot write its last message.
 _FULL_BYTES: Final = 1024 * 1024
 
 
@@ -37,14 +37,14 @@ class Role:
         self._path = path
 
     def failure(self) -> str | None:
-        """Why it failed, in one line; None while it runs or when it ended well."""
+        """The reason of its failure in one line; None while it runs, or after success."""
         code = self.process.poll()
         if code in (None, 0):
             return None
         return f"{self.name} ended with {code}: {self.last_words()}"
 
     def last_words(self) -> str:
-        """The end of its log, on one line."""
+        """The end of its log in one line."""
         if lines := last_lines(self._path, _TAIL_LINES):
             return " / ".join(lines)
         left_bytes = shutil.disk_usage(self._path.parent).free
@@ -61,10 +61,10 @@ class Role:
 
 
 class Processes:
-    """All roles of a cell. Leaving the ``with`` block ends what still runs."""
+    """All roles of a cell. The end of the ``with`` block ends running roles."""
 
     def __init__(self, hosts: Hosts, folder: Path, logs: Path) -> None:
-        """``folder`` is where roles run, ``logs`` gets a file for each."""
+        """``folder`` is the working directory of roles; ``logs`` gets a file for each role."""
         self._hosts = hosts
         self._folder = folder
         self._logs = logs
@@ -119,10 +119,10 @@ class Processes:
     def wait_for_line(
         self, roles: Sequence[Role], line: bytes, timeout_s: float
     ) -> None:
-        """Wait until each of ``roles`` has said ``line`` on its standard output.
+        """Wait until each of ``roles`` has printed ``line``.
 
         Raises:
-            HostError: one failed first, or was silent for too long.
+            HostError: a role failed first, or was silent for too long.
         """
         deadline = time.monotonic() + timeout_s
         with selectors.DefaultSelector() as selector:
@@ -147,10 +147,10 @@ class Processes:
                     )
 
     def wait(self, roles: Iterable[Role], done: Callable[[], bool]) -> bool:
-        """Wait until all of ``roles`` have ended; False when ``done`` says so first.
+        """Wait until all of ``roles`` have ended; False if ``done()`` becomes true first.
 
         Raises:
-            HostError: any role has failed.
+            HostError: a role has failed.
         """
         waiting = list(roles)
         while True:
@@ -163,7 +163,7 @@ class Processes:
             time.sleep(_POLL_S)
 
     def end(self, roles: Iterable[Role], patience_s: float = _TERMINATE_S) -> None:
-        """Ask ``roles`` to end, and make them if they have not after ``patience_s``."""
+        """Terminate ``roles``, and kill those that still run after ``patience_s``."""
         running = [role for role in roles if role.process.poll() is None]
         for role in running:
             role.process.terminate()

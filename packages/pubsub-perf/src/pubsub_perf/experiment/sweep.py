@@ -21,7 +21,7 @@ DATA: Final = "data"
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Result:
-    """One cell's record, and whether an earlier run left it."""
+    """One cell's record, and whether it is from an earlier run."""
 
     case: Case
     record: dict[str, Any]
@@ -33,21 +33,21 @@ class Result:
 
 
 class Progress(Protocol):
-    """Who is told how the sweep goes."""
+    """Receives the progress of a sweep."""
 
     def begin(self, case: Case) -> None:
         """A cell begins."""
 
     def step(self, what: str) -> None:
-        """The cell does something else now."""
+        """The next step of the cell begins."""
 
     def end(self, result: Result) -> None:
         """A cell has ended."""
 
 
 def cell_folder(out: Path, case: Case) -> Path:
-    """Where a cell's files are (contract), and below it those of its further runs. There is
-    a folder for a scenario only where an experiment has several."""
+    """The folder of a cell's files (contract), with its further runs in subfolders. A scenario
+    has a folder only if an experiment has several."""
     folder = out / DATA / case.scenario / case.model / case.network.name
     return folder if case.run == 1 else folder / f"run-{case.run}"
 
@@ -60,11 +60,10 @@ def run_sweep(
     *,
     force: bool = False,
 ) -> list[Result]:
-    """Run the cases that have not been run; a failing one is recorded, and the sweep
-    goes on.
+    """Run the unfinished cases. A failed case is recorded, and the sweep continues.
 
     Raises:
-        ConfigError: ``out`` holds a finished cell of other parameters, or cannot be
+        ConfigError: ``out`` has a finished cell with other parameters, or cannot be
             written.
     """
     there = {} if force else finished_cells(cases, out, kind)
@@ -104,8 +103,7 @@ def _run_one(
 
 
 def finished(folder: Path, out: Path) -> dict[str, Any] | None:
-    """The record of a cell of the sweep in ``out`` that has been run well; None when it has
-    not."""
+    """The record of a successful cell of the sweep in ``out``, or None."""
     record = read_record(folder, out)
     return record if record is not None and record.get("outcome") == "ok" else None
 
@@ -113,11 +111,11 @@ def finished(folder: Path, out: Path) -> dict[str, Any] | None:
 def finished_cells(
     cases: Sequence[Case], out: Path, kind: HostKind | None
 ) -> dict[Case, dict[str, Any]]:
-    """The records of those of the cases that have been run well. Cells of one sweep are compared
-    with each other, so they must be alike. ``kind`` is None as long as it is not known.
+    """The records of the successful cases. Cells of one sweep are compared with each other, so
+    they must be alike. ``kind`` is None while it is unknown.
 
     Raises:
-        ConfigError: ``out`` holds a finished one of these cells, of other parameters.
+        ConfigError: ``out`` has a finished one of these cells with other parameters.
     """
     found = {}
     for case in cases:
@@ -136,7 +134,7 @@ def _check_parameters(
         **cell_fields.section(record, "parameters"),
         "hosts": cell_fields.find(record, "hosts", "kind"),
     }
-    # The wait factor bounds a run and does not change it.
+    # The wait factor limits a run and does not change it.
     different = [
         f"{key} {there.get(key)} there, {value} asked"
         for key, value in asked.items()
@@ -150,11 +148,11 @@ def _check_parameters(
 
 
 class TimeLeft:
-    """How long the rest of a sweep that begins now will take, from the cells so far; one after
-    the other, or on several machines at once.
+    """The time left of a sweep that begins now, estimated from its finished cells; also for
+    several machines.
 
     A cell's time is modelled as a constant for the run itself plus a share for each host.
-    How fast a sweep goes through such times is read off the cells that have ended.
+    The cells that have ended give the speed of the sweep.
     """
 
     def __init__(self, cases: Sequence[Case], guess_per_host_s: float = 0.15) -> None:
@@ -179,7 +177,7 @@ class TimeLeft:
         guesses = [slower * self._guess_s(case) for case in self._waiting]
         if not guesses:
             return 0.0
-        # What runs now, runs since the last cell has ended; no more of it is over than it is.
+        # The current cell began when the last one ended; at most its whole time has passed.
         return sum(guesses) - min(guesses[0], time.monotonic() - self._looked)
 
     def _guess_s(self, case: Case) -> float:

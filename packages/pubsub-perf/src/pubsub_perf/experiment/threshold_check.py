@@ -1,4 +1,4 @@
-"""Tells which cells of an experiment break their thresholds, from the files that they left."""
+"""Finds the cells of an experiment that break their thresholds, from their files."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _NEEDED: Final[Mapping[str, int]] = {"p99": MIN_COUNT_P99, "p999": MIN_COUNT_P99
 
 def broken_thresholds(experiment: Experiment, out: Path) -> list[str]:
     """A line for each threshold that a cell of ``out`` breaks. A cell is all its runs together,
-    without warm-up; it breaks all thresholds where it has not a single run that did not fail.
+    without warm-up; a cell without a successful run breaks all its thresholds.
     """
     asked = dict.fromkeys(replace(case, run=1) for case in experiment.cases)
     if not any(map(experiment.thresholds_of, asked)):
@@ -40,7 +40,7 @@ def broken_thresholds(experiment: Experiment, out: Path) -> list[str]:
 
 
 def _cells_in(out: Path) -> tuple[Cell, ...]:
-    """None where every cell failed before it had a file."""
+    """The cells, or None if every cell failed before it had a file."""
     try:
         return read_dataset(out, "check").cells
     except ConfigError:
@@ -48,7 +48,7 @@ def _cells_in(out: Path) -> tuple[Cell, ...]:
 
 
 def figures_of(cell: Cell) -> dict[str, float | None]:
-    """What thresholds can be about, by name; None: it is not known."""
+    """The figures for thresholds by name; None: unknown."""
     summary = summary_of(cell)
     statistics = asdict(summary.statistics)
     found: dict[str, float | None] = {}
@@ -79,10 +79,10 @@ def _broken(experiment: Experiment, case: Case, cell: Cell | None) -> Iterator[s
 
 
 def _reason(cell: Cell | None, name: str, value: float | None) -> str:
-    """Why a figure is not known, or what may have made it what it is; empty where nothing
-    is known."""
+    """The reason of an unknown figure, or a possible cause of its value; empty if there is
+    none."""
     if cell is None or cell.failed:
-        return "the cell has no run that did not fail"
+        return "the cell has no successful run"
     if value is not None:
         if cell.degraded:
             return f"the machine was {cell.fidelity}: {cell.fidelity_reason}"

@@ -210,7 +210,7 @@ def test_a_job_of_a_process_that_was_killed_is_gone_on_with(
     assert len(cluster.jobs) == 1
     assert not cluster.cancelled
     assert not [result for result in results if result.failed]
-    assert said == ["job 1 has 4 tasks", "job 1 is under way"]
+    assert said == ["job 1 has 4 tasks", "job 1 is already running"]
 
 
 def test_a_job_that_is_forgotten_is_submitted_again(
@@ -254,7 +254,7 @@ def test_a_controller_that_does_not_answer_for_a_while_is_waited_for(
     monkeypatch.setattr(array, "_PATIENCE_S", -1.0)
     (cell_folder(cluster.out, EXPERIMENT.cases[0]) / "cell.json").unlink()
     cluster.silent = 1
-    with pytest.raises(PubSubError, match="job 2 goes on"):
+    with pytest.raises(PubSubError, match="job 2 continues"):
         run()
     assert not cluster.cancelled
     assert not [result for result in run() if result.failed]
@@ -282,10 +282,10 @@ def test_a_job_of_another_experiment_is_not_mixed_in(
 ) -> None:
     monkeypatch.setattr(array, "_PATIENCE_S", -1.0)
     cluster.silent = 1
-    with pytest.raises(PubSubError, match="job 1 goes on"):
+    with pytest.raises(PubSubError, match="job 1 continues"):
         run()
     other = dataclasses.replace(wish, experiment=TEXT + "\n# another")
-    with pytest.raises(ConfigError, match="job 1, of another experiment"):
+    with pytest.raises(ConfigError, match="job 1 of another experiment"):
         array.run_array(other, Quiet(), print)
 
 

@@ -1,7 +1,7 @@
 """Runs an experiment as a job array, and waits for its results.
 
-A job that is still there is watched, not submitted again. Blocks whose cells are all finished are
-in no task.
+A job that still exists is watched, not submitted again. Tasks have only blocks with unfinished
+cells.
 """
 
 from __future__ import annotations
@@ -23,30 +23,30 @@ from pubsub_perf.experiment.sweep import Progress, Result
 
 # A cluster's controller serves many, and blocks take half a minute.
 _LOOK_S: Final = 2.0
-# Controllers are restarted now and then.
+# Long enough for a restart of the controller.
 _PATIENCE_S: Final = 600.0
-# A network file system shows a new file to other machines after as long as that.
+# A network file system shows a new file to other machines within this time.
 _FILES_APPEAR_S: Final = 60.0
 
 
 def run_array(
     wish: Wish, progress: Progress, say: Callable[[str], None]
 ) -> list[Result]:
-    """Run what is not finished on a cluster, and wait for it; all results. ``say`` is told what
-    a user ought to know.
+    """Run the unfinished cells on a cluster, and wait for them; returns all results. ``say``
+    prints a message for the user.
 
     An interrupt (KeyboardInterrupt, SystemExit) cancels the job.
 
     Raises:
-        ConfigError: there is no Slurm here, it does not take the job, another run collects
-            into the same folder, or a job of another experiment does.
-        PubSubError: Slurm does not answer for minutes. The job goes on.
+        ConfigError: Slurm is missing or rejects the job, or another run or a job of another
+            experiment collects into the same folder.
+        PubSubError: Slurm does not answer for minutes. The job continues.
     """
     commands.check_there()
     with submission.only_one(wish.out) as notes:
         intake = Intake(wish, notes, progress, say)
         if (job := submission.under_way(wish, notes)) is not None:
-            say(f"job {job.number} is under way")
+            say(f"job {job.number} is already running")
             _collect(job, notes, intake, progress)
         intake.tell_finished()
         if parts := intake.unfinished():
@@ -105,6 +105,6 @@ def _how_far(job: Submitted, tasks: Sequence[Task]) -> str:
 def _check_patience(error: NoAnswer, heard: float, job: Submitted) -> None:
     if time.monotonic() - heard > _PATIENCE_S:
         raise PubSubError(
-            f"Slurm does not answer: {error}; job {job.number} goes on, and the same "
+            f"Slurm does not answer: {error}; job {job.number} continues, and the same "
             "command will collect its results"
         ) from error

@@ -1,4 +1,4 @@
-"""Slurm's commands, which are all that we know of a cluster."""
+"""Slurm's commands, the only interface to a cluster."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _UNKNOWN: Final = "Invalid job id"
 
 
 class NoAnswer(PubSubError):
-    """Slurm's controller does not answer, or not now."""
+    """Slurm's controller does not answer, perhaps for a short time."""
 
 
 def check_there() -> None:
@@ -33,11 +33,11 @@ def check_there() -> None:
 
 
 def submit(script: Path, tasks: int, words: Sequence[str]) -> str:
-    """Submit a script as an array of so many tasks, each with a node of its own; ``words`` are
-    further options of ``sbatch``. The job's number.
+    """Submit a script as an array of so many tasks, each each with its own node; ``words`` are
+    additional options of ``sbatch``. Returns the job's number.
 
     Raises:
-        ConfigError: Slurm does not take it.
+        ConfigError: Slurm rejects the job.
     """
     command = [
         *("sbatch", "--parsable", f"--array=0-{tasks - 1}", "--job-name=pubsub-perf"),
@@ -54,11 +54,11 @@ def submit(script: Path, tasks: int, words: Sequence[str]) -> str:
 
 
 def tasks_of(job: str) -> list[Task] | None:
-    """The tasks of a job; None when Slurm has forgotten it, which it does some minutes after
-    its end.
+    """The tasks of a job; None after Slurm has forgotten it, some minutes after its
+    end.
 
     Raises:
-        NoAnswer: Slurm does not say.
+        NoAnswer: Slurm does not answer.
     """
     try:
         said = _run(
@@ -75,10 +75,10 @@ def tasks_of(job: str) -> list[Task] | None:
 
 
 def fetch(task: Task, target: Path) -> None:
-    """Copy the results of a task that waits for that into the file ``target``.
+    """Copy the results of a waiting task into the file ``target``.
 
     Raises:
-        NoAnswer: that could not be done, or not now.
+        NoAnswer: the command failed, perhaps for a short time.
         OSError: the file cannot be written.
     """
     with target.open("wb") as file:
@@ -86,23 +86,23 @@ def fetch(task: Task, target: Path) -> None:
 
 
 def release(task: Task) -> None:
-    """Have a task end whose results have been fetched.
+    """End a task after its results have been fetched.
 
     Raises:
-        NoAnswer: that could not be done; it ends by itself, later.
+        NoAnswer: the command failed; the task ends later by itself.
     """
     _step(task, ["touch", f"{task.folder}/{FETCHED}"], subprocess.DEVNULL)
 
 
 def cancel(job: str) -> None:
-    """Have a job end, and what it has started."""
+    """Cancel a job with all its tasks."""
     subprocess.run(
         ["scancel", job], capture_output=True, timeout=_TIMEOUT_S, check=False
     )
 
 
 def _step(task: Task, command: Sequence[str], out: int) -> None:
-    """Run a command on the node of a task, beside it."""
+    """Run a command on the node of a running task."""
     _run(
         [
             *("srun", f"--jobid={task.job}", "--overlap", "--nodes=1", "--ntasks=1"),

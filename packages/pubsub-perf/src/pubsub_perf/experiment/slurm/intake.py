@@ -1,4 +1,4 @@
-"""Takes in the results of a job's tasks."""
+"""Collects the results of a job's tasks."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from pubsub_perf.plan.cases import Case
 
 
 class Intake:
-    """The results of one run, as they come in."""
+    """Collects the results of one run."""
 
     def __init__(
         self, wish: Wish, notes: Path, progress: Progress, say: Callable[[str], None]
@@ -32,7 +32,7 @@ class Intake:
         self._notes = notes
         self._progress = progress
         self._say = say
-        # Parts are as many as blocks, so part n is block n.
+        # There are as many parts as blocks, so part n is block n.
         self._blocks = blocks_of(wish.cases)
         self._results: dict[Case, Result] = {}
         self._last_words: dict[int, str] = {}
@@ -47,7 +47,7 @@ class Intake:
             self._tell_if_finished(case)
 
     def unfinished(self) -> list[int]:
-        """The parts of which a cell has no result yet; each is one block."""
+        """The parts with a cell without a result; each part is one block."""
         return [
             number
             for number, block in enumerate(self._blocks, 1)
@@ -55,8 +55,7 @@ class Intake:
         ]
 
     def take_in(self, job: Submitted, tasks: Sequence[Task]) -> None:
-        """Take in what tasks have put into the folder that they share with us, and fetch what
-        they have ready.
+        """Collect results from the shared folder, and fetch the results of waiting tasks.
 
         Raises:
             ConfigError: results cannot be written.
@@ -70,7 +69,7 @@ class Intake:
                 self._fetch(job, task)
 
     def awaited(self, job: Submitted, tasks: Iterable[Task]) -> bool:
-        """Whether one of these tasks, which have ended, has results that we do not see yet."""
+        """Whether one of these ended tasks has results that are not visible here yet."""
         return not all(
             self._tell_if_finished(case)
             for task in tasks
@@ -79,7 +78,7 @@ class Intake:
         )
 
     def tell_missing(self, job: Submitted, index: int, ended: str) -> None:
-        """Count the cells of a task as failed of which no results have come."""
+        """Count the cells of a task without results as failed."""
         words = self._last_words.get(index)
         said = f": {words}" if words else ""
         for case in self._cases(job, index):
@@ -95,7 +94,7 @@ class Intake:
             self._take_in(job, task.index, archive)
             commands.release(task)
         except (NoAnswer, BadArchive) as error:
-            # It is tried again as long as the task waits.
+            # The next pass tries again, while the task waits.
             self._say(f"task {job.number}_{task.index}: {error}")
         except OSError as error:
             raise ConfigError(
@@ -103,7 +102,7 @@ class Intake:
             ) from error
 
     def _take_in(self, job: Submitted, index: int, archive: Path) -> None:
-        """Join the results of a task with ours."""
+        """Merge the results of a task into the sweep."""
         folder = self._notes / f"task-{index}"
         shutil.rmtree(folder, ignore_errors=True)
         try:
@@ -131,7 +130,7 @@ class Intake:
         self._progress.end(result)
 
     def _tell_if_finished(self, case: Case) -> bool:
-        """Whether there is a result of this cell; an earlier run may have taken it in."""
+        """Whether this cell has a result, perhaps from an earlier run."""
         if case in self._results:
             return True
         if self._wish.force:

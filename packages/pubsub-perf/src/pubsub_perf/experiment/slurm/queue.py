@@ -1,4 +1,4 @@
-"""What Slurm says of the tasks of a job."""
+"""Slurm's report on the tasks of a job."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pubsub_perf.experiment.slurm.script import READY
 # Of `squeue`, for each task: the job's own number, the task's number in its array, its state,
 # its nodes, its comment.
 FORMAT: Final = "%A|%K|%T|%N|%k"
-# A task in another state is over.
+# A task in another state has ended.
 _UNDER_WAY: Final = frozenset(
     {
         *("PENDING", "CONFIGURING", "RUNNING", "COMPLETING", "SUSPENDED", "SIGNALING"),
@@ -22,8 +22,8 @@ _UNDER_WAY: Final = frozenset(
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Task:
-    """One task of an array, as Slurm has it. ``job`` is a number of its own. ``folder`` has the
-    results, at the node, while the task waits until they are fetched."""
+    """One task of an array in Slurm's report. ``job`` is the task's own job number. ``folder`` is
+    the folder with results on the node, while the task waits until they are fetched."""
 
     job: str
     index: int

@@ -7,13 +7,13 @@ import shlex
 from collections.abc import Sequence
 from typing import Final
 
-# Arrays have at most 1,001 tasks where a cluster's administrators have not changed it.
+# The default limit of Slurm is 1,001 tasks in an array.
 MAX_TASKS: Final = 1000
-# How long a task keeps its node for results that nobody has fetched.
+# How long a task keeps its node until its results are fetched.
 KEEP_S: Final = 600
-# A task says so in its comment, which everybody sees who asks Slurm.
+# The comment of a waiting task, which `squeue` shows to everybody.
 READY: Final = "results in "
-# What a task leaves, in the folder that it names, and in the one that it shares with us.
+# Files of a task, in its own folder and in the shared one.
 RESULTS: Final = "results.tar"
 FETCHED: Final = "fetched"
 LOG: Final = "log"
@@ -22,9 +22,9 @@ SWEEP: Final = "sweep"
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Job:
-    """What an array runs. ``tasks`` are the parts of each task, of ``parts`` in all; ``token``
-    is the name of a file in the folder ``shared``, by which a node knows that it sees the same
-    folder. ``program`` is run, if it is of this ``version``."""
+    """The work of an array. ``tasks`` are the parts of each task, of ``parts`` in all; ``token``
+    is the name of a file in the folder ``shared``, by which a node checks that it sees the same
+    folder. ``program`` must have this ``version``."""
 
     experiment: str
     hosts: str
@@ -42,13 +42,13 @@ def archive_name(token: str, index: int) -> str:
 
 
 def tasks_of(parts: Sequence[int]) -> tuple[tuple[int, ...], ...]:
-    """These parts as tasks: each is one, as long as an array can have so many."""
+    """These parts as tasks: one part each, up to the limit of an array."""
     count = min(len(parts), MAX_TASKS)
     return tuple(tuple(parts[index::count]) for index in range(count))
 
 
 def script(job: Job) -> str:
-    """The script of a job: of a shell, and with all that it needs in it."""
+    """The shell script of a job, which needs no other file."""
     cases = "\n".join(
         f"{index}) parts='{' '.join(map(str, parts))}' ;;"
         for index, parts in enumerate(job.tasks)

@@ -1,7 +1,7 @@
-"""What is run on a cluster, and the job that is under way for it.
+"""A request for a run on a cluster, and its running job.
 
-The job is noted in a hidden folder of the results, so that a run whose process ended, in whatever
-way, is gone on with by the next.
+The job is noted in a hidden folder of the results, so that the next run continues after a run that
+ended in any way.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ _LOCK: Final = "lock"
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Wish:
-    """What is to be run, and where to: ``cases`` of the text ``experiment``, on ``hosts`` of a
-    kind. ``program`` runs it at the nodes, if it is of this ``version``; ``words`` are further
-    options of ``sbatch``. With ``force`` finished cells are run again."""
+    """A request: ``cases`` of the text ``experiment`` on a kind of ``hosts``, with results in
+    ``out``. ``program`` runs on the nodes, and must have this ``version``; ``words`` are
+    additional options of ``sbatch``. ``force`` runs finished cells again."""
 
     experiment: str
     cases: tuple[Case, ...]
@@ -55,10 +55,10 @@ class Wish:
 def wish_of(
     experiment: Experiment, hosts: str, out: Path, *, words: str, force: bool
 ) -> Wish:
-    """What is to be run, by the program that runs here.
+    """The request for a run by the program that runs here.
 
     Raises:
-        ConfigError: ``words`` are no words of a shell.
+        ConfigError: ``words`` are not valid shell words.
     """
     try:
         further = shlex.split(words)
@@ -77,7 +77,7 @@ def wish_of(
 
 
 class Submitted(msgspec.Struct, frozen=True):
-    """A job that is under way: its number, and what its tasks run."""
+    """A submitted job: its number, and the parts of its tasks."""
 
     number: str
     token: str
@@ -87,8 +87,8 @@ class Submitted(msgspec.Struct, frozen=True):
 
 @contextlib.contextmanager
 def only_one(out: Path) -> Iterator[Path]:
-    """Be the only process that collects into this folder; the folder for notes, which goes
-    when all is done."""
+    """Be the only process that collects into this folder. Yields the folder for notes, which is
+    removed when no job is left."""
     try:
         notes = make_folder(out, _FOLDER)
         lock = os.open(notes / _LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
@@ -109,10 +109,10 @@ def only_one(out: Path) -> Iterator[Path]:
 
 
 def under_way(wish: Wish, notes: Path) -> Submitted | None:
-    """The job that an earlier run has submitted and not collected.
+    """The job that an earlier run submitted and did not collect.
 
     Raises:
-        ConfigError: it is of another experiment.
+        ConfigError: the job belongs to another experiment.
     """
     try:
         found = msgspec.json.decode((notes / _JOB).read_bytes(), type=Submitted)
@@ -121,8 +121,8 @@ def under_way(wish: Wish, notes: Path) -> Submitted | None:
     if found.experiment == wish.experiment:
         return found
     raise ConfigError(
-        f"job {found.number}, of another experiment, is to leave its results in {wish.out}: "
-        f"choose another --out, or end it (scancel {found.number}) and remove {notes}"
+        f"job {found.number} of another experiment writes its results into {wish.out}: "
+        f"choose another --out, or cancel it (scancel {found.number}) and remove {notes}"
     )
 
 
@@ -130,7 +130,7 @@ def submit(wish: Wish, notes: Path, tasks: tuple[tuple[int, ...], ...]) -> Submi
     """Submit a job with these tasks, and note it.
 
     Raises:
-        ConfigError: Slurm does not take it, or it cannot be noted.
+        ConfigError: Slurm rejects the job, or the note cannot be written.
     """
     token = secrets.token_hex(8)
     job = Job(
@@ -156,5 +156,5 @@ def submit(wish: Wish, notes: Path, tasks: tuple[tuple[int, ...], ...]) -> Submi
 
 
 def forget(notes: Path) -> None:
-    """Note that no job is under way."""
+    """Remove the note of the job."""
     (notes / _JOB).unlink(missing_ok=True)
