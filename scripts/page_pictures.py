@@ -1,4 +1,5 @@
-"""Takes docs/images/page*.png: the broker's page during a real run, in a headless Chromium.
+"""Takes docs/images/page*.png, the broker's page during a real run in a headless Chromium, and
+docs/images/watch.svg, the screen of ``pubsub-broker status --watch``.
 
 The roles run as processes in a network namespace of their own, for about two minutes. One
 subscriber is slow on purpose, so that the page has losses to show. It needs root, or user
@@ -7,7 +8,9 @@ namespaces, and Chromium (``make browser``).
 
 from __future__ import annotations
 
+import io
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -15,12 +18,17 @@ import time
 from pathlib import Path
 from typing import Final
 
+import msgspec
+
+from pubsub_common.protocol.messages import Status
+
 ROOT: Final = Path(__file__).resolve().parent.parent
 IMAGES: Final = ROOT / "docs" / "images"
 PROGRAMS: Final = Path(sys.executable).parent
 PAGE: Final = "http://127.0.0.1:8080/"
 RUN_S: Final = 90.0
 COLOURS: Final = 128
+COLUMNS: Final = 96
 INSIDE: Final = "--inside"
 
 # Name, topics, events a second, bytes.
@@ -91,7 +99,7 @@ def take_pictures() -> None:
         sys.exit("pictures need Chromium (make browser installs it)")
     processes = roles()
     try:
-        check = [str(PROGRAMS / "pubsub-broker"), "check", "--timeout", "30"]
+        check = [str(PROGRAMS / "pubsub-broker"), "check", "--wait", "--timeout", "30"]
         subprocess.run(check, check=True, stdout=subprocess.DEVNULL)
         with (
             tempfile.TemporaryDirectory() as folder,
@@ -113,11 +121,35 @@ def take_pictures() -> None:
                 time.sleep(2.0)  # the page is drawn again each second
                 browser.screenshot(IMAGES / f"{name}.png")
                 shrink(IMAGES / f"{name}.png")
+        draw_screen(IMAGES / "watch.svg")
     finally:
         for process in reversed(processes):
             process.terminate()
         for process in processes:
             process.wait()
+
+
+def draw_screen(path: Path) -> None:
+    """The screen of ``status --watch``, as it is a second after its start."""
+    from rich.console import Console
+
+    from pubsub_broker.monitoring.status_screen import screen
+
+    before = asked_status()
+    time.sleep(1.0)
+    console = Console(width=COLUMNS, record=True, file=io.StringIO())
+    console.print(screen(asked_status(), before, "", keys=True))
+    drawn = console.export_svg(title="pubsub-broker status --watch")
+    # The fonts of the reader's machine: the picture loads nothing.
+    path.write_text(
+        re.sub(r"@font-face \{.*?\}\s*", "", drawn, flags=re.S), encoding="utf-8"
+    )
+
+
+def asked_status() -> Status:
+    words = [str(PROGRAMS / "pubsub-broker"), "status", "--json"]
+    asked = subprocess.run(words, check=True, stdout=subprocess.PIPE).stdout
+    return msgspec.json.decode(asked, type=Status)
 
 
 def shrink(path: Path) -> None:
