@@ -66,11 +66,7 @@ def test_a_client_that_does_nothing_fails(capsys: pytest.CaptureFixture[str]) ->
     assert exit_code(*words) == 1
     shown = capsys.readouterr()
     line, last = shown.out.splitlines()
-<<<<<<< HEAD
     assert line.startswith("FAIL  registers  it registers with its options")
-=======
-    assert line.startswith("FAIL  registers  it registers as its options say")
->>>>>>> 7ec54a86 (Plain words in the logs, measurement and conformance tool of pubsub-common)
     assert "the program ended with exit code 1; it wrote: I cannot" in line
     assert "\x1b" not in line
     assert line.endswith("see docs/protocol.md#register")

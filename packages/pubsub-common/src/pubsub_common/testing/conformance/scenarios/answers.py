@@ -224,11 +224,7 @@ def positions(stage: PublisherStage) -> None:
 @for_publishers(
     "last-position",
     page.END,
-<<<<<<< HEAD
     "a publisher that leaves announces its positions again, and answers",
-=======
-    "a publisher that leaves tells its positions again, and answers",
->>>>>>> 7ec54a86 (Plain words in the logs, measurement and conformance tool of pubsub-common)
 )
 def last_position(stage: PublisherStage) -> None:
     stage.join("A")

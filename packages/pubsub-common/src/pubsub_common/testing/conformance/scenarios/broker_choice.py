@@ -66,11 +66,7 @@ def newest_brokers(stage: Stage) -> None:
 @for_both(
     "odd-brokers",
     page.SEVERAL,
-<<<<<<< HEAD
     "it ignores invalid addresses in the list of brokers",
-=======
-    "it ignores entries that are not addresses among the brokers",
->>>>>>> 7ec54a86 (Plain words in the logs, measurement and conformance tool of pubsub-common)
     BROKERS,
 )
 def odd_brokers(stage: Stage) -> None:

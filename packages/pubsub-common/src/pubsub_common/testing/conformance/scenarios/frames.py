@@ -114,13 +114,7 @@ def unknown_kinds(stage: SubscriberStage) -> None:
 
 
 @for_subscribers(
-<<<<<<< HEAD
     "malformed-frames", page.EVENTS, "it drops malformed frames, and continues"
-=======
-    "malformed-frames",
-    page.EVENTS,
-    "it drops frames that are not events, and continues",
->>>>>>> 7ec54a86 (Plain words in the logs, measurement and conformance tool of pubsub-common)
 )
 def malformed_frames(stage: SubscriberStage) -> None:
     publisher, port = _listening(stage)

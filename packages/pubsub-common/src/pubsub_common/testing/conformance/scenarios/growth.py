@@ -92,13 +92,7 @@ def flood_of_messages(stage: Stage) -> None:
 
 
 @for_both(
-<<<<<<< HEAD
     "malformed-messages", page.SESSIONS, "it ignores malformed messages, and continues"
-=======
-    "malformed-messages",
-    page.SESSIONS,
-    "it ignores messages that it cannot read, and continues",
->>>>>>> 7ec54a86 (Plain words in the logs, measurement and conformance tool of pubsub-common)
 )
 def malformed_messages(stage: Stage) -> None:
     stage.join()
@@ -151,11 +145,7 @@ def refused(stage: Stage) -> None:
 @for_both(
     "refused-unread",
     page.ERROR,
-<<<<<<< HEAD
     "an error with id -1 answers the pending `register`",
-=======
-    "an error with id -1 is about the `register` without an answer",
->>>>>>> 7ec54a86 (Plain words in the logs, measurement and conformance tool of pubsub-common)
 )
 def refused_unread(stage: Stage) -> None:
     stage.may_end = True

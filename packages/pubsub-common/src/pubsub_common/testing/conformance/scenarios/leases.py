@@ -176,11 +176,7 @@ def heartbeat_refused_twice(stage: Stage) -> None:
 @for_both(
     "heartbeat-too-fast",
     page.ERROR,
-<<<<<<< HEAD
     "it continues after a heartbeat with the reply `too_fast`",
-=======
-    "it continues after a heartbeat that was answered with `too_fast`",
->>>>>>> 7ec54a86 (Plain words in the logs, measurement and conformance tool of pubsub-common)
 )
 def heartbeat_too_fast(stage: Stage) -> None:
     stage.join()
@@ -217,11 +213,7 @@ def unknown_session(stage: Stage) -> None:
 @for_both(
     "expelled",
     page.ERROR,
-<<<<<<< HEAD
     "it does not reconnect after `revoked`, which is not a reply",
-=======
-    "it does not come back after `revoked`, which is not a reply",
->>>>>>> 7ec54a86 (Plain words in the logs, measurement and conformance tool of pubsub-common)
 )
 def expelled(stage: Stage) -> None:
     stage.join()

@@ -162,11 +162,7 @@ def move_forwarded(stage: SubscriberStage) -> None:
 @for_publishers(
     "move-of-publisher",
     page.SEVERAL,
-<<<<<<< HEAD
     "it keeps its numbers and its session at another broker, and reports all of them",
-=======
-    "its numbers and its session continue at another broker, and it reports all of them there",
->>>>>>> 7ec54a86 (Plain words in the logs, measurement and conformance tool of pubsub-common)
     BROKERS,
 )
 def move_of_publisher(stage: PublisherStage) -> None:

@@ -145,11 +145,7 @@ def told_numbers(stage: PublisherStage) -> None:
 @for_publishers(
     "restart-in-stream",
     page.SEQUENCES,
-<<<<<<< HEAD
     "it keeps its numbers and its session with another broker",
-=======
-    "its numbers and its session continue when the broker is another one",
->>>>>>> 7ec54a86 (Plain words in the logs, measurement and conformance tool of pubsub-common)
 )
 def restart_in_stream(stage: PublisherStage) -> None:
     stage.join("A")
@@ -212,15 +208,7 @@ def no_subscriber(stage: PublisherStage) -> None:
     stage.has_no_gap(later, "B", first)
 
 
-<<<<<<< HEAD
 @for_publishers("odd-subscriptions", page.READY, "it ignores malformed requests")
-=======
-@for_publishers(
-    "odd-subscriptions",
-    page.READY,
-    "it ignores subscriptions that are not questions of this protocol",
-)
->>>>>>> 7ec54a86 (Plain words in the logs, measurement and conformance tool of pubsub-common)
 def odd_subscriptions(stage: PublisherStage) -> None:
     stage.join("A")
     subscriber = stage.subscriber()

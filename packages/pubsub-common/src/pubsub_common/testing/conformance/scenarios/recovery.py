@@ -17,11 +17,7 @@ _BACK_OFF_QUESTIONS: Final = 6
 
 
 @for_subscribers(
-<<<<<<< HEAD
     "recovers", page.RECOVERY, "it requests missing events, and delivers all", RECOVER
-=======
-    "recovers", page.RECOVERY, "it asks for missing events, and delivers all", RECOVER
->>>>>>> 7ec54a86 (Plain words in the logs, measurement and conformance tool of pubsub-common)
 )
 def recovers(stage: SubscriberStage) -> None:
     publisher, port = _keeping(stage)
@@ -94,11 +90,7 @@ def not_to_be_had(stage: SubscriberStage) -> None:
 @for_subscribers(
     "no-history",
     page.RECOVERY,
-<<<<<<< HEAD
     "missing events of a publisher without a history are lost",
-=======
-    "with a publisher that keeps no history, missing events are lost",
->>>>>>> 7ec54a86 (Plain words in the logs, measurement and conformance tool of pubsub-common)
     RECOVER,
 )
 def no_history(stage: SubscriberStage) -> None:
@@ -127,11 +119,7 @@ def recovers_end(stage: SubscriberStage) -> None:
 @for_subscribers(
     "never-answered",
     page.RECOVERY,
-<<<<<<< HEAD
     "without an answer missing events are lost after 10 s",
-=======
-    "without any answer missing events are lost after 10 s",
->>>>>>> 7ec54a86 (Plain words in the logs, measurement and conformance tool of pubsub-common)
     RECOVER,
 )
 def never_answered(stage: SubscriberStage) -> None:

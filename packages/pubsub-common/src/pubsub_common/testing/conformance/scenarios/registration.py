@@ -15,13 +15,9 @@ from pubsub_common.testing.conformance.stage import Stage
 _OTHER_SESSION: Final = 4711
 
 
-<<<<<<< HEAD
 @for_both(
     "registers", page.REGISTER, "it registers with its options, and stays registered"
 )
-=======
-@for_both("registers", page.REGISTER, "it registers as its options say, and continues")
->>>>>>> 7ec54a86 (Plain words in the logs, measurement and conformance tool of pubsub-common)
 def registers(stage: Stage) -> None:
     first = stage.join("A", "température")
     if first.session is not None:

@@ -12,11 +12,7 @@ from pubsub_common.testing.conformance.subscriber_stage import SubscriberStage
 @for_subscribers(
     "restart-with-publishers",
     page.WHOLE_STATE,
-<<<<<<< HEAD
     "events continue when another broker takes over and knows the publishers",
-=======
-    "events continue when the broker is another one that knows its publishers",
->>>>>>> 7ec54a86 (Plain words in the logs, measurement and conformance tool of pubsub-common)
 )
 def restart_with_publishers(stage: SubscriberStage) -> None:
     publisher = stage.publisher("A")
@@ -141,11 +137,7 @@ def comes_back(stage: SubscriberStage) -> None:
 @for_subscribers(
     "flood-of-pushes",
     page.PUBLISHERS_CHANGED,
-<<<<<<< HEAD
     "it survives 2,000 pushes, and knows the final publishers",
-=======
-    "it processes 2,000 pushes, and knows all publishers at the end",
->>>>>>> 7ec54a86 (Plain words in the logs, measurement and conformance tool of pubsub-common)
 )
 def flood_of_pushes(stage: SubscriberStage) -> None:
     stays, goes = stage.publisher("A"), stage.publisher("A", listed=False)

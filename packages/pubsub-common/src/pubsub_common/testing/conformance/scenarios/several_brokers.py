@@ -28,11 +28,7 @@ _SILENCE_S = 6.0
 @for_both(
     "brokers-changed",
     page.SEVERAL,
-<<<<<<< HEAD
     "`brokers_changed` is a normal push",
-=======
-    "`brokers_changed` is a push like others, with any broker",
->>>>>>> 7ec54a86 (Plain words in the logs, measurement and conformance tool of pubsub-common)
 )
 def brokers_changed(stage: Stage) -> None:
     stage.join()
