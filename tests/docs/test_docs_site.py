@@ -280,11 +280,11 @@ def test_the_defaults_that_it_states_are_those() -> None:
         assert re.search(rf"{option} .*?(default: |after ){value}", driver.USAGE, re.S)
     for row in rows(section(MIGRATION, "The driver")):
         if "`--max_event_count`" in row[0]:
-            assert row[2].startswith("15 without it")
+            assert row[2].startswith("the default is 15")
         elif "`--sleep`" in row[0]:
-            assert row[2].endswith("1 without it")
+            assert row[2].endswith("The default is 1")
         elif "`--bind_port`" in row[0]:
-            assert row[2].endswith("5556 without it")
+            assert row[2].endswith("The default is 5556")
     parameters = inspect.signature(Publisher).parameters
     assert parameters["max_event_count"].default == 15
     assert parameters["sleep_period"].default == 1
@@ -292,7 +292,7 @@ def test_the_defaults_that_it_states_are_those() -> None:
     parameters = inspect.signature(CentralizedPerformanceTest).parameters
     for row in rows(section(MIGRATION, "Performance tests")):
         if (name := names(row[0])[0]) in parameters:
-            assert row[2].startswith(f"{parameters[name].default:g} without it")
+            assert row[2].startswith(f"{parameters[name].default:g} by default")
 
 
 # Figures
