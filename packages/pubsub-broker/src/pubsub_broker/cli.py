@@ -89,8 +89,8 @@ Rare:
                                   [default: {defaults.REGISTRATIONS_PER_SECOND:g}]
   --max-topics-per-client N       most topics of one client
                                   [default: {defaults.MAX_TOPICS_PER_CLIENT}]
-  --allow-foreign-addresses       accept publishers whose address is not the one that
-                                  they connect from, as behind NAT
+  --allow-foreign-addresses       accept a publisher with another address than that
+                                  of its connection, as behind NAT
   --owner-idle SECONDS            how long the owner of a topic (--strength) may be
                                   silent while other publishers of the topic are not;
                                   by default without a limit
