@@ -29,7 +29,7 @@ MINIMUM = ["-t", "A", "-b", "127.0.0.1"]
 def nobody(topics: str) -> str:
     """What is said when nobody has subscribed to ``topics``."""
     return (
-        f"pubsub-publisher: nobody subscribed to {topics}; what nobody subscribes to is "
+        f"pubsub-publisher: nobody subscribed to {topics}; events without a subscriber are "
         "dropped (--wait-for N waits for N subscribers)\n"
     )
 

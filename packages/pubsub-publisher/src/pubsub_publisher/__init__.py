@@ -1,4 +1,4 @@
-"""The publisher: binds a port, registers, publishes; indifferent to the model.
+"""The publisher: binds a port, registers, publishes. It is the same in both models.
 
 Shell, except `config`, `core`, `payloads`, `questions` and `ready_subscribers`.
 """

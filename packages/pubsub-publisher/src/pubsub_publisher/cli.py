@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     from pubsub_publisher.publisher import Publisher
 
 PROGRAM = "pubsub-publisher"
-# Topics that a line names; it has the number of the others.
+# Number of topics that a message names; it counts the others.
 _MOST_NAMES: Final = 5
 
-# Options that are called otherwise than their arguments.
+# Options with another name than their argument.
 _RENAMED: Final = {
     "topics": "--topic",
     "max_event_count": "--count",
@@ -118,22 +118,22 @@ Rare:
 def config_of(
     options: console_script.Options, *, on_sent: OnSent | None = None
 ) -> PublisherConfig:
-    """What the options ask of a publisher.
+    """The configuration of a publisher from its options.
 
     Raises:
-        ConfigError: they ask for something that cannot be.
+        ConfigError: An option is not valid, or two contradict each other.
     """
     from pubsub_publisher.config import PublisherConfig
 
     overflow = options["--overflow"]
     if overflow is None:
-        # Who pipes a file in wants it to arrive, and can wait.
+        # Piped input can wait, and should arrive.
         overflow = "block" if input_options.source(options) else "drop"
     arguments = role_config.client_arguments(options, listens=True)
     if not console_script.source_of(options, "--attach-timeout") and (
         options["--wait-for"] or options["--hold"]
     ):
-        # These have a rule of their own of whom to wait for, and how long.
+        # These options have their own rule for the wait.
         arguments["attach_timeout_s"] = 0.0
     config = PublisherConfig(
         **arguments,
@@ -214,7 +214,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _nobody_subscribed(publisher: Publisher) -> str | None:
-    """What to say of topics whose events went nowhere; None: nothing."""
+    """The message about topics without subscribers; None: each topic has one."""
     topics = publisher.unsubscribed_topics
     if not topics:
         return None
@@ -223,8 +223,8 @@ def _nobody_subscribed(publisher: Publisher) -> str | None:
     more_text = f" and {more} more" if more > 0 else ""
     similar = _similar_topics(publisher, topics)
     return (
-        f"nobody subscribed to {names}{more_text}{similar}; what nobody subscribes to is dropped "
-        "(--wait-for N waits for N subscribers)"
+        f"nobody subscribed to {names}{more_text}{similar}; events without a subscriber are "
+        "dropped (--wait-for N waits for N subscribers)"
     )
 
 
@@ -251,14 +251,14 @@ def run(
     hold: bool = False,
     publish: Callable[[Publisher], int] | None = None,
 ) -> int:
-    """Publish what the publisher is made for, or what ``publish`` publishes with it, from
-    its registration to its leave. Returns how many events.
+    """Connect, publish generated events or call ``publish``, and disconnect. Returns the number
+    of events.
 
-    `Publisher.stop` ends every part of it in an orderly way.
+    `Publisher.stop` ends each of these steps.
     """
     from pubsub_common.errors import NotReady
 
-    # Waits without a time limit: only a signal makes them end like this.
+    # The waits have no time limit: only a signal ends them with this error.
     ended_by_signal = contextlib.suppress(NotReady)
     with ended_by_signal, publisher:
         publisher.wait_for_subscribers(wait_for)
@@ -269,10 +269,10 @@ def run(
 
 
 def _held_start_ns(publisher: Publisher) -> int | None:
-    """Say that we are ready; the start time that standard input then names.
+    """Print "ready", and return the start time that standard input then names.
 
     Raises:
-        ConfigError: the line is not a number, or standard input is closed.
+        ConfigError: The line is not a number, or standard input is closed.
     """
     from pubsub_common.ascii_numbers import whole_number
     from pubsub_common.errors import ConfigError
@@ -281,7 +281,7 @@ def _held_start_ns(publisher: Publisher) -> int | None:
     if stdin is None:
         raise ConfigError("--hold: standard input is closed")
     print("ready", flush=True)
-    # In turns: a signal does not end a read.
+    # In short waits: a signal does not end a read.
     while not select.select([stdin], [], [], 0.2)[0]:
         if publisher.stopped:
             return None

@@ -1,4 +1,4 @@
-"""The end of a publisher that was opened."""
+"""Closes a publisher."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ def close_down(
     next_numbers: Callable[[], Mapping[str, int]],
     linger_s: float,
 ) -> None:
-    """Send what was accepted, tell the broker how far each topic went (``next_numbers``),
-    answer who lacks events, and close all sockets, within ``linger_s`` seconds, where
-    subscribers read."""
+    """Send the accepted events, send the broker the number after the last event of each topic
+    (``next_numbers``), answer requests for missed events, and close all sockets, within
+    ``linger_s`` seconds if subscribers read."""
     until = time.monotonic() + linger_s
     events.flush_all(linger_s)
     if control is not None:
         control.close(next_numbers())
         if events.registered:
             events.serve_last_requests(until - time.monotonic())
-    # What a thread gathered while it was not seen that this closes.
+    # Events that a thread gathered before it noticed the end.
     unsent = events.flush_all(0.0)
     if unsent:
         _log.warning(

@@ -27,7 +27,7 @@ _MAX_HISTORY: Final = 10**8
 
 def check_strengths(strengths: Mapping[str, int] | int | None) -> None:
     """Raises:
-    ConfigError: these are neither a number nor numbers by topic.
+    ConfigError: The value is neither a number nor numbers by topic.
     """
     if not isinstance(strengths, Mapping | int | None):
         raise ConfigError(
@@ -81,7 +81,7 @@ class PublisherConfig:
 
     def validate(self) -> None:
         """Raises:
-        ConfigError: an option cannot work.
+        ConfigError: An option is not valid.
         """
         validate_publisher_topics(self.topics)
         validation.flag("declared_only", self.declared_only)
@@ -129,33 +129,33 @@ class PublisherConfig:
         """The address or name of each broker, and its port.
 
         Raises:
-            ConfigError: they make no sense, or contradict each other.
+            ConfigError: An address is not valid, or the ports contradict each other.
         """
         return broker_endpoints(self.broker_address, self.broker_port)
 
     @property
     def host(self) -> str | None:
-        """This host as others are told of it, where ``address`` was given."""
+        """This host as others reach it, from ``address``; None without one."""
         return parse_advertised(self.address)[0] if self.address else None
 
     @property
     def advertised_port(self) -> int | None:
-        """The port that others are told, where ``address`` has one."""
+        """The port to which others connect, from ``address``; None if it has none."""
         return parse_advertised(self.address)[1] if self.address else None
 
     @property
     def listen_host(self) -> str | None:
-        """The host to listen at, where ``bind`` was given."""
+        """The host on which to listen, from ``bind``; None without one."""
         return parse_listen_host(self.bind) if self.bind else None
 
     @property
     def bounds(self) -> QueueBounds:
-        """How much may wait in the queues of events."""
+        """The limits of the queues of events."""
         messages = self.queue_limit
         if messages is None:
             blocks = self.overflow == "block"
             messages = defaults.BLOCKING_QUEUE_LIMIT if blocks else defaults.QUEUE_LIMIT
-        # Generated events have a size, and no more of them are kept than fit.
+        # Generated events have a known size: keep no more of them than fit.
         fitting = max(1, self.queue_bytes // max(1, self.payload_bytes))
         messages = min(messages, fitting)
         return QueueBounds(

@@ -1,5 +1,5 @@
-"""What a publisher's control thread does beside the control connection: it serves the data
-socket, and performs what the core decides."""
+"""The work of a publisher's control thread apart from the control connection: it serves the
+data socket and performs the effects of the core."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ _log = logging.getLogger(__name__)
 
 
 class ControlWork:
-    """For the control thread. ``ready_changed`` is called when waits are to look again. No
-    lock is held while anything is logged or others are called."""
+    """For the control thread. ``ready_changed`` is called when the ready subscribers have
+    changed. No lock is held during log calls and callbacks."""
 
     def __init__(
         self,
@@ -54,7 +54,7 @@ class ControlWork:
         self._throttle = LogThrottle()
 
     def serve(self) -> float | None:
-        """Serve the data socket, and log a stall; the seconds until the next time."""
+        """Serve the data socket, and log a stall. Returns the seconds until the next call."""
         effects: list[Effect] = []
         again_s = self._events.serve(effects)
         self._perform(effects)
@@ -68,7 +68,7 @@ class ControlWork:
         return check_s if again_s is None else min(again_s, check_s)
 
     def update(self, update: SessionUpdate) -> None:
-        """News of the broker."""
+        """Apply an update from the broker."""
         guard = self._events.port_guard
         if guard is not None:
             match update:

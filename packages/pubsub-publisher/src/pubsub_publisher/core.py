@@ -1,12 +1,12 @@
-"""What a publisher decides, apart from publishing itself: which requests of subscribers it
-replies to, which subscribers are ready, what news of the broker means for it.
+"""Decides for a publisher, except about sending events: which requests of subscribers it
+answers, which subscribers are ready, and the effects of updates from the broker.
 
-It is pure. Who calls it holds the lock of the data socket, as a reply promises the number
-of the next event, and sends what `PublisherCore.tick` returns before letting go of it.
+It is pure. The caller holds the lock of the data socket, because a reply promises the number
+of the next event, and sends the result of `PublisherCore.tick` before it releases the lock.
 
-Subscriptions to events libzmq serves itself. The private topics among the subscriptions are
+libzmq itself serves subscriptions to events. Private topics among the subscriptions are
 requests: whether a subscriber is connected (the ready handshake,
-`pubsub_common.protocol.events`), for events that it missed, and for how far we are
+`pubsub_common.protocol.events`), for missed events, and for the publisher's position
 (`pubsub_common.protocol.recovery_messages`).
 """
 
@@ -42,17 +42,17 @@ from pubsub_publisher.topics.topic_state import TopicState
 
 _BEGINS: Final = b"\x01"
 _ENDS: Final = b"\x00"
-# What one `tick` sends at most: it is the time for which an event may have to wait.
+# The most that one `tick` sends: an event may have to wait for so long.
 _PORTION: Final = 64
 _PORTION_BYTES: Final = 65_536
-# What libzmq needs for a message, beside its content.
+# Bytes that libzmq uses for a message, without its content.
 _MESSAGE_BYTES: Final = 64
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Send:
-    """Send a frame, if there is room; it replies to ``request``, if it is a reply, which
-    came by the connection ``origin``."""
+    """Send a frame, if there is room. A reply has its ``request``, and goes to the connection
+    ``origin``."""
 
     frame: bytes
     request: Request | None = None
@@ -60,37 +60,37 @@ class Send:
 
     @property
     def size(self) -> int:
-        """What it costs until it has arrived."""
+        """Bytes that it uses until it has arrived."""
         return len(self.frame) + _MESSAGE_BYTES
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class EndConnection:
-    """End this connection: it asks for events and does not read them, and others wait."""
+    """Close this connection: it requests events and does not read them, and others wait."""
 
     origin: Hashable
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class InvalidSubscription:
-    """Something came in that is no subscription, for the first time. For the log."""
+    """The first message that is not a subscription. For the log."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class ReadyChanged:
-    """Other subscribers than before are ready."""
+    """The ready subscribers have changed."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class AcceptClients:
-    """From here on accept connections of these clients, and of no others."""
+    """From now on accept connections of these clients only."""
 
     vouched: Sequence[Vouched]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class RefuseEvents:
-    """The broker will not have this publisher: take no more events."""
+    """The broker refused this publisher: take no more events."""
 
 
 Effect = (
@@ -104,38 +104,38 @@ Effect = (
 
 
 class PublisherCore:
-    """Decides for a publisher with these ``topics``, each that there ever was.
+    """Decides for a publisher with these ``topics``, present and removed ones.
 
-    ``address`` is set by the owner before the first event.
+    The owner sets ``address`` before the first event.
     """
 
     def __init__(self, topics: Mapping[str, TopicState]) -> None:
         self.address = ""
         self.session = -1
         self.ready = ReadySubscribers(topics)
-        # Subscribers of our topics that the broker knows, by session.
+        # Subscribers of these topics that the broker knows, by session.
         self.listeners: Mapping[int, int] = {}
-        self.invalid_count = 0  # messages that were no subscriptions
-        # Our topics that somebody has subscribed to, even if only for a while.
+        self.invalid_count = 0  # messages that are not subscriptions
+        # Topics that have had a subscriber.
         self.subscribed: set[str] = set()
-        self.last_request_at = 0.0  # when events were asked for last, or were being so
+        self.last_request_at = 0.0  # time of the last request for events
         self._topics = topics
-        # What is to be replied to, as soon as we have a session to reply with, and room.
+        # Requests that wait for a session and for room.
         self.questions = Questions()
-        # Topics of which somebody wants to know how far we are; those that are to be
-        # told yet, and when they are all told again.
+        # Topics with a subscriber to their position; those that are still to be sent, and
+        # when all are sent again.
         self._position_topics: dict[str, None] = {}
         self._positions_due: deque[str] = deque()
         self._position_at = 0.0
 
     @property
     def positions_wanted(self) -> bool:
-        """Whether somebody wants to know how far we are."""
+        """Whether a subscriber has subscribed to positions."""
         return bool(self._position_topics)
 
     def update(self, update: SessionUpdate) -> list[Effect]:
-        """News of the broker. A publisher keeps its session and numbers when it
-        registers again, so there is little to change."""
+        """Apply an update from the broker. A publisher keeps its session and numbers when it
+        registers again, so little changes."""
         match update:
             case Accepted(reply):
                 if self.session < 0:
@@ -153,8 +153,7 @@ class PublisherCore:
     def receive(
         self, message: bytes, now: float, origin: Hashable = None
     ) -> list[Effect]:
-        """A subscription, as an XPUB socket tells of it, that came by the connection
-        ``origin``."""
+        """Apply a subscription, as an XPUB socket reports it, from the connection ``origin``."""
         kind, raw = message[:1], message[1:]
         if kind not in (_BEGINS, _ENDS):
             self.invalid_count += 1
@@ -162,10 +161,10 @@ class PublisherCore:
         begins = kind == _BEGINS
         ready = parse_ready_request(raw)
         if ready is not None:
-            # A broker also passes on what its other publishers are asked.
+            # A broker also forwards requests for its other publishers.
             state = self._topics.get(ready.topic)
             if state is not None:
-                ready = ready._replace(topic=state.name)  # kept once, not with each
+                ready = ready._replace(topic=state.name)  # one copy for all requests
                 self._ask(ready, origin, begins=begins)
                 self.subscribed.add(state.name)
             changed = self.ready.update(ready, origin, begins=begins)
@@ -189,8 +188,8 @@ class PublisherCore:
         return []
 
     def tick(self, now: float) -> list[Send | EndConnection]:
-        """What is to be sent at ``now``, before anything else is: a portion of it. Before,
-        `Questions.progress` was told of those whose turn it is."""
+        """The next portion of messages that are due at ``now``, before any event. The caller
+        has called `Questions.progress` for the connections in turn."""
         if self.session < 0:
             return []
         sends: list[Send | EndConnection] = []
@@ -223,14 +222,14 @@ class PublisherCore:
         return sends
 
     def no_room(self, unsent: Sequence[Send], now: float) -> None:
-        """There was no room for these of what `tick` returned. Replies are due again
-        shortly; the next position says the same."""
+        """There was no room for these messages of `tick`. Replies are due again shortly;
+        positions are not repeated, because the next one has the same information."""
         for send in reversed(unsent):
             if send.request is not None:
                 self.questions.no_room(send.origin, send.request, send.size, now)
 
     def next_deadline(self) -> float | None:
-        """When `tick` is due; None: not before something is received."""
+        """When `tick` is due; None: only after the next message."""
         if self.session < 0:
             return None
         if self._positions_due:
@@ -240,11 +239,12 @@ class PublisherCore:
         return min((at for at in times if at is not None), default=None)
 
     def tell_positions(self, now: float) -> None:
-        """Positions are due, whenever they were told last."""
+        """Send all positions at the next `tick`."""
         self._position_at = now
 
     def _note_subscription(self, raw: bytes) -> None:
-        """A plain SUB socket may also subscribe to all, or leave out the zero byte."""
+        """Note the topics of a subscription to events. A plain SUB socket may subscribe to
+        everything, or omit the zero byte."""
         if not raw:
             self.subscribed.update(self._topics)
             return
@@ -268,7 +268,7 @@ class PublisherCore:
             return None
         self.last_request_at = now
         if state.history is None:
-            # At once, so that nobody waits for what is not to be had.
+            # At once: the subscriber need not wait for events that are gone.
             first = max(request.first, state.next_sequence)
             part: tuple[int, list[int], list[bytes]] = (first, [], [])
         else:

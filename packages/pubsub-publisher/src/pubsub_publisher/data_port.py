@@ -1,4 +1,4 @@
-"""The port that subscribers, or the broker's forwarder, connect to."""
+"""The port to which subscribers, or the broker's forwarder, connect."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ _CLIENTS_PER_ADDRESS: Final = round(MAX_CLIENTS * CLIENTS_PER_ADDRESS_SHARE)
 
 _log = logging.getLogger(__name__)
 
-# What a publisher opens, with some who connect to its port, and for a moment.
+# Descriptors of a publisher, with some connections and short-lived files.
 FILES: Final = 32
 
 
 def own_address(host: str, brokers: BrokerPlaces | None) -> str:
-    """The IP address of this ``host``, to listen at. One that only this machine reaches is
-    said, unless the brokers are on this machine.
+    """The IP address of this ``host``, on which to listen. An address that only this machine
+    reaches is logged, unless the brokers are on this machine.
 
     Raises:
-        PubSubError: the host is a name that is not known.
+        PubSubError: The name of the host is unknown.
     """
     address = resolve_own(host)
     peer = None if brokers is None else brokers.peer()
@@ -55,12 +55,12 @@ def listen(
     host: str,
     brokers: BrokerPlaces | None,
 ) -> tuple[int, int]:
-    """Bind the data socket of the publisher that others know by ``host``. Returns the port,
-    and the one that others are told.
+    """Bind the data socket of a publisher that others reach as ``host``. Returns the port, and
+    the port to which others connect.
 
     Raises:
-        CannotListen: no port is free, or the address is not this host's.
-        PubSubError: the host is a name that is not known.
+        CannotListen: No port is free, or the address is not one of this host.
+        PubSubError: The name of the host is unknown.
     """
     if config.listen_host is None:
         address = own_address(host, brokers)
@@ -74,11 +74,11 @@ def listen(
 def bind_data_port(
     events: EventSocket, host: str, first_port: int, *, only: bool = False
 ) -> int:
-    """Bind the data socket to ``first_port`` (0: any free port), or the first free port after
-    it, unless it is the ``only`` one to try; which it is. From then on it is guarded.
+    """Bind the data socket to ``first_port`` (0: any free port), or to the next free port unless
+    ``only`` is set. Returns the port, which is guarded from then on.
 
     Raises:
-        CannotListen: no port is free, or the address is not this host's.
+        CannotListen: No port is free, or the address is not one of this host.
     """
     try:
         guard = events.port_guard = _guard(events)

@@ -1,4 +1,4 @@
-"""Generated events: when each is due, and what is published."""
+"""Generated events: their times and payloads."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Pace:
 
     @classmethod
     def of(cls, config: PublisherConfig) -> Pace:
-        """What the options of a publisher ask."""
+        """The pace from the options of a publisher."""
         limit = None if config.indefinite else config.max_event_count
         return cls(config.sleep_period, limit, config.arrivals, config.arrivals_seed)
 
@@ -48,7 +48,7 @@ def publish_generated(
     """As `Publisher.publish`."""
     runtime.check_usable()
     due_times = pace.due_times(runtime.now_ns() if start_ns is None else start_ns)
-    # Waiting goes by a clock that nobody sets: one that was set back would stop us.
+    # Waits use the monotonic clock: a clock that is set back would stop the publisher.
     ahead_ns = monotonic_ahead_ns(runtime.now_ns)
     count = 0
     while count != pace.limit and not runtime.ended():
@@ -62,8 +62,8 @@ def publish_generated(
 
 
 def publish_one(runtime: PublisherRuntime, count: int, due_ns: int) -> bool:
-    """Publish a generated event, and tell the listener of the options; False when this was
-    stopped or closed first."""
+    """Publish a generated event, and call ``on_sent``. False if this was stopped or closed
+    first."""
     topic, payload = generated(runtime, count)
     send = runtime.senders.get(topic.name)
     if send is None:

@@ -16,22 +16,22 @@ HEADER: Final = ("topic", "sequence", "intended_ns", "sent_ns")
 
 
 class PublisherFiles:
-    """Collects what the two options ask for.
+    """Collects the data for the two options.
 
-    Lateness is how long after it was due an event was sent.
+    Lateness is the time between when an event was due and when it was sent.
     """
 
     def __init__(
         self, details: str | None, report: str | None, *, safe_csv: bool = False
     ) -> None:
         """Raises:
-        ConfigError: a file cannot be written.
+        ConfigError: A file cannot be written.
         """
         self._files = MeasurementFiles(details, report, safe_csv=safe_csv)
         self._collected: tuple[Columns, LatencyHistogram] | None = None
 
     def listener(self) -> Callable[[str, int, int, int], None] | None:
-        """What is to be called for each event; None when nothing is."""
+        """The function to call for each event; None if there is none."""
         if not (self._files.details_wanted or self._files.report_wanted):
             return None
         from pubsub_common.measurement.latency_histogram import LatencyHistogram
@@ -49,7 +49,7 @@ class PublisherFiles:
         """Write the files.
 
         Raises:
-            OSError: one could not be written.
+            OSError: A file could not be written.
         """
         if self._collected is None:
             return

@@ -1,4 +1,4 @@
-"""Makes payloads, and the error for one of a wrong type."""
+"""Converts payloads to bytes, and makes generated ones."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Any
 from pubsub_common.errors import ConfigError
 from pubsub_common.queue_bounds import QueueBounds
 
-# What is sent as it stands. Any other object with the buffer protocol works as well; types
-# have no name for all of them before Python 3.12.
+# Sent without conversion. Any other object with the buffer protocol works too; before Python 3.12
+# there is no type for all of them.
 Payload = bytes | bytearray | memoryview
 
 
@@ -16,14 +16,14 @@ def bytes_payload(payload: object, bounds: QueueBounds, *, text: bool = False) -
     """The bytes of a bytes-like object, or with ``text`` of a text, as UTF-8.
 
     Raises:
-        ConfigError: it is something else, or larger than the limit, or a text that cannot
-            be written as UTF-8.
+        ConfigError: The payload has another type, is larger than the limit, or is a text that
+            cannot be written as UTF-8.
     """
     if type(payload) is bytes:
         bounds.check_payload(len(payload))
         return payload
     if text and isinstance(payload, str):
-        bounds.check_payload(len(payload))  # a character is a byte at least
+        bounds.check_payload(len(payload))  # a character has at least one byte
         try:
             return payload.encode()
         except UnicodeEncodeError as error:
@@ -39,7 +39,7 @@ def bytes_payload(payload: object, bounds: QueueBounds, *, text: bool = False) -
 
 
 def is_bytes_like(payload: object) -> bool:
-    """Whether it is sent as it stands."""
+    """Whether it can be sent without conversion."""
     try:
         memoryview(payload)  # type: ignore[arg-type]
     except (TypeError, ValueError, BufferError):
@@ -51,7 +51,7 @@ def json_payload(value: Any) -> bytes:
     """``value`` as JSON.
 
     Raises:
-        ConfigError: it cannot be written as JSON.
+        ConfigError: The value cannot be written as JSON.
     """
     import json
 
@@ -61,7 +61,7 @@ def json_payload(value: Any) -> bytes:
         payload = msgspec.json.encode(value)
     except (TypeError, ValueError, RecursionError) as error:
         raise ConfigError(f"this cannot be written as JSON: {error}") from error
-    # JSON has no numbers that are not finite; msgspec makes null of them.
+    # JSON has no infinite numbers and no NaN; msgspec writes null.
     if b"null" in payload:
         try:
             json.dumps(msgspec.to_builtins(value, str_keys=True), allow_nan=False)
@@ -71,11 +71,11 @@ def json_payload(value: Any) -> bytes:
 
 
 def generated_payload(number: int, address: str, size: int) -> bytes:
-    """What the publisher at ``address`` says in its generated event of this number."""
+    """The payload of the generated event of this number, from the publisher at ``address``."""
     text = f"event {number} of {address} "
     return text.encode().ljust(size, b".")[:size]
 
 
 def wrong_payload_type(payload: object, expected: str = "bytes") -> ConfigError:
-    """What to raise for a payload of another type."""
+    """The error for a payload of another type."""
     return ConfigError(f"the payload is {expected}, not {type(payload).__name__}")

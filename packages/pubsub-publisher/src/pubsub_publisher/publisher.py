@@ -89,7 +89,7 @@ class Publisher(PublisherReadings):
                 again when the broker is not found there.
             topics: The topics, a list of texts. `publish_event` adds others, unless
                 ``declared_only`` is set.
-            overflow: What happens to events for a connection whose queue is full: ``drop``
+            overflow: What happens to events for a connection with a full queue: ``drop``
                 them, or ``block`` until there is room.
             history: Number of events that are kept, for each topic, for subscribers that
                 missed them.
@@ -106,7 +106,7 @@ class Publisher(PublisherReadings):
                 possible. With ``arrivals="poisson"`` the mean.
             bind_port: The first port to try; a port in use is skipped. 0: any free port.
                 `bind_port` and `address` hold the result after `configure`.
-            broker_port: The port of a broker whose address names none; None: 5555.
+            broker_port: The port, where ``broker_address`` names none; None: 5555.
             bind: Where to listen, if that is not ``address``: an IP address or name of this
                 host, or ``0.0.0.0`` or ``::`` for all addresses.
             address: This host as others reach it: its IP address, or its name for a broker
@@ -370,7 +370,7 @@ class Publisher(PublisherReadings):
 
         Raises:
             ConfigError: A topic or a strength is not valid.
-            BrokerUnreachable: The broker did not answer in time. It is told when it answers.
+            BrokerUnreachable: The broker did not answer in time. It gets the topics when it answers.
             RegistrationRefused: The broker refused the topics. Each later call raises
                 this error.
             PubSubError: This publisher was disconnected, or the caller is a signal handler that

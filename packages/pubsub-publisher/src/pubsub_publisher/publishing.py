@@ -1,4 +1,4 @@
-"""What both shells do for an event that does not go the short way."""
+"""Publishing steps of both shells that are not on the fast path."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ def checked_payload(runtime: PublisherRuntime, payload: object) -> bytes:
     """The bytes of ``payload``.
 
     Raises:
-        ConfigError: it is neither bytes-like nor text, or too large.
-        PubSubError: the runtime is not open, or the broker refuses it.
+        ConfigError: It is neither bytes-like nor text, or too large.
+        PubSubError: The runtime is not open, or the broker refused it.
     """
     runtime.check_usable()
     return bytes_payload(payload, runtime.config.bounds, text=True)
@@ -31,10 +31,10 @@ def sender_of(runtime: PublisherRuntime, topic: str) -> Callable[[bytes], int]:
     """The function that sends events of ``topic``, which is added if it is new.
 
     Raises:
-        ConfigError: the topic is not valid, or it is new and ``declared_only`` is set.
-        BrokerUnreachable: the broker did not answer in time.
-        RegistrationRefused: the broker refuses the topic.
-        PubSubError: the runtime is closed, or a call that this one interrupts is publishing.
+        ConfigError: The topic is not valid, or it is new and ``declared_only`` is set.
+        BrokerUnreachable: The broker did not answer in time.
+        RegistrationRefused: The broker refused the topic.
+        PubSubError: The runtime is closed, or this call interrupts one that is publishing.
     """
     send = runtime.senders.get(topic)
     if send is None:
@@ -48,11 +48,11 @@ def sender_of(runtime: PublisherRuntime, topic: str) -> Callable[[bytes], int]:
 def send_in_turn(
     runtime: PublisherRuntime, topic: str, stamp_ns: int, payload: bytes
 ) -> None:
-    """An event was not sent, for the reason that ``stamp_ns`` tells
-    (`EventSocket.sender`): wait for room, if that is it.
+    """Wait for room and send an event that its sender could not send, for the reason in
+    ``stamp_ns`` (`EventSocket.sender`).
 
     Raises:
-        PubSubError: this was stopped, or closed, or the broker refuses it.
+        PubSubError: This was stopped or closed, or the broker refused it.
     """
     if stamp_ns and runtime.life.state == "configured":
         state = runtime.topics.states[topic]

@@ -1,23 +1,24 @@
-"""Questions of subscribers that wait for their answers, fair to all connections.
+"""Requests of subscribers that wait for their replies, fair to all connections.
 
 Theory of operation
 -------------------
-Answers are larger than questions: one of ninety bytes may bring a quarter of a megabyte.
-libzmq's queue for a connection counts messages, not bytes, so whoever asks and does not read
-would have it keep gigabytes. Therefore
 
-* questions wait here, those of each connection in a *lane* of its own, and lanes take turns.
-  They are bounded in all. When there are too many, the busiest lane loses its oldest question:
+Replies are larger than requests: a request of ninety bytes may bring a quarter of a megabyte.
+libzmq's queue for a connection counts messages, not bytes, so a subscriber that sends
+requests and does not read would make it hold gigabytes. Therefore
+
+* requests wait here, those of each connection in a separate *lane*, and lanes take turns.
+  Their number is limited. When there are too many, the busiest lane loses its oldest request:
   its subscriber asks again.
-* a lane gets no further answer while about `ANSWER_BYTES` of answers have not arrived at the
+* a lane gets no further reply while about `ANSWER_BYTES` of replies have not arrived at the
   other side. The kernel tells how many bytes have (`Questions.progress`).
-* a lane gets no more than `ANSWER_BYTES_PER_SECOND`. Behind a broker's connection there are many
-  subscribers; so what one of them does not read grows no faster than the broker notices it.
+* a lane gets no more than `ANSWER_BYTES_PER_SECOND`. A broker's connection serves many
+  subscribers; so the unread bytes of one of them grow no faster than the broker notices.
 * all lanes together have no more than about `ANSWERS_BYTES` under way. When others wait for
-  that, a connection that does not read is ended.
+  that, a connection that does not read is closed.
 
-An answer is a quarter of a megabyte at most, unless one event is larger. A question whose
-subscription ends is taken back.
+A reply is a quarter of a megabyte at most, unless one event is larger. A request is removed
+when its subscription ends.
 """
 
 from __future__ import annotations
@@ -39,18 +40,18 @@ from pubsub_common.protocol.recovery_messages import REPLY_MAX_BYTES, RecoveryRe
 
 Request = ReadyRequest | RecoveryRequest
 
-# A question: its tuple, numbers and place. Topics are the publisher's own.
+# Bytes of a request: its tuple, numbers and place. Topics are the publisher's own.
 _QUESTION_BYTES: Final = 450
 MAX_QUESTIONS: Final = QUESTIONS_BYTES // _QUESTION_BYTES
 _RATE: Final = TokenBucket(ANSWER_BYTES_PER_SECOND, 8 * ANSWER_BYTES)
-# Lanes of which the kernel is asked in one turn.
+# Lanes for which the kernel is asked in one turn.
 _LANES: Final = 16
-# When to look again at a lane that has not read enough: at first, and at last.
+# First and longest delay between checks of a lane that has not read enough.
 _RETRY_S: Final = 0.005
 _RETRY_MAX_S: Final = 0.1
-# When nothing has been under way on a connection for so long, it has taken all.
+# After so long without unread bytes, a connection has received everything.
 _QUIET_S: Final = 0.02
-# A connection is ended for others when it has read nothing for so long, or is behind for so
+# A connection is closed for others when it has read nothing for so long, or is behind for so
 # long.
 STALLED_S: Final = 2.0
 BEHIND_S: Final = 10.0
@@ -58,9 +59,9 @@ BEHIND_S: Final = 10.0
 
 @dataclasses.dataclass(slots=True)
 class _Lane:
-    """Questions of one connection. ``unread`` bytes of answers have not arrived there, as
-    far as is known: since ``behind_since``. It took something last at ``moved_at``, and
-    has had all since ``quiet_since``. It is looked at again at ``look_at``. ``spent_at`` is the
+    """Requests of one connection. About ``unread`` bytes of replies have not arrived there,
+    since ``behind_since``. It last read something at ``moved_at``, and has had everything
+    since ``quiet_since``. ``look_at`` is the time of the next check, ``spent_at`` the
     state of its token bucket."""
 
     waiting: OrderedDict[Request, None] = dataclasses.field(default_factory=OrderedDict)
@@ -74,29 +75,29 @@ class _Lane:
     spent_at: float = 0.0
 
     def pause(self, now: float) -> None:
-        """Look again later, and later each time."""
+        """Delay the next check, longer each time."""
         self.look_at = now + self.pause_s
         self.pause_s = min(2 * self.pause_s, _RETRY_MAX_S)
 
     def ended_at(self) -> float:
-        """When it may be ended for others."""
+        """When it may be closed for others."""
         return min(self.moved_at + STALLED_S, self.behind_since + BEHIND_S)
 
 
 class Questions:
-    """Questions by connection, ``origin``."""
+    """Requests by connection, ``origin``."""
 
     def __init__(self, limit: int = MAX_QUESTIONS) -> None:
         self._limit = limit
         self._count = 0
         self._unread = 0
-        # In the order of their turns.
+        # In the order of turns.
         self._lanes: OrderedDict[Hashable, _Lane] = OrderedDict()
-        # Those whose turn it is, of which `progress` was told.
+        # The lanes in turn, after `progress`.
         self._turn: list[tuple[Hashable, _Lane]] = []
 
     def add(self, origin: Hashable, request: Request) -> None:
-        """A question has come."""
+        """Add a request."""
         lane = self._lanes.get(origin)
         if lane is None:
             lane = self._lanes[origin] = _Lane()
@@ -109,7 +110,7 @@ class Questions:
             self._drop_one(lane)
 
     def withdraw(self, origin: Hashable, request: Request) -> None:
-        """A question need not be answered any more."""
+        """Remove a request."""
         lane = self._lanes.get(origin)
         if lane is not None and request in lane.waiting:
             del lane.waiting[request]
@@ -118,7 +119,7 @@ class Questions:
     # Turns: `next_origins`, `progress` of each, then `take` and `answered` as often as fits
 
     def next_origins(self, now: float) -> list[Hashable]:
-        """The connections whose turn it is."""
+        """The connections in turn."""
         self._turn = []
         due: list[Hashable] = []
         for origin, lane in self._lanes.items():
@@ -131,8 +132,8 @@ class Questions:
     def progress(
         self, origin: Hashable, acknowledged: int, now: float, *, whole: bool
     ) -> None:
-        """The other side of a connection has taken so many bytes since there is the
-        connection; ``whole``: all that there were."""
+        """The other side has received so many bytes since the connection began; ``whole``:
+        all of them."""
         lane = self._lanes[origin]
         taken = acknowledged - lane.acknowledged
         lane.acknowledged = acknowledged
@@ -152,14 +153,14 @@ class Questions:
             del self._lanes[origin]
 
     def forget(self, origin: Hashable) -> None:
-        """A connection is gone."""
+        """Remove a closed connection."""
         lane = self._lanes.pop(origin)
         self._count -= len(lane.waiting)
         self._unread -= lane.unread
         self._turn = [each for each in self._turn if each[1] is not lane]
 
     def take(self, now: float) -> tuple[Hashable, Request] | None:
-        """The question that is answered next; None: none at present."""
+        """The request to answer next; None: none at present."""
         while self._turn:
             origin, lane = self._turn[0]
             if lane.waiting and self._may_have(lane, now):
@@ -173,7 +174,7 @@ class Questions:
         return None
 
     def answered(self, origin: Hashable, size: int, now: float) -> None:
-        """An answer of so many bytes is sent."""
+        """A reply of so many bytes is sent."""
         lane = self._lanes[origin]
         if not lane.unread:
             lane.behind_since = lane.moved_at = now
@@ -188,7 +189,7 @@ class Questions:
     def no_room(
         self, origin: Hashable, request: Request, size: int, now: float
     ) -> None:
-        """The answer could not be sent: later."""
+        """The reply could not be sent; try it again later."""
         lane = self._lanes[origin]
         if request not in lane.waiting:
             lane.waiting[request] = None
@@ -199,8 +200,8 @@ class Questions:
         lane.pause(now)
 
     def hindrance(self, now: float) -> Hashable | None:
-        """The connection that is to be ended, since it does not read, and others wait for
-        that; None: no one. It is forgotten."""
+        """The connection to close, because it does not read and others wait for that; None:
+        none. It is removed."""
         if not self._count or self._unread + REPLY_MAX_BYTES <= ANSWERS_BYTES:
             return None
         behind = [each for each in self._lanes.items() if each[1].unread]
@@ -211,13 +212,13 @@ class Questions:
         return origin
 
     def next_deadline(self) -> float | None:
-        """When there is a turn."""
+        """When the next turn is."""
         return min((lane.look_at for lane in self._lanes.values()), default=None)
 
     # Inside
 
     def _may_have(self, lane: _Lane, now: float) -> bool:
-        """Whether there is room for one answer more."""
+        """Whether there is room for another reply."""
         if _RATE.is_spent(lane.spent_at, now):
             return False
         if self._unread + REPLY_MAX_BYTES > ANSWERS_BYTES:
@@ -225,7 +226,7 @@ class Questions:
         return not lane.unread or lane.unread + REPLY_MAX_BYTES <= ANSWER_BYTES
 
     def _release(self, lane: _Lane, size: int, now: float) -> None:
-        """A lane has read so much."""
+        """A lane has read so many bytes."""
         size = min(size, lane.unread)
         if size:
             lane.unread -= size
@@ -234,9 +235,9 @@ class Questions:
             lane.pause_s = _RETRY_S
 
     def _drop_one(self, newest: _Lane) -> None:
-        """There is one too many."""
+        """Drop a request: there is one too many."""
         busiest = newest
-        # Mostly it is the one that asks now, which needs no search.
+        # Usually it is the newest lane, which needs no search.
         if len(newest.waiting) * len(self._lanes) < self._limit:
             busiest = max(self._lanes.values(), key=lambda lane: len(lane.waiting))
         busiest.waiting.popitem(last=False)

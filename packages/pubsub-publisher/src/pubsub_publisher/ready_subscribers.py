@@ -1,4 +1,4 @@
-"""Which subscribers are ready: connected, and their subscriptions have arrived."""
+"""Knows which subscribers are ready: connected, and all their subscriptions have arrived."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from typing import Final
 from pubsub_common.defaults import READY_BYTES
 from pubsub_common.protocol.events import ATTEMPTS, ReadyRequest
 
-# What a subscriber costs, and what each of its topics does, beside a name that is not ours.
+# Bytes of a subscriber and of each of its topics, without names that are not ours.
 _SUBSCRIBER_BYTES: Final = 600
 _TOPIC_BYTES: Final = 64
 _TEXT_BYTES: Final = 56
-# Attempts of one topic that are remembered, the newest. An honest subscriber has one for each of
-# its connections that TCP has not ended yet, and one more while it asks again.
+# Stored attempts of one topic, the newest. An honest subscriber has one for each connection that
+# TCP has not ended yet, and one more while it asks again.
 _ATTEMPTS: Final = 8
 _ATTEMPT_BYTES: Final = 40
-# What nearly all have, once for all.
+# Shared: nearly all subscribers have just this attempt.
 _FIRST: Final = (0,)
 
 
 @dataclasses.dataclass(slots=True)
 class _Subscriber:
-    """The topics that one subscriber is subscribed to a ready topic of, with which questions;
-    how many of them are ours, and how many there must be: as the last of them say, since one
-    with wildcards comes to have more. They came by the connection ``origin``, and cost
-    ``size`` bytes."""
+    """One subscriber: for each topic, the attempts of its ready subscription; how many of the
+    topics are ours, and how many there must be. The largest number holds, because a
+    subscriber with wildcards gets more topics. They came from the connection ``origin``
+    and use ``size`` bytes."""
 
     origin: Hashable
     seen: dict[str, tuple[int, ...]] = dataclasses.field(default_factory=dict)
@@ -38,23 +38,23 @@ class _Subscriber:
 
 @dataclasses.dataclass(slots=True)
 class _Origin:
-    """The subscribers of one connection, the oldest first, and what they cost."""
+    """The subscribers of one connection, the oldest first, and the bytes that they use."""
 
     sessions: OrderedDict[int, None] = dataclasses.field(default_factory=OrderedDict)
     size: int = 0
 
 
 class ReadySubscribers:
-    """Subscribers that have asked on all their ready topics, one of ``ours`` among them
-    (`pubsub_common.protocol.events`). One thread updates this; `sessions` are for any
-    thread to look at.
+    """Subscribers that have sent all their ready subscriptions, at least one of them for a topic
+    of ``ours`` (`pubsub_common.protocol.events`). One thread updates this; any thread may
+    read `sessions`.
 
-    A subscriber has asked about a topic as long as any attempt of it is subscribed: it may have
-    asked again over a new connection while an old one, whose end is yet to come, holds the
-    attempt before.
+    A ready subscription of a topic holds as long as any attempt of it is subscribed: the
+    subscriber may have asked again over a new connection while an old connection, which has
+    not ended yet, holds the previous attempt.
 
-    Nobody vouches for the sessions in them. So what is remembered is bounded: when it is too
-    much, the connection that has most loses its oldest subscriber.
+    The sessions in the requests are not verified. So the memory is limited: above the limit,
+    the largest connection loses its oldest subscriber.
     """
 
     def __init__(self, ours: Collection[str], limit_bytes: int = READY_BYTES) -> None:
@@ -64,18 +64,18 @@ class ReadySubscribers:
         self._size = 0
         self._subscribers: dict[int, _Subscriber] = {}
         self._origins: dict[Hashable, _Origin] = {}
-        # How many of our topics some of them must ask for, as the broker says.
+        # Number of our topics that each subscriber must ask for, from the broker.
         self._listeners: Mapping[int, int] = {}
 
     def update(
         self, request: ReadyRequest, origin: Hashable = None, *, begins: bool
     ) -> bool:
-        """A subscription to a ready topic, which came by the connection ``origin``,
-        begins, or ends; whether it changed who is ready. Takes the same time however many
-        topics there are."""
+        """A subscription to a ready topic from the connection ``origin`` begins or ends.
+        Returns whether the ready subscribers have changed. Takes the same time for any
+        number of topics."""
         topic, session, topics, attempt = request
-        # One that has its topics from other brokers than before asks with another number of
-        # topics, and only then takes back what it had asked before.
+        # A subscriber that moved to other brokers asks with another number of topics, and then
+        # ends its earlier subscriptions.
         question = topics * ATTEMPTS + attempt
         subscriber = self._subscribers.get(session)
         changed = False
@@ -93,9 +93,9 @@ class ReadySubscribers:
         return self._update_session(session) or changed
 
     def expect(self, listeners: Mapping[int, int]) -> bool:
-        """These subscribers are to have so many of our topics, and may know only
-        some yet: others publish those too. Our topics may be others than before. Whether it
-        changed who is ready."""
+        """Set how many of our topics each subscriber must have. It may have only some of them
+        so far, because other publishers have them too. Our topics may have changed.
+        Returns whether the ready subscribers have changed."""
         self._listeners = listeners
         changed = False
         for session, subscriber in self._subscribers.items():
@@ -148,7 +148,7 @@ class ReadySubscribers:
         subscriber.ours -= topic in self._ours
         self._grow(subscriber, -self._cost(topic))
 
-    # What they cost
+    # Their size
 
     def _cost(self, topic: str) -> int:
         return _TOPIC_BYTES + (0 if topic in self._ours else _TEXT_BYTES + len(topic))
@@ -176,8 +176,8 @@ class ReadySubscribers:
             del self._origins[subscriber.origin]
 
     def _forget_one(self) -> bool:
-        """Forget the oldest of the connection that has most: one that the broker does not
-        know, if there is one. Whether it was ready."""
+        """Remove the oldest subscriber of the largest connection, if possible one that the
+        broker does not know. Returns whether it was ready."""
         most = max(self._origins.values(), key=lambda origin: origin.size)
         for _ in range(len(most.sessions)):
             session = next(iter(most.sessions))

@@ -1,8 +1,8 @@
-"""What a publisher consists of, for threads and for asyncio alike: sockets, the control
-connection, their set-up and their end.
+"""The parts of a publisher, for threads and for asyncio: sockets, the control connection, their
+set-up and their end.
 
-The control thread and the finalizer know the runtime only, so that the public object, which
-its user holds, can be dropped.
+The control thread and the finalizer refer to the runtime only, so that the public object can
+be garbage collected.
 """
 
 from __future__ import annotations
@@ -49,14 +49,14 @@ _log = logging.getLogger(__name__)
 
 
 class PublisherRuntime:
-    """A publisher without the methods that its users call. `senders` has what sends the events
-    of each topic; `core` has its address and session."""
+    """A publisher without its public methods. `senders` has a function for each topic that
+    sends its events; `core` has the address and the session."""
 
     def __init__(self, config: PublisherConfig, *, waiting: bool) -> None:
-        """``waiting``: under the policy "block", senders wait for room.
+        """``waiting``: with ``overflow="block"``, senders wait for room.
 
         Raises:
-            ConfigError: an option cannot work.
+            ConfigError: An option is not valid.
         """
         config.validate()
         self.config = config
@@ -76,7 +76,7 @@ class PublisherRuntime:
         self._brokers: BrokerPlaces | None = None  # found by `open`
         self._keys = client_keys(config.keys)
         self._waits = SubscriberWaits(self.core, self.ended)
-        # Held while this is opened, so that it is not closed in the midst of that.
+        # Held while this is opened, so that it is not closed meanwhile.
         self._opening = threading.Lock()
         # Held while topics are changed.
         self.changing = threading.Lock()
@@ -93,8 +93,8 @@ class PublisherRuntime:
         bind: Callable[[], None] | None = None,
         register: Callable[[], None] | None = None,
     ) -> None:
-        """As `Publisher.configure`. ``bind`` and ``register`` do their part in place of the
-        methods of these names."""
+        """As `Publisher.configure`. ``bind`` and ``register`` replace the methods of these
+        names."""
         self.life.begin()
         try:
             with self._opening:
@@ -155,22 +155,22 @@ class PublisherRuntime:
 
     @property
     def broker(self) -> str:
-        """The broker that this publisher is connected to, as ``host:port``; before it is, the
-        first that it was given."""
+        """The broker that this publisher is connected to, as ``host:port``; before that, the
+        first one that was given."""
         return current_broker(self._brokers, self.config.brokers())
 
     def stop(self) -> None:
-        """End waits soon. For any thread and for signal handlers."""
+        """Make all waits end soon. For any thread and for signal handlers."""
         self.stopping = True
         if self._events is not None and self.config.overflow == "block":
-            # So that no thread begins to wait for room.
+            # No thread begins to wait for room any more.
             self._events.refuse_events()
         self._waits.notify()
 
     def disconnect(self) -> None:
-        """`close`, from wherever it is called. Where the thread that would be waited for is
-        this one (the control thread, or one that has interrupted its own use of the socket,
-        in a signal handler), another one does it, for which the program waits at its end."""
+        """`close`, for any caller. The control thread, and a signal handler that interrupts
+        its thread's use of the socket, cannot wait: there another thread closes, and the
+        program waits for it at its end."""
         events, control = self._events, self._control
         if self.life.forked or self.life.state == "made":
             return
@@ -182,8 +182,8 @@ class PublisherRuntime:
             run_uninterrupted(self.close)
 
     def close(self) -> None:
-        """Tell the broker how far each topic went, and let what was published go out within
-        the linger time. Again, and in a forked child: does nothing."""
+        """Send the queued events within the linger time, and tell the broker the number after
+        the last event of each topic. Again, and in a forked child, this does nothing."""
         if not self.life.close():
             return
         self.stopping = True
@@ -206,7 +206,7 @@ class PublisherRuntime:
         """The data socket.
 
         Raises:
-            PubSubError: this is not open, or the broker refuses it.
+            PubSubError: This is not open, or the broker refused it.
         """
         self.check_usable()
         assert self._events is not None
@@ -214,14 +214,14 @@ class PublisherRuntime:
 
     def check_not_refused(self) -> None:
         """Raises:
-        PubSubError: the broker refuses this publisher.
+        PubSubError: The broker refused this publisher.
         """
         if self._control is not None and self._control.error is not None:
             raise self._control.error
 
     def check_usable(self) -> None:
         """Raises:
-        PubSubError: this is not open, or the broker refuses it.
+        PubSubError: This is not open, or the broker refused it.
         """
         if not self.life.forked:
             self.check_not_refused()
@@ -229,7 +229,8 @@ class PublisherRuntime:
 
     def check_may_wait(self) -> None:
         """Raises:
-        PubSubError: the caller has interrupted, in a signal handler, what it waits for.
+        PubSubError: The caller is a signal handler that interrupts the thread for
+            which it would wait.
         """
         if self._events is not None:
             self._events.check_free()
@@ -238,7 +239,7 @@ class PublisherRuntime:
         """Whether `stop` was called.
 
         Raises:
-            PubSubError: it was not, but the broker refuses this publisher.
+            PubSubError: It was not, but the broker refused this publisher.
         """
         if not self.stopping:
             self.check_not_refused()
@@ -247,8 +248,8 @@ class PublisherRuntime:
     # Topics
 
     def make_senders(self) -> None:
-        """Make what sends the events of topics that are new. The caller holds `changing`,
-        or opens this."""
+        """Make the sending functions of new topics. The caller holds `changing`, or opens
+        this."""
         for name in self.topics.names:
             if name not in self.senders and self._events is not None:
                 self.senders[name] = self._events.sender(
@@ -256,8 +257,8 @@ class PublisherRuntime:
                 )
 
     def tell_topics(self) -> Callable[[], None]:
-        """Tell the broker the topics; returns what waits until it knows. The caller holds
-        `changing`."""
+        """Tell the broker the topics; returns a function that waits until it knows. The
+        caller holds `changing`."""
         control = self._control
         if control is None:
             return lambda: None
@@ -267,8 +268,8 @@ class PublisherRuntime:
     # Waiting for subscribers
 
     def wait_attached(self) -> None:
-        """Wait for the subscribers of our topics that the broker named, for
-        ``attach_timeout_s`` seconds at most."""
+        """Wait for the subscribers that the broker named, for ``attach_timeout_s`` seconds at
+        most."""
         self._waits.wait_attached(self.config.attach_timeout_s)
 
     def wait_for_subscribers(self, count: int, timeout_s: float | None) -> None:
@@ -280,7 +281,7 @@ class PublisherRuntime:
     # Inside
 
     def _cut_off(self) -> None:
-        """In a forked child: events no longer take the short way."""
+        """In a forked child: events no longer take the fast path."""
         self.senders.clear()
 
     def _open_socket(self) -> None:
@@ -302,7 +303,7 @@ class PublisherRuntime:
 
     def _being_opened(self) -> EventSocket:
         """Raises:
-        PubSubError: this is not being opened.
+        PubSubError: This is not being opened.
         """
         if self.life.state == "configured" and not self.life.forked:
             raise PubSubError("this publisher has been configured already")

@@ -17,9 +17,9 @@ _log = logging.getLogger(__name__)
 
 
 class SubscriberWaits:
-    """For any thread. ``ended`` says whether a wait is to end early, or raises what it is
-    to raise; whoever changes that calls `notify`, as does the control thread when other
-    subscribers than before are ready."""
+    """For any thread. ``ended`` returns whether a wait must end early, or raises the error of
+    that wait. Code that changes that calls `notify`; so does the control thread when the
+    ready subscribers have changed."""
 
     def __init__(self, core: PublisherCore, ended: Callable[[], bool]) -> None:
         self._core = core
@@ -27,14 +27,14 @@ class SubscriberWaits:
         self._changed = Changed()
 
     def notify(self) -> None:
-        """Have those who wait look again. For signal handlers too."""
+        """Make waiting threads check again. For signal handlers too."""
         self._changed.notify()
 
     def wait_for(self, count: int, timeout_s: float | None) -> None:
         """Wait until ``count`` subscribers are ready.
 
         Raises:
-            NotReady: fewer were after ``timeout_s`` seconds, or at the early end.
+            NotReady: Fewer were ready after ``timeout_s`` seconds, or at the early end.
         """
         sessions = self._core.ready.sessions
         self._changed.wait_for(
@@ -44,12 +44,12 @@ class SubscriberWaits:
             raise NotReady(f"{len(sessions)} of {count} subscribers are ready")
 
     def wait_attached(self, timeout_s: float) -> None:
-        """Wait until the subscribers are ready that the broker named, ``timeout_s`` seconds
-        at most; log who is missing then."""
+        """Wait until the subscribers that the broker named are ready, for ``timeout_s``
+        seconds at most. Log the missing ones."""
         missing, ready = list(self._core.listeners), self._core.ready.sessions
 
         def attached() -> bool:
-            # Each is looked for until it is found, once.
+            # Each is checked until it is ready, then no more.
             while missing and missing[-1] in ready:
                 missing.pop()
             return not missing or self._ended()

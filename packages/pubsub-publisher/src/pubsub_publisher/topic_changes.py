@@ -1,4 +1,4 @@
-"""Topics that come and go while a publisher lives."""
+"""Adds and removes topics of a connected publisher."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ def add_topics(
 
 
 def declare_topic(runtime: PublisherRuntime, topic: str) -> TopicState:
-    """Add the topic of an event that is to be published; does nothing if it is there.
+    """Add the topic of an event; does nothing if it is there.
 
     Raises:
-        ConfigError: the topic is not valid, or ``declared_only`` is set.
-        PubSubError: as `Publisher.add_topics`.
+        ConfigError: The topic is not valid, or ``declared_only`` is set.
+        PubSubError: As `Publisher.add_topics`.
     """
     if topic not in runtime.topics.present:
         if runtime.config.declared_only:
@@ -60,11 +60,11 @@ def _change(
     *,
     wait_attached: bool = False,
 ) -> None:
-    """Change the topics, and wait until the broker knows. With ``wait_attached``, also wait
-    for the subscribers of the new topics, as `Publisher.configure` does.
+    """Change the topics, and wait until the broker knows. With ``wait_attached``, also wait for
+    the subscribers of the new topics, as `Publisher.configure` does.
 
     Raises:
-        PubSubError: the runtime was closed, or made in another process, or the caller is a
+        PubSubError: The runtime was closed, or made in another process, or the caller is a
             signal handler that interrupts a send.
     """
     if runtime.life.forked or runtime.life.state == "closed":
@@ -72,7 +72,7 @@ def _change(
     runtime.check_may_wait()
 
     def change_and_tell() -> None:
-        # The last to have the lock is the last to submit; each waits on its own.
+        # The lock orders the submissions; each caller waits separately.
         with runtime.changing:
             change()
             runtime.make_senders()

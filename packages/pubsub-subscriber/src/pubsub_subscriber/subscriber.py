@@ -104,7 +104,7 @@ class Subscriber(SubscriberReadings, SeedMethods):
                 end. It needs a limited number of events. One subscriber at a time may have it.
             centralized: Whether the broker must be centralized; a broker of the other model
                 refuses this subscriber. None: either model.
-            broker_port: The port of a broker whose address names none; None: 5555.
+            broker_port: The port, where ``broker_address`` names none; None: 5555.
             address: The IP address or name of this host. None: found automatically.
             clock: The clock of time stamps, ``realtime`` or ``monotonic``; publishers must use
                 the same one.

@@ -1,4 +1,4 @@
-"""Reads the options that say what is published: --stdin, --file, --literal, --template, --rate."""
+"""Reads the options for the source of events: --stdin, --file, --literal, --template, --rate."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ _GENERATED_ONLY: Final = ("--hold", "--details", "--report")
 
 
 def source(options: console_script.Options) -> str | None:
-    """The option that says where events come from; None: they are generated.
+    """The option that names the source of events; None: events are generated.
 
     Raises:
-        ConfigError: there are several.
+        ConfigError: There are several.
     """
     return console_script.chosen_option(options, *_SOURCES)
 
 
 def count(options: console_script.Options) -> int | None:
-    """After how many events to stop; None: no limit was given.
+    """The number of events after which to stop; None: no limit was given.
 
     Raises:
-        ConfigError: it is not such a number.
+        ConfigError: The value is not a whole number of 1 or more.
     """
     if options["--count"] is None:
         return None
@@ -41,10 +41,10 @@ def count(options: console_script.Options) -> int | None:
 
 
 def rate(options: console_script.Options) -> float | None:
-    """How many events a second there may be; None: no limit.
+    """The most events a second; None: no limit.
 
     Raises:
-        ConfigError: it is not such a number.
+        ConfigError: The value is not a number of more than 0.
     """
     text = options["--rate"]
     if text is None:
@@ -62,7 +62,7 @@ def period_s(options: console_script.Options) -> float:
     """The time between generated events, in seconds.
 
     Raises:
-        ConfigError: there is none, or two.
+        ConfigError: There is no time, or there are two.
     """
     per_second = rate(options)
     if per_second is None or source(options):
@@ -75,11 +75,11 @@ def period_s(options: console_script.Options) -> float:
 def source_publisher(
     options: console_script.Options,
 ) -> Callable[[Publisher], int] | None:
-    """What publishes the events of the source that is asked for, and returns how many;
-    None: none is.
+    """A function that publishes the events of the source and returns their number; None: events
+    are generated.
 
     Raises:
-        ConfigError: the options contradict each other, or a file cannot be read.
+        ConfigError: The options contradict each other, or a file cannot be read.
     """
     name = source(options)
     if options["--null"] and name != "--stdin":
@@ -108,7 +108,7 @@ def source_publisher(
 
 
 def _limit(options: console_script.Options, name: str) -> int | None:
-    """How many events there are at most; None: as many as there are, or no limit."""
+    """The most events; None: all events of the source, or no limit."""
     given = count(options)
     if name not in _REPEATED:
         return given
@@ -123,10 +123,10 @@ def _limit(options: console_script.Options, name: str) -> int | None:
 def _template_publisher(
     text: str, limit: int | None, per_second: float | None
 ) -> Callable[[Publisher], int]:
-    """Publishes a text whose fields are filled in when each event is due.
+    """A function that publishes a text with fields, which are filled in when each event is due.
 
     Raises:
-        ConfigError: it is not a template.
+        ConfigError: The text is not a template.
     """
     from pubsub_publisher.input.payload_template import payload_template
 
@@ -151,7 +151,7 @@ def _events(
     from pubsub_publisher.input import sources
 
     if name == "--literal":
-        # The bytes as they were typed, whatever the encoding.
+        # The bytes as they were typed, in any encoding.
         texts = [os.fsencode(text) for text in options[name]]
         return sources.literals(texts, limit)
     most = console_script.whole_number(options, "--max-payload")

@@ -19,11 +19,11 @@ FIELDS: Final[Mapping[str, Callable[[int], Any]]] = {
 
 
 def payload_template(text: str) -> Callable[[int], bytes]:
-    """Makes the payload of the event of a number, which begins at 1.
+    """A function that makes the payload of the event of a number, from 1 on.
 
     Raises:
-        ConfigError: there is no field of a name, or the text is not a template.
+        ConfigError: A field has an unknown name, or the text is not a template.
     """
     fill = compiled(text, FIELDS, "--template", of="a payload", example=1)
-    # Bytes of the command line that are no UTF-8 stay what they are.
+    # Bytes of the command line that are not UTF-8 are not changed.
     return lambda number: fill(number).encode(errors="surrogateescape")

@@ -22,12 +22,12 @@ def publish_source(
     limit: int | None = None,
     rate: float | None = None,
 ) -> int:
-    """Publish what ``source`` gives, until it ends, ``limit`` events were published, or
-    the publisher is stopped; at most ``rate`` events a second. Returns how many events
-    of the source were published.
+    """Publish the events of ``source``, until it ends, ``limit`` events were published, or the
+    publisher is stopped; at most ``rate`` events a second. Returns the number of events of
+    the source.
 
     Raises:
-        PubSubError: the broker refuses the publisher.
+        PubSubError: The broker refused the publisher.
     """
     limiter = None if rate is None else RateLimiter(rate)
     count = 0
@@ -45,14 +45,14 @@ def publish_source(
     except RegistrationRefused:
         raise
     except PubSubError:
-        # While it waited for room; what was not published is what "stop" means.
+        # Stopped while it waited for room: the rest is not published.
         if not publisher.stopped:
             raise
     return count
 
 
 def turns(rate: float | None, stopped: Callable[[], bool]) -> Iterator[int]:
-    """Numbers from 1 on, each when an event of that number is due, until ``stopped``."""
+    """Numbers from 1 on, each when its event is due, until ``stopped`` returns True."""
     limiter = RateLimiter(rate) if rate is not None else None
     for number in itertools.count(1):
         if limiter is not None:

@@ -1,4 +1,4 @@
-"""Cuts a stream of bytes into records as it arrives."""
+"""Splits a stream of bytes into records as it arrives."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ from pubsub_common.queue_bounds import QueueBounds
 
 
 class RecordSplitter:
-    """Splits at a terminator, a newline for instance. A record may arrive in many parts."""
+    """Splits at a terminator, for example a newline. A record may arrive in many parts."""
 
     def __init__(self, terminator: bytes, bounds: QueueBounds) -> None:
         self._terminator = terminator
         self._bounds = bounds
-        # The parts of a record whose terminator has not come; joined when it has, once.
+        # The parts of an incomplete record, joined once when its terminator comes.
         self._parts: list[bytes] = []
         self._size = 0
 
     def push(self, data: bytes) -> list[bytes]:
-        """The records that are complete with ``data``, without their marks.
+        """The records that ``data`` completes, without their terminators.
 
         Raises:
-            ConfigError: one becomes longer than a payload may be.
+            ConfigError: A record is longer than the largest payload.
         """
         records = data.split(self._terminator)
         last = records.pop()

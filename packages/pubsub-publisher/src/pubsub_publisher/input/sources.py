@@ -1,7 +1,7 @@
 """Sources of events for the command line: lines of standard input, files, a text.
 
-Each source is an iterator over lists of payloads. A list is what has come at once, so
-that many events are published in batches, and few at once.
+Each source is an iterator over lists of payloads. A list holds the payloads that came
+together: many are published in batches, few at once.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from pubsub_common.errors import ConfigError
 from pubsub_common.queue_bounds import QueueBounds
 from pubsub_publisher.input.record_splitter import RecordSplitter
 
-# How much is read at once. A pipe gives 64 KiB at most.
+# Most bytes of one read. A pipe gives 64 KiB at most.
 _READ_BYTES: Final = 262_144
-# Reads go in turns of this length, because a signal does not end a read.
+# Longest wait for a read, because a signal does not end it.
 _TURN_MS: Final = 200
 _LITERALS: Final = 1000
 
@@ -29,12 +29,11 @@ Stopped = Callable[[], bool]
 def records(
     fd: int, terminator: bytes, stopped: Stopped, bounds: QueueBounds
 ) -> Iterator[list[bytes]]:
-    """Records that are read from ``fd`` and end in ``terminator``, as they come; the last
-    one may lack it.
+    """Records from ``fd`` that end in ``terminator``, as they come; the last one may lack it.
 
     Raises:
-        OSError: it cannot be read.
-        ConfigError: a record is longer than a payload may be.
+        OSError: It cannot be read.
+        ConfigError: A record is longer than the largest payload.
     """
     splitter = RecordSplitter(terminator, bounds)
     for data in _blocks(fd, stopped):
@@ -50,11 +49,11 @@ def files(
     """The content of each file.
 
     Raises:
-        OSError: one cannot be read.
-        ConfigError: one is longer than a payload may be.
+        OSError: A file cannot be read.
+        ConfigError: A file is longer than the largest payload.
     """
     for path in paths:
-        # Not read in one go, because it may be a pipe that never ends.
+        # Not read at once, because it may be an endless pipe.
         with Path(path).open("rb", buffering=0) as file:
             blocks, size = [], 0
             for block in _blocks(file.fileno(), stopped):
@@ -79,10 +78,10 @@ def literals(payloads: Sequence[bytes], count: int | None) -> Iterator[list[byte
 
 
 def check_files(paths: Sequence[str]) -> None:
-    """Find out now whether the files can be read, and not after those before them.
+    """Check that the files can be read, before the first one is published.
 
     Raises:
-        ConfigError: one cannot.
+        ConfigError: A file cannot be read.
     """
     for path in paths:
         if Path(path).is_dir():
@@ -104,7 +103,7 @@ def _blocks(fd: int, stopped: Stopped) -> Iterator[bytes]:
             continue
         try:
             data = os.read(fd, _READ_BYTES)
-        except BlockingIOError:  # somebody else has read it
+        except BlockingIOError:  # another process has read it
             continue
         if not data:
             return

@@ -1,9 +1,8 @@
 """Limits how many events are published each second.
 
-The schedule is absolute while there are events to send: event k is due at start +
-k * period, and one that went late does not delay the others. It begins anew with an
-event that comes when it would have been due already, so that a pause of the input is
-not followed by a burst.
+The schedule is absolute while there are events to send: event k is due at start + k * period,
+and a late event does not delay the others. It starts again with an event that comes after its
+due time, so that no burst follows a pause of the input.
 """
 
 from __future__ import annotations
@@ -19,19 +18,19 @@ class RateLimiter:
         self._sent = 0
 
     def arrived(self, now_ns: int) -> None:
-        """Events have come, and there were none to send before."""
+        """Events have come after a time without events."""
         if self._start_ns is None or now_ns > self.due_ns():
             self._start_ns = now_ns
             self._sent = 0
 
     def due_ns(self) -> int:
-        """When the next event may go."""
+        """When the next event may leave."""
         start_ns = self._start_ns
         assert start_ns is not None, "something has arrived"
         return start_ns + round(self._sent * self._period_ns)
 
     def take(self, now_ns: int, waiting: int) -> int:
-        """How many of ``waiting`` events go now; they count as sent."""
+        """How many of ``waiting`` events leave now; they count as sent."""
         if now_ns < self.due_ns():
             return 0
         start_ns = self._start_ns

@@ -1,6 +1,6 @@
 """Authenticates the clients that connect to the data port of a publisher with keys.
 
-It is loaded only where there are keys.
+It is imported only with keys.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-# How long a handshake is held for the broker's first word.
+# How long a handshake waits for the broker's first list.
 _FIRST_GRANTS_S: Final = 2.0
 
 
@@ -38,7 +38,7 @@ class Authenticator:
         event_socket: EventSocket,
         keys: ClientKeys,
     ) -> None:
-        """To be made before ``event_socket`` is bound."""
+        """Must be made before ``event_socket`` is bound."""
         self.grants = Grants(keys.broker)
         self._event_socket = event_socket
         self._granted = threading.Event()  # the broker has named the clients to accept
@@ -58,10 +58,10 @@ class Authenticator:
         self._granted.set()
 
     def _allows(self, key: str, address: str) -> bool:
-        """In the thread of handshakes."""
+        """Called in the thread of handshakes."""
         if self.grants.may_connect(key, address):
             return True
-        # A subscriber may know us sooner than we know it.
+        # A subscriber may learn of this publisher before this publisher learns of it.
         return self._granted.wait(_FIRST_GRANTS_S) and self.grants.may_connect(
             key, address
         )

@@ -1,8 +1,8 @@
 """The clients that a publisher accepts, and the topics that each may receive.
 
-The broker names the clients to admit by their keys (decentralized; it sends changes at once),
-and is itself admitted (centralized, its forwarders connect here). A publisher knows nobody
-else.
+The broker names the clients to admit by their keys (decentralized; it sends changes at once).
+The broker itself is admitted (centralized: its forwarders connect here). A publisher admits
+no others.
 """
 
 from __future__ import annotations
@@ -14,13 +14,12 @@ from pubsub_common.protocol.wildcards import matches
 
 
 class Grants:
-    """Keys, and the topics that each may have. Several threads may ask while one
-    updates."""
+    """Keys, and the topics of each. Several threads may read while one updates."""
 
     def __init__(self, broker: str) -> None:
         """``broker`` is the broker's public key."""
         self._broker = broker
-        # Replaced as a whole, never changed.
+        # Replaced as a whole, not changed.
         self._vouched: Mapping[str, tuple[str, ...] | None] = {}
 
     def may_connect(self, key: str, _address: str = "") -> bool:
@@ -32,15 +31,15 @@ class Grants:
         return key == self._broker
 
     def may_receive(self, key: str, topic: str) -> bool:
-        """Whether it may have the events of ``topic``."""
+        """Whether its owner may receive the events of ``topic``."""
         if key == self._broker:
             return True
         topics = self._vouched.get(key, ())
         return topics is None or any(matches(each, topic) for each in topics)
 
     def update(self, vouched: Iterable[Vouched]) -> set[str]:
-        """The broker has named these clients; returns the keys of removed clients, and of those
-        with other topics, whose connections must end."""
+        """Replace the admitted clients. Returns the keys of removed clients and of clients
+        with other topics: their connections must end."""
         before = self._vouched
         self._vouched = {
             each.key: None if each.topics is None else tuple(each.topics)
