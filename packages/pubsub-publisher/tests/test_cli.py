@@ -75,7 +75,7 @@ def config(*argv: str) -> PublisherConfig:
 
 
 def test_the_defaults_are_those_of_the_class() -> None:
-    by_default = PublisherConfig(topics=("A",), broker_port=5555)
+    by_default = PublisherConfig(topics=("A",), broker_port=5555, declared_only=True)
     assert config(*MINIMUM) == by_default
 
 

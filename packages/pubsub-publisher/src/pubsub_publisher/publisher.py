@@ -370,7 +370,8 @@ class Publisher(PublisherReadings):
 
         Raises:
             ConfigError: A topic or a strength is not valid.
-            BrokerUnreachable: The broker did not answer in time. It gets the topics when it answers.
+            BrokerUnreachable: The broker did not answer in time. It gets the topics when it
+                answers.
             RegistrationRefused: The broker refused the topics. Each later call raises
                 this error.
             PubSubError: This publisher was disconnected, or the caller is a signal handler that
