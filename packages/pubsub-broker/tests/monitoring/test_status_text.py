@@ -132,7 +132,7 @@ def test_what_would_control_a_terminal_is_shown() -> None:
 def test_losses_are_a_line_for_each_topic() -> None:
     assert loss_lines("10.0.0.2", {"A": 12, "B": 1}) == [
         "subscriber 10.0.0.2 lost 12 events of A",
-        "subscriber 10.0.0.2 lost 1 events of B",
+        "subscriber 10.0.0.2 lost 1 event of B",
     ]
 
 

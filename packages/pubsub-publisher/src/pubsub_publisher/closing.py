@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import zmq
 
+from pubsub_common.counted import counted
 from pubsub_common.net.contexts import terminate_context
 from pubsub_common.net.sockets import wait_until_sent
 
@@ -39,8 +40,8 @@ def close_down(
     unsent = events.flush_all(0.0)
     if unsent:
         _log.warning(
-            "%d events were not sent within %g s: a subscriber is not reading",
-            unsent,
+            "%s not sent within %g s: a subscriber is not reading",
+            counted(unsent, "event"),
             linger_s,
         )
     if events.port:

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from pubsub_common.counted import counted
 from pubsub_common.errors import NotReady
 from pubsub_common.name_list import name_list
 from pubsub_common.net.changed import Changed
@@ -41,7 +42,8 @@ class SubscriberWaits:
             lambda: len(sessions) >= count or self._ended(), timeout_s
         )
         if len(sessions) < count:
-            raise NotReady(f"{len(sessions)} of {count} subscribers are ready")
+            of = counted(count, "subscriber is", "subscribers are")
+            raise NotReady(f"{len(sessions)} of {of} ready")
 
     def wait_attached(self, timeout_s: float) -> None:
         """Wait until the subscribers that the broker named are ready, for ``timeout_s``

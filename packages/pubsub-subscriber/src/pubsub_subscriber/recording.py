@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 
+from pubsub_common.counted import counted
 from pubsub_common.measurement.latency_file import write_latencies
 from pubsub_common.measurement.latency_histogram import LatencyHistogram
 from pubsub_common.protocol.events import Event
@@ -59,16 +60,17 @@ class Recording:
         """Say it if the number of events has ended the reception."""
         if self.wanted():
             return
+        limit = counted(self._config.notify_limit or 0, "event")
         if self._config.max_event_count is None:  # nobody asked for it
             _log.warning(
-                "notify ended after %d events, as always without a max_event_count; with "
+                "notify ended after %s, as always without a max_event_count; with "
                 "indefinite=True it goes on",
-                self._config.notify_limit,
+                limit,
             )
         else:
             _log.info(
-                "notify ended after %d events (max_event_count)",
-                self._config.notify_limit,
+                "notify ended after %s (max_event_count)",
+                limit,
             )
 
     def write(self, last: Event | None = None) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from pubsub_broker.control.address_rules import AddressRules
 from pubsub_broker.control.clients import Clients
 from pubsub_broker.errors import Refusal
 from pubsub_broker.registry.interface import Client, Registry, topic_memory
 from pubsub_broker.registry.occupancy import Occupancy
+from pubsub_common.counted import counted
 from pubsub_common.defaults import (
     CLIENTS_PER_ADDRESS_SHARE,
     CLOCKS,
@@ -20,6 +23,9 @@ from pubsub_common.protocol.wildcards import (
     validate_publisher_topics,
     validate_subscriptions,
 )
+
+_CLIENTS: Final = ("client is", "clients are")
+_PUBLISHERS: Final = ("publisher is", "publishers are")
 
 
 class Admission:
@@ -140,7 +146,7 @@ class Admission:
         ):
             raise Refusal(
                 messages.TOO_MANY,
-                f"{self._max_from_origin} clients are registered from {origin}, the "
+                f"{counted(self._max_from_origin, *_CLIENTS)} registered from {origin}, the "
                 "most for one address (--max-clients-per-address)",
             )
         if (
@@ -153,7 +159,7 @@ class Admission:
         ):
             raise Refusal(
                 messages.TOO_MANY,
-                f"{self._max_publishers} publishers are registered from {origin}, the "
+                f"{counted(self._max_publishers, *_PUBLISHERS)} registered from {origin}, the "
                 "most for one address (--max-clients-per-address)",
             )
         count = self._clients.own.count() + self._pending.count
@@ -161,7 +167,7 @@ class Admission:
             return  # or it replaces the earlier client
         raise Refusal(
             messages.TOO_MANY,
-            f"{self._max_clients} clients are registered, the most for this broker "
+            f"{counted(self._max_clients, *_CLIENTS)} registered, the most for this broker "
             "(--max-clients)",
         )
 

@@ -7,6 +7,7 @@ import logging
 import sys
 from typing import Final
 
+from pubsub_common.counted import counted
 from pubsub_common.defaults import (
     CLIENTS_PER_ADDRESS_SHARE,
     MAX_CLIENTS,
@@ -88,7 +89,7 @@ def warning(need: OpenFilesNeed, soft: int) -> str | None:
     if soft == sys.maxsize or soft >= need.files:
         return None
     return (
-        f"{soft} open files are enough for {need.clients_in(soft)} clients, not for "
+        f"{soft} open files are enough for {counted(need.clients_in(soft), 'client')}, not for "
         f"{need.clients}: raise the hard limit to {need.files} (ulimit -n, or "
         "LimitNOFILE= of a systemd unit), or lower --max-clients"
     )

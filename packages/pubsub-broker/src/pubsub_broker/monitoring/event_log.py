@@ -18,6 +18,7 @@ from pubsub_broker.control.effects import (
 )
 from pubsub_broker.monitoring.rejection_log import RejectionLog
 from pubsub_broker.registry.interface import Client
+from pubsub_common.counted import counted
 from pubsub_common.logs.line_budget import LineBudget
 from pubsub_common.logs.throttle import LogThrottle
 from pubsub_common.net.sockets import tcp_table
@@ -88,8 +89,8 @@ class EventLog:
             case NotReturned(clients):
                 names = [f"{item.role} {_place(item)}" for item in clients]
                 _log.warning(
-                    "%d clients known before the restart did not reconnect: %s",
-                    len(names),
+                    "%s known before the restart did not reconnect: %s",
+                    counted(len(names), "client"),
                     _first(names, _NAMES),
                 )
 
@@ -135,13 +136,13 @@ class EventLog:
 def loss_lines(subscriber: str, events: Mapping[str, int]) -> list[str]:
     """The lines about a subscriber that lost this many events of each topic."""
     lines = [
-        f"subscriber {subscriber} lost {count} events of {topic}"
+        f"subscriber {subscriber} lost {counted(count, 'event')} of {topic}"
         for topic, count in list(events.items())[:_TOPICS]
     ]
     rest = list(events.values())[_TOPICS:]
     if rest:
         lines.append(
-            f"subscriber {subscriber} lost {numbers.total(rest)} events of {len(rest)} "
+            f"subscriber {subscriber} lost {counted(numbers.total(rest), 'event')} of {len(rest)} "
             "more topics"
         )
     return lines

@@ -19,6 +19,7 @@ from pubsub_broker.monitoring.status_view import (
     title_and_address,
     topics_of,
 )
+from pubsub_common.counted import counted
 from pubsub_common.measurement.latency_histogram import format_ns
 from pubsub_common.printable import printable
 from pubsub_common.protocol import numbers
@@ -51,8 +52,8 @@ def render(
     if losers:
         lines.append(f"slow consumers: {len(losers)}")
         lines += [
-            f"  {title_and_address(client)}: {numbers.total(client.lost.values())} "
-            "events lost"
+            f"  {title_and_address(client)}: "
+            f"{counted(numbers.total(client.lost.values()), 'event')} lost"
             for client in losers
         ]
     if status.expected:
@@ -68,16 +69,16 @@ def headline(status: Status, topics: int) -> str:
     group = "" if status.registry is None else f" of group {status.registry.group}"
     return (
         f"{status.model} broker{group}, up for {status.uptime_s:.0f} s; "
-        f"{number(count(status.clients, 'publisher'), 'publisher')}, "
-        f"{number(count(status.clients, 'subscriber'), 'subscriber')}, "
-        f"{number(topics, 'topic')}"
+        f"{counted(count(status.clients, 'publisher'), 'publisher')}, "
+        f"{counted(count(status.clients, 'subscriber'), 'subscriber')}, "
+        f"{counted(topics, 'topic')}"
     )
 
 
 def traffic(status: Status, rate: float | None = None) -> str:
     """The events that pass through the broker, if it knows them. libzmq's proxy counts
     the messages of all topics together."""
-    refused = f"{number(status.rejected, 'request')} refused"
+    refused = f"{counted(status.rejected, 'request')} refused"
     if status.model != "centralized":
         return f"events do not pass through this broker; {refused}"
     if rate is not None:
@@ -87,7 +88,7 @@ def traffic(status: Status, rate: float | None = None) -> str:
         speed = f"{mean:.1f} a second since its start"
     here = "" if status.registry is None else " by this broker"
     return (
-        f"{number(status.forwarded, 'message')} forwarded{here}, {speed} "
+        f"{counted(status.forwarded, 'message')} forwarded{here}, {speed} "
         f"(all topics together); {refused}"
     )
 
@@ -115,7 +116,7 @@ def _group(group: GroupView, asked: Mapping[str, Status | None] | None) -> list[
     gone = len(group.brokers) - group.alive
     lines.append(f"brokers: {group.alive}" + (f", {gone} gone" if gone else ""))
     for each in group.brokers:
-        line = f"  {each.address}: {number(each.clients, 'client')}"
+        line = f"  {each.address}: {counted(each.clients, 'client')}"
         if not each.alive:
             line += " to move"
         line += f"; version {each.version}"
@@ -135,18 +136,13 @@ def _answer(status: Status | None) -> str:
     text = f"up for {status.uptime_s:.0f} s"
     if status.model != "centralized":
         return text
-    return f"{text}, {number(status.forwarded, 'message')} forwarded"
-
-
-def number(count: int, noun: str) -> str:
-    """``1 topic``, ``2 topics``."""
-    return f"{count} {noun}{'' if count == 1 else 's'}"
+    return f"{text}, {counted(status.forwarded, 'message')} forwarded"
 
 
 def _topic(topic: Topic) -> str:
     line = (
-        f"{topic.name}: {number(len(topic.publishers), 'publisher')}, "
-        f"{number(len(topic.subscribers), 'subscriber')}"
+        f"{topic.name}: {counted(len(topic.publishers), 'publisher')}, "
+        f"{counted(len(topic.subscribers), 'subscriber')}"
     )
     if topic.rate is not None:
         line += f"; {topic.rate:,.1f} events/s"
@@ -163,9 +159,13 @@ def _line(client: ClientStatus, seen: str, own: BrokerStatus | None) -> str:
         lost = (f"{count} of {topic}" for topic, count in client.lost.items())
         line += f"; lost {', '.join(lost)}"
     if (latency := client.latency) is not None:
+        percentiles = (
+            f"p50 {format_ns(latency.p50_ns)}, p99 {format_ns(latency.p99_ns)}, max "
+            if latency.count > 1  # one event has none
+            else ""
+        )
         line += (
-            f"; latency p50 {format_ns(latency.p50_ns)}, p99 "
-            f"{format_ns(latency.p99_ns)}, max {format_ns(latency.max_ns)} of "
-            f"{number(latency.count, 'event')}"
+            f"; latency {percentiles}{format_ns(latency.max_ns)} of "
+            f"{counted(latency.count, 'event')}"
         )
     return line

@@ -15,6 +15,7 @@ import zmq
 from pubsub_broker.security.folder_watch import FolderWatch
 from pubsub_broker.security.grants import Grants
 from pubsub_broker.security.key_store import KeyStore
+from pubsub_common.counted import counted
 from pubsub_common.errors import ConfigError
 from pubsub_common.logs.audit_log import AuditLog
 from pubsub_common.security.keys import ClientKeys
@@ -92,7 +93,7 @@ class Authenticator:
         now = _now()
         states = [client.state(now) for client in self._clients.values()]
         policy = "without a policy" if self._policy is None else "with a policy"
-        return f"{states.count('ok')} of {len(states)} clients allowed, {policy}"
+        return f"{states.count('ok')} of {counted(len(states), 'client')} allowed, {policy}"
 
     def take_changes(self) -> set[str] | None:
         """The keys of clients with changed permissions; None if nothing has changed."""

@@ -6,6 +6,7 @@ import logging
 from collections import deque
 from collections.abc import Callable
 
+from pubsub_common.counted import counted
 from pubsub_common.printable import printable
 from pubsub_common.protocol.messages import PublisherInfo
 from pubsub_common.protocol.sequence import Gap
@@ -61,8 +62,9 @@ class ReceptionReports:
         match report:
             case Lost(gap):
                 _log.info(
-                    "lost %d events of %s (%d to %d)",
-                    *(gap.count, printable(gap.topic), gap.first, gap.last),
+                    "lost %s of %s (%d to %d)",
+                    *(counted(gap.count, "event"), printable(gap.topic)),
+                    *(gap.first, gap.last),
                 )
                 if self._on_gap is not None:
                     self._on_gap(gap)
