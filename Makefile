@@ -177,10 +177,12 @@ clean: ## remove what these targets made, except results of sweeps
 	@$(run-poetry) install --no-interaction --only $*
 	@touch $@
 
-$(WHEELS): .tools/.installed $(MANIFESTS) $(SOURCES)
+$(WHEELS): .tools/.installed $(MANIFESTS) $(SOURCES) scripts/stage_package.py conftest.py $(wildcard tests/support/*.py)
 	@echo "==> wheels and source archives, into dist"
 	@rm -rf dist
-	@set -e; for p in $(PACKAGES); do $(run-poetry) -C "$(CURDIR)/packages/pubsub-$$p" build -q -o "$(CURDIR)/dist"; done
+	@set -e; folder=$$(mktemp -d); trap 'rm -rf "$$folder"' EXIT; for p in $(PACKAGES); do \
+		staged=$$(.tools/bin/python scripts/stage_package.py $$p "$$folder"); \
+		POETRY_VIRTUALENVS_CREATE=false $(run-poetry) -C "$$staged" build -q -o "$(CURDIR)/dist"; done
 	@touch $@
 
 # Sweeps run what users install: the wheels, with the versions of the lock file.

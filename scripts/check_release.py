@@ -94,6 +94,7 @@ def check_source(path: Path, name: str) -> Iterator[str]:
     with tarfile.open(path) as archive:
         files = {member.name.partition("/")[2] for member in archive.getmembers()}
     needed = {"LICENSE", "README.md", "PKG-INFO", "pyproject.toml"}
+    needed |= {"conftest.py", "pytest.ini", "tests/support/paths.py"}
     for file in sorted(needed | {f"src/pubsub_{name}/py.typed"}):
         if file not in files:
             yield f"{path.name}: {file} is missing"

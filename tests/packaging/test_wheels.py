@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 import tarfile
 import venv
 import zipfile
@@ -115,6 +116,22 @@ def test_source_archives_hold_all_tests_of_the_package(dist: Path, name: str) ->
     with tarfile.open(source_archive(dist, name)) as archive:
         held = {m.name.partition("/")[2] for m in archive.getmembers()}
     assert {f"tests/{p.relative_to(tests)}" for p in tests.rglob("*.py")} <= held
+
+
+def test_tests_run_from_an_unpacked_source_archive(dist: Path, tmp_path: Path) -> None:
+    with tarfile.open(source_archive(dist, "publisher")) as archive:
+        archive.extractall(tmp_path, filter="data")
+    (folder,) = tmp_path.iterdir()
+    words = ["-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/topics"]
+    done = subprocess.run(
+        [sys.executable, *words],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=110,
+    )
+    assert done.returncode == 0, done.stdout
+    assert " passed" in done.stdout
 
 
 def test_a_subscriber_alone_installs_with_only_common_beside_it(
