@@ -66,7 +66,7 @@ def test_a_publisher_names_no_other_host(address: str, origin: str) -> None:
         rules().check(registration(address), origin)
     assert refusal.value.code == messages.BAD_ADDRESS
     host = host_of(address)
-    assert f"names {host}, but comes from {origin}" in str(refusal.value)
+    assert f"names {host}, but connects from {origin}: start it " in str(refusal.value)
     rules().check(registration(host, "subscriber"), origin)
     rules(allow_foreign=True).check(registration(address), origin)
 

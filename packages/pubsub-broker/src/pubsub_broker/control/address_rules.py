@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pubsub_broker.errors import Refusal
 from pubsub_common.errors import ConfigError
 from pubsub_common.protocol import messages
-from pubsub_common.protocol.endpoints import is_name, parse_address, parse_host
+from pubsub_common.protocol.endpoints import bare, is_name, parse_address, parse_host
 from pubsub_common.protocol.messages import Register
 
 
@@ -71,6 +71,6 @@ class AddressRules:
             return
         raise Refusal(
             messages.BAD_ADDRESS,
-            f"the publisher names {host}, but comes from {origin}; for publishers behind "
-            "NAT start the broker with --allow-foreign-addresses",
+            f"the publisher names {host}, but connects from {origin}: start it with "
+            f"--address {bare(origin)}, or the broker with --allow-foreign-addresses",
         )
