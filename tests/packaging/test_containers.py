@@ -34,7 +34,7 @@ IMAGE: Final = f"pubsub-broker-test-{os.getpid()}"
 
 
 def instructions() -> list[tuple[str, str]]:
-    """The Dockerfile's instructions in order, with what follows them."""
+    """The names and the arguments of the Dockerfile's instructions, in order."""
     text = re.sub(r"^#.*\n", "", (DOCKER / "Dockerfile").read_text(), flags=re.M)
     lines = re.sub(r"\\\n\s*", "", text).splitlines()
     return [(line.split()[0], line.split(None, 1)[1]) for line in lines if line.strip()]

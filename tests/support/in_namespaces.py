@@ -150,7 +150,7 @@ class Network:
         return sorted({row.rpartition(",")[0] for row in rows})
 
     def end_all(self) -> None:
-        """End what was started, the last one first."""
+        """End the programs of `start`, the last one first."""
         while self._running:
             process = self._running.pop()
             process.terminate()

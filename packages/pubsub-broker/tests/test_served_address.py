@@ -1,4 +1,4 @@
-"""Where a broker listens, where it forwards from, and as what others are told of it."""
+"""The addresses at which a broker listens, forwards events, and is advertised."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where a publisher listens, and which address others are told."""
+"""The address at which a publisher listens, and the one that it advertises."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Addresses to listen at, and addresses that others are told."""
+"""Addresses to listen at, and advertised addresses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Addresses at which a program listens, and those that it tells others.
+"""Addresses at which a program listens, and addresses that it advertises.
 
 They differ where a container, a firewall or a router is between: the program listens at all
 addresses of its machine (a *wildcard*), and others connect to another host, perhaps through
@@ -34,7 +34,7 @@ def parse_listen_host(text: str) -> str:
     """The host to listen at: an IP address or a name of this machine, or a wildcard.
 
     Raises:
-        ConfigError: it is none of them.
+        ConfigError: it is something else.
     """
     if text in _WILDCARDS:
         return _WILDCARDS[text]
@@ -47,8 +47,8 @@ def near_host(host: str) -> str:
 
 
 def parse_advertised(text: str) -> tuple[str, int | None]:
-    """Host and port of ``HOST`` or ``HOST:PORT``, as others are told them; None without a
-    port: it is the one at which the program listens.
+    """Host and port of an advertised ``HOST`` or ``HOST:PORT``. Without a port it is None:
+    the program advertises the port at which it listens.
 
     Raises:
         ConfigError: it is not of this form, or not the address of one host.
