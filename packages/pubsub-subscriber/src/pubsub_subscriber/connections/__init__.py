@@ -1,4 +1,4 @@
-"""The sockets that events arrive on, from publishers or from the broker.
+"""The sockets on which events arrive, from publishers or from the broker.
 
 Shell.
 """

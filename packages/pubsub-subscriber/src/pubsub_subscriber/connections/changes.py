@@ -1,4 +1,4 @@
-"""Changes connections and subscriptions as the core asks."""
+"""Changes connections and subscriptions for the core."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ Change = Request | Withdraw | Connect | Disconnect | Subscribe | Unsubscribe | L
 
 
 def change(connections: Connections, effect: Change) -> bool:
-    """Perform one effect. Whether events may have arrived meanwhile."""
+    """Perform one effect. Returns whether events may have arrived meanwhile."""
     match effect:
         case Request(publisher, topic, raw) | Withdraw(publisher, topic, raw):
             sub_socket = connections.socket_for(publisher, topic)
-            # Without a connection it is asked again.
+            # Without a connection the request is repeated later.
             return sub_socket is not None and sub_socket.change_subscription(
                 raw, begins=isinstance(effect, Request)
             )

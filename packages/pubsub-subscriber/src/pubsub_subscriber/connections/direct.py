@@ -1,4 +1,4 @@
-"""Connects straight to publishers, with one socket for all, where the broker is not secure."""
+"""Connects directly to publishers, with one socket for all, if the broker is not secure."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class DirectConnections:
             sub_socket.add(topics)
 
     def listen(self, ports: Mapping[str, TopicPort], topic_count: int) -> None:
-        """Publishers are connected to, one by one."""
+        """Nothing: publishers are connected one by one."""
 
     def connect(self, publisher: PublisherInfo) -> bool:
         if publisher.address is None:
@@ -74,20 +74,21 @@ class DirectConnections:
 
 
 def begin(
-    places: NamedEndpoints, address: str, whom: str = "a publisher"
+    places: NamedEndpoints, address: str, shown: str = "a publisher"
 ) -> str | None:
-    """Where to connect to a publisher at ``address``, as the broker tells it; None while that is
-    not known, and if it is no address. ``whom`` is for the log: it may be another one."""
+    """The address at which to connect to the publisher at ``address``, as the broker reports
+    it; None if its name is unknown so far, or if it is not valid. ``shown`` is for the log,
+    where the address may be another one."""
     try:
         parse_address(address)
     except ConfigError as error:
-        _log.warning("cannot connect to %s: %s", whom, printable(cut(str(error))))
+        _log.warning("cannot connect to %s: %s", shown, printable(cut(str(error))))
         return None
     return places.begin(address, time.monotonic())
 
 
 def move(sub_socket: SubSocket, before: str | None, place: str | None) -> None:
-    """Receive from ``place`` instead of ``before``, as far as there are these."""
+    """Receive from ``place`` instead of ``before``; either may be None."""
     if before is not None:
         sub_socket.disconnect(before)
     if place is not None:

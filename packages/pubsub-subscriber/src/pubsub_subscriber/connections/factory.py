@@ -1,4 +1,4 @@
-"""Makes the connections of a subscriber, as its broker's model and its keys ask for."""
+"""Makes the connections of a subscriber, for its broker's model and its keys."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ if TYPE_CHECKING:
     from pubsub_common.security.keys import ClientKeys
 
 
-# What a subscriber opens with one publisher or the broker, and for a moment.
+# Descriptors of a subscriber with one publisher or the broker, and short-lived ones.
 _FILES: Final = 24
 
 
 class ConnectionFactory:
-    """Makes connections whose sockets are in ``sockets``."""
+    """Makes connections and stores their sockets in ``sockets``."""
 
     def __init__(
         self,
@@ -45,7 +45,7 @@ class ConnectionFactory:
         *,
         positions: bool,
     ) -> None:
-        """``positions``: publishers are asked how far they are."""
+        """``positions``: subscribe to the positions of publishers."""
         self._core = core
         self._sockets = sockets
         self._keys = keys
@@ -58,10 +58,10 @@ class ConnectionFactory:
     def open(
         self, broker_host: Callable[[], str], *, centralized: bool | None
     ) -> zmq.Context[zmq.Socket[bytes]]:
-        """Make the context of all sockets. ``broker_host`` tells where the broker is;
-        ``centralized`` as far as it is known."""
+        """Make the context of all sockets. ``broker_host`` returns the broker's host;
+        ``centralized`` may be unknown (None)."""
         self._broker_host = broker_host
-        # With keys each publisher has sockets of its own.
+        # With keys there are separate sockets for each publisher.
         separate = self._keys is not None and centralized is not True
         if separate:
             raise_limit(MAX_FILES)

@@ -1,6 +1,6 @@
 """Ends the wait of a thread inside a SUB socket.
 
-A socket of its own sends that one a message, over a connection inside this process.
+Another socket sends it a message, over a connection inside this process.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from pubsub_common.protocol.events import PRIVATE_MARK
 
 _log = logging.getLogger(__name__)
 
-# What follows a topic of our own in a message that says no more than that somebody rang:
-# a zero byte, as always, a kind that nobody else sends, and MessagePack's nil.
+# Follows the topic in a message that only ends a wait: the zero byte, a kind that only this module
+# sends, and MessagePack's nil.
 _MARK: Final = b"\0\0\xc0"
 
 
 def is_interrupt(frame: bytes) -> bool:
-    """Whether a message says no more than that somebody rang."""
+    """Whether a message only ends a wait."""
     return (
         frame.startswith(PRIVATE_MARK)
         and frame.endswith(_MARK)
@@ -31,12 +31,12 @@ def is_interrupt(frame: bytes) -> bool:
 
 
 def interrupt_message(topic: bytes | None) -> bytes:
-    """What to send to who is subscribed to ``topic``; nothing for None."""
+    """The message for a socket that is subscribed to ``topic``; empty for None."""
     return b"" if topic is None else topic + _MARK
 
 
 class Interrupter:
-    """Of one SUB socket, which is open."""
+    """Interrupts one open SUB socket."""
 
     def __init__(self, interrupted: zmq.Socket[bytes]) -> None:
         self._interrupted = interrupted
@@ -46,33 +46,33 @@ class Interrupter:
 
     @property
     def usable(self) -> bool | None:
-        """Whether it can end a wait; None: it was not connected yet."""
+        """Whether it can end a wait; None: not connected yet."""
         if self._failed:
             return False
         return None if self._socket is None else True
 
     def connect(self, lock: AbstractContextManager[object]) -> bool:
-        """Connect, if it is not; whether it can end a wait. ``lock`` is that of the
-        interrupted socket."""
+        """Connect, if it is not connected. Returns whether it can end a wait. ``lock`` is the
+        lock of the interrupted socket."""
         if self._socket is None and not self._failed:
             try:
                 with lock:
                     self._socket = self._connected()
-            except zmq.ZMQError as error:  # it takes a socket and a file
+            except zmq.ZMQError as error:  # it needs a socket and a descriptor
                 self._failed = True
                 _log.info("cannot wait in the socket: %s", error.strerror)
         return self._socket is not None
 
     def send(self, message: bytes) -> None:
-        """Have the socket receive this. For any thread and for signal handlers."""
+        """Send this to the socket. For any thread and for signal handlers."""
         with self._lock:
             if self._socket is not None and not self._socket.closed:
-                # It has to know what is subscribed to.
+                # It must know the subscriptions.
                 self._socket.get(zmq.EVENTS)
                 self._socket.send(message, zmq.NOBLOCK)
 
     def close(self) -> None:
-        """From here on it sends nothing."""
+        """Stop sending."""
         with self._lock:
             if self._socket is not None:
                 self._socket.close()

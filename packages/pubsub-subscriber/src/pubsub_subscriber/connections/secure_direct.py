@@ -1,9 +1,8 @@
-"""Connects straight to the publishers of a secure broker, with one socket for each.
+"""Connects directly to the publishers of a secure broker, with one socket for each.
 
-Where the broker is secure each publisher has a socket of its own: it is subscribed to what
-the broker says this publisher may publish, and what else a publisher sends, libzmq throws
-away before anybody sees it. It also has the publisher's key, so nobody else can answer.
-Elsewhere one socket for all is cheaper.
+The socket of a publisher is subscribed to the topics that the broker names for it; libzmq
+drops all other messages of that publisher. The socket also has the publisher's key, so no
+other process can answer. With a broker that is not secure, one socket for all is cheaper.
 """
 
 from __future__ import annotations
@@ -36,22 +35,22 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-# How often a publisher that does not let us in is asked again, at first and at last, and
-# when it is said: the broker may be about to tell it of us. Each time costs both sides some
-# milliseconds of a processor, which is what they lack when hundreds start at once.
+# First and longest delay before another attempt at a publisher that refuses us, and the time
+# after which this is logged: the broker may not have told it of us yet. Each attempt costs both
+# sides some milliseconds of a processor, which is scarce when hundreds start at once.
 _RETRY_S: Final = 0.5
 _RETRY_MAX_S: Final = 4.0
 _LOG_AFTER: Final = 3
 
-# A publisher that left is received until all that was under way has arrived. Should it go
-# on publishing, it is disconnected after this time: no revocation would reach us any more.
+# Events of a publisher that left are received until all have arrived. If it continues to publish,
+# it is disconnected after this time: a revocation would not reach us any more.
 _MAX_DRAIN_S: Final = 60.0
 
-# Each publisher takes three sockets (its own, and two of the watch on it), and these and
-# the connection a file each.
+# Each publisher needs three sockets (its own, and two for the watch on it). Each socket and the
+# connection need a descriptor.
 _MAX_PUBLISHERS: Final = 4096
 MAX_SOCKETS: Final = 3 * _MAX_PUBLISHERS
-# By default a process may open enough for 250 publishers.
+# The default limit of a process is enough for 250 publishers.
 MAX_FILES: Final = 4 * _MAX_PUBLISHERS
 
 
@@ -80,8 +79,8 @@ class SecureDirectConnections:
         has_left: Callable[[int], bool],
         places: NamedEndpoints,
     ) -> None:
-        """``pair`` are our own keys; ``has_left`` tells whether the publisher of a
-        session has left."""
+        """``pair`` are the keys of this client. ``has_left`` returns whether the publisher of
+        a session has left."""
         self._sockets = sockets
         self._new_sub_socket = new_sub_socket
         self._pair = pair
@@ -89,15 +88,15 @@ class SecureDirectConnections:
         self._places = places
         self._numbers = itertools.count(1)
         self._connections: dict[int, _PublisherConnection] = {}  # by session
-        # Those for which there was no socket, by session.
+        # Publishers that got no socket, by session.
         self._unconnected: dict[int, PublisherInfo] = {}
         self._throttle = LogThrottle()
 
     def subscribe(self, topics: Iterable[str]) -> None:
-        """Each publisher's topics come with it."""
+        """Nothing: topics come with each publisher."""
 
     def listen(self, ports: Mapping[str, TopicPort], topic_count: int) -> None:
-        """Publishers are connected to, one by one."""
+        """Nothing: publishers are connected one by one."""
 
     def connect(self, publisher: PublisherInfo) -> bool:
         if publisher.address is None or publisher.key is None:
@@ -108,7 +107,7 @@ class SecureDirectConnections:
         if connection is not None:
             if location_of(connection.publisher) == location_of(publisher):
                 connection.publisher = publisher
-                # A topic that it gave up may be one that it must not have any more.
+                # It may have lost the permission for a topic that it removed.
                 given_up = connection.sub_socket.topics - set(publisher.topics)
                 arrived = connection.sub_socket.remove(given_up)
                 return connection.sub_socket.add(publisher.topics) or arrived
@@ -118,7 +117,7 @@ class SecureDirectConnections:
         except zmq.ZMQError as error:
             if error.errno != errno.EMFILE:
                 raise
-            # The publishers that have one stay connected.
+            # Connected publishers stay connected.
             if not self._unconnected and self._throttle.allows(
                 "files", time.monotonic()
             ):
@@ -132,7 +131,7 @@ class SecureDirectConnections:
 
     def _open(self, publisher: PublisherInfo, address: str, key: str) -> None:
         """Raises:
-        zmq.ZMQError: there are no more files or sockets.
+        zmq.ZMQError: There are no more descriptors or sockets.
         """
         from pubsub_common.security.keys import configure_curve_client
 
@@ -158,8 +157,8 @@ class SecureDirectConnections:
     def _with_new_session(
         self, publisher: PublisherInfo
     ) -> _PublisherConnection | None:
-        """The connection to a publisher that has a new session now: it goes on, since what it
-        sends by that connection is in the new name, and what is left in the old one."""
+        """The connection of a publisher that has a new session now. It stays: its messages
+        have the new session, and waiting ones the old one."""
         place = location_of(publisher)
         for session, connection in self._connections.items():
             if location_of(connection.publisher) == place:
@@ -174,7 +173,7 @@ class SecureDirectConnections:
         connection = self._connections.get(publisher.session)
         if connection is None:
             return False
-        # What still waits is not wanted, and one that floods would go on for ever.
+        # Waiting messages are not wanted, and those of a flood would not end.
         connection.sub_socket.disconnect(self._place_of(connection))
         self._retire(connection)
         return True
@@ -220,13 +219,13 @@ class SecureDirectConnections:
             if not self._has_left(session):
                 self.connect(publisher)
                 if session not in self._connections:
-                    return  # there is still none
+                    return  # there is still no socket
             del self._unconnected[session]
 
     def _log_refusal(
         self, publisher: PublisherInfo, why: FailureReason, now: float
     ) -> None:
-        # One that registers again and again is another publisher each time.
+        # A publisher that registers repeatedly is another one each time.
         if not self._throttle.allows(publisher.address, now):
             return
         _log.warning(
@@ -239,7 +238,7 @@ class SecureDirectConnections:
         return self._places.place(connection.publisher.address or "") or ""
 
     def _follow(self, now: float) -> None:
-        """Connect to where publishers are now whose names have other addresses."""
+        """Connect to the new addresses of publishers with names that have moved."""
         for endpoint, before in self._places.look(now):
             for connection in self._connections.values():
                 if connection.publisher.address == endpoint:
@@ -247,7 +246,7 @@ class SecureDirectConnections:
                     move(connection.sub_socket, before, place)
 
     def _retire(self, connection: _PublisherConnection) -> None:
-        """What it still holds is taken out by the receiving thread."""
+        """The receiving thread takes the remaining messages."""
         del self._connections[connection.publisher.session]
         self._sockets.retire(connection.number)
         address = connection.publisher.address or ""

@@ -1,8 +1,9 @@
-"""The open sockets of a subscriber, and those that are about to be closed.
+"""The open sockets of a subscriber, and those that are to be closed.
 
-The control thread opens and retires sockets while the receiving thread goes through them.
-The lock guards changes; `open` and `retired` are tuples that a change replaces, so reading them
-takes no lock, and another `open` is another object. A signal handler never needs the lock.
+The control thread opens and retires sockets while the receiving thread iterates over them.
+The lock guards changes. `open` and `retired` are tuples that a change replaces, so reading
+them takes no lock, and another `open` is another object. A signal handler never needs the
+lock.
 """
 
 from __future__ import annotations
@@ -12,31 +13,31 @@ from typing import Protocol, TypeAlias
 
 from pubsub_subscriber.connections.sub_socket import SubSocket
 
-# Of a publisher: its session; of a broker: ``host:port``.
+# For a publisher its session, for a broker ``host:port``.
 SocketKey: TypeAlias = int | str
 
 
 class ReceivingThread(Protocol):
-    """What receives from the sockets. For any thread."""
+    """Receives from the sockets. For any thread."""
 
     def wake(self) -> None:
-        """Look at everything again."""
+        """Check everything again."""
 
 
 class SocketSet:
-    """Sockets by key. ``receiving`` receives from them, if anything does."""
+    """Sockets by key. ``receiving`` receives from them, if it is set."""
 
     def __init__(self) -> None:
         self.receiving: ReceivingThread | None = None
         self.open: tuple[SubSocket, ...] = ()
-        # Disconnected from their publishers. The receiving thread takes out what they still
-        # hold, and closes them.
+        # Disconnected from their publishers. The receiving thread takes the remaining messages
+        # and closes them.
         self.retired: tuple[SubSocket, ...] = ()
         self._by_key: dict[SocketKey, SubSocket] = {}
         self._lock = threading.Lock()
 
     def wake(self) -> None:
-        """Have the receiving thread look at everything again."""
+        """Make the receiving thread check everything again."""
         if self.receiving is not None:
             self.receiving.wake()
 
@@ -57,7 +58,7 @@ class SocketSet:
         self.wake()
 
     def retire(self, key: SocketKey) -> None:
-        """Deliver what the socket of this key still holds, then close it."""
+        """Deliver the remaining messages of the socket of this key, then close it."""
         with self._lock:
             socket = self._by_key.pop(key, None)
             self.open = tuple(self._by_key.values())
@@ -66,12 +67,12 @@ class SocketSet:
         self.wake()
 
     def forget(self, socket: SubSocket) -> None:
-        """A retired socket was closed."""
+        """Remove a retired socket that was closed."""
         with self._lock:
             self.retired = tuple(each for each in self.retired if each is not socket)
 
     def close_all(self) -> None:
-        """Close all sockets at once. What they hold is lost."""
+        """Close all sockets at once. Their messages are lost."""
         with self._lock:
             sockets = (*self.open, *self.retired)
         for socket in sockets:

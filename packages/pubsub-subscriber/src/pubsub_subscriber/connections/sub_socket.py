@@ -34,17 +34,17 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-# Messages that nobody wants, before others have their turn.
+# Most unwanted messages in a row, before other sockets have their turn.
 _MAX_DROPPED_AT_ONCE: Final = 64
 _INTERRUPT_AGAIN_S: Final = 0.02
 
 
 class SubSocket(DataSocket):
-    """A SUB socket that several publishers, or one broker port, feed.
+    """A SUB socket that receives from several publishers, or from one broker port.
 
-    Connecting twice to one address, or disconnecting from one that is not
-    connected, does nothing. The methods take the lock themselves, and say whether
-    the thread that waits for events must be woken (see `pubsub_common.net.sockets`).
+    Connecting twice to one address, or disconnecting from an unconnected one, does nothing.
+    The methods take the lock themselves, and return whether the thread that waits for events
+    must be woken (see `pubsub_common.net.sockets`).
     """
 
     def __init__(
@@ -57,14 +57,14 @@ class SubSocket(DataSocket):
         total_topics: int = 0,
         positions: bool = False,
     ) -> None:
-        """Subscribe to ``topics``, and after all to their ready topics. ``total_topics`` is how
-        many topics the subscriber has in all its sockets, if it has several.
-        ``positions``: also to how far the publishers are."""
+        """Subscribe to ``topics``, and then to their ready topics. ``total_topics`` is the
+        number of topics in all sockets of the subscriber, if it has several.
+        ``positions``: subscribe to the positions of the publishers too."""
         super().__init__(context, zmq.SUB, bounds)
-        # Reentrant, like the others: a signal handler, or what the garbage collector calls,
-        # may come to a socket that its own thread is working with.
+        # Reentrant, like the others: a signal handler, or a finalizer, may use a socket that
+        # its own thread is using.
         self.lock = threading.RLock()  # type: ignore[assignment]
-        # For subscriptions, which libzmq drops without a word over a limit.
+        # For subscriptions, which libzmq drops silently above a limit.
         self.socket.sndhwm = 0
         # As pyzmq's `recv_into` (buffer, flags) and `recv` (flags; a frame without a copy),
         # raise `zmq.Again`. The caller holds the lock.
@@ -74,30 +74,32 @@ class SubSocket(DataSocket):
         )
         self._more: Callable[[], int] | None = None
         self._dropping = False
-        # The one publisher whose events may come in here; None: any.
+        # The only publisher that may send here; None: any.
         self.only_session: int | None = None
-        # Other sessions of it, see `streams.connection`.
+        # Its other sessions, see `streams.connection`.
         self.other_sessions: set[int] = set()
         self.handshake_monitor: ClientHandshakeMonitor | None = None
         self._connected: set[str] = set()
         self._lost = LostConnections()
-        self.most_held = bounds.held_messages  # counted down when it is given up
+        self.most_held = (
+            bounds.held_messages
+        )  # counted down when the connection is closed
         self._bounds = bounds
         self._session = session
         self._positions = positions
-        # By topic, what is asked on its ready topic.
+        # The ready topic of each topic, as it was requested last.
         self._ready_requests: dict[str, ReadyRequest] = {}
         self._total_topics = 0
         self._interrupter = Interrupter(self.socket)
-        # What the interrupter sends. Without it nobody can interrupt, so nobody may wait in
-        # the socket. The lock guards it.
+        # The message of the interrupter. Without it no thread can interrupt, so no thread may
+        # wait in the socket. The lock guards it.
         self.interrupt_message = b""
         self._change_lock = threading.RLock()
         self.add(topics, total_topics=total_topics)
 
     def restrict_to(self, session: int) -> None:
-        """Take only what is of this publisher from here on, and no message of several
-        parts: libzmq looks only at the first, behind which any topic could hide."""
+        """From now on receive only events of this publisher, and no messages of several
+        parts: libzmq checks only the first part, and the others could have any topic."""
         self.only_session = session
         receive_into, receive_frame = self.receive_into, self.receive_frame
         self._more = option_reader(self.socket, zmq.RCVMORE)
@@ -107,7 +109,7 @@ class SubSocket(DataSocket):
                 size = receive_into(buffer, flags=flags)
                 if not self.drop_parts(buffer):
                     return size
-            raise zmq.Again  # it must not keep us from the others
+            raise zmq.Again  # other sockets have their turn
 
         def receive_whole_frame(flags: int) -> Any:
             for _ in range(_MAX_DROPPED_AT_ONCE):
@@ -119,43 +121,43 @@ class SubSocket(DataSocket):
         self.receive_into, self.receive_frame = receive_whole, receive_whole_frame
 
     def drop_parts(self, buffer: memoryview | bytearray) -> bool:
-        """Drop what is left of a message of several parts, where none is wanted; whether what
-        was received last, into ``buffer``, is such. The caller holds the lock. After an
-        exception in here it is to be called again, before anything else is received."""
+        """Drop the rest of a message of several parts, where none is allowed. Returns whether
+        the last message, in ``buffer``, is one. The caller holds the lock. After an
+        exception in here it must be called again, before anything else is received."""
         more = self._more
         if more is None or self.closed or not (self._dropping or more()):
             return False
         self._dropping = True
         while more():
-            self.socket.recv()  # all of a message is there when its first part is
+            self.socket.recv()  # all parts have arrived with the first
         buffer[0] = FREE; self._dropping = False  # noqa: E702  # fmt: skip
         return True
 
     @property
     def closed(self) -> bool:
-        """Whether it can be used no more."""
+        """Whether it is closed."""
         return bool(self.socket.closed)
 
     # Waiting in the socket
 
     def enable_interrupt(self) -> bool:
-        """The receiving thread would like to wait in the socket; whether it may. For that
-        thread, which must not hold the lock."""
+        """Prepare a wait of the receiving thread in the socket; returns whether it may wait.
+        For that thread, which must not hold the lock."""
         return self._interrupter.connect(self.lock)
 
     @property
     def may_wait(self) -> bool | None:
-        """What `enable_interrupt` said; None: it was not asked yet."""
+        """The last result of `enable_interrupt`; None: not called yet."""
         return self._interrupter.usable
 
     def receive_waiting(self, buffer: memoryview) -> int:
-        """Wait for a message; its size. -1 when nobody could interrupt that. The caller holds
-        the lock, and `interrupt` makes it let go of it."""
+        """Wait for a message; returns its size. -1 if no thread could interrupt the wait. The
+        caller holds the lock, and `interrupt` makes it release it."""
         return self.receive_into(buffer) if self.interrupt_message else -1
 
     def interrupt(self) -> None:
-        """Have the thread that waits in the socket come out, or not even begin to wait. For
-        any thread and for signal handlers."""
+        """Make the thread that waits in the socket return, or not begin to wait. For any
+        thread and for signal handlers."""
         self._interrupter.send(self.interrupt_message)
 
     @contextlib.contextmanager
@@ -175,18 +177,16 @@ class SubSocket(DataSocket):
 
     @property
     def topics(self) -> frozenset[str]:
-        """What it is subscribed to."""
+        """The topics of its subscriptions."""
         return frozenset(self._ready_requests)
 
     def add(self, topics: Iterable[str], *, total_topics: int = 0) -> bool:
-        """Subscribe to more topics; ``total_topics`` as above. True when the receiver must be
-        woken."""
+        """Subscribe to more topics; ``total_topics`` as in the constructor. True if the
+        receiver must be woken."""
         new = [topic for topic in topics if topic not in self._ready_requests]
         with self._locked():
             self._total_topics = total_topics
-            if (
-                total_topics
-            ):  # or a publisher that comes now takes these for all we want
+            if total_topics:  # else a new publisher would take these for all topics
                 asked = self._ready_requests.items()
                 self.repeat_ready_requests([t for t, was in asked if not was.topics])
             for topic in new:
@@ -201,7 +201,7 @@ class SubSocket(DataSocket):
             return self.readable()
 
     def remove(self, topics: Iterable[str]) -> bool:
-        """Subscribe to these topics no longer. True when the receiver must be woken."""
+        """Unsubscribe from these topics. True if the receiver must be woken."""
         with self._locked():
             for topic in topics:
                 ready = self._ready_requests.pop(topic, None)
@@ -214,7 +214,7 @@ class SubSocket(DataSocket):
             return self.readable()
 
     def connect(self, address: str) -> bool:
-        """Receive from ``IP:port`` too; True when the receiver must be woken."""
+        """Receive from ``IP:port`` too. True if the receiver must be woken."""
         with self._locked():
             if address not in self._connected:
                 self._connected.add(address)
@@ -222,22 +222,25 @@ class SubSocket(DataSocket):
             return self.readable()
 
     def disconnect(self, address: str) -> bool:
-        """Receive from ``IP:port`` no more; what waits from there is dropped. True
-        when the receiver must be woken."""
+        """Stop receiving from ``IP:port``, and drop its waiting messages. True if the
+        receiver must be woken."""
         with self._locked():
             if address in self._connected:
                 self._connected.discard(address)
-                with contextlib.suppress(zmq.ZMQError):  # libzmq may have let go of it
+                with contextlib.suppress(
+                    zmq.ZMQError
+                ):  # libzmq may have disconnected already
                     self.socket.disconnect(f"tcp://{address}")
             return self.readable()
 
     def reconnect(self, address: str) -> None:
-        """Connect once more to ``IP:port``, where libzmq has given up."""
+        """Connect again to ``IP:port``, where libzmq has stopped trying."""
         with self._locked():
             reconnect(self.socket, f"tcp://{address}")
 
     def check(self) -> float | None:
-        """Connect once more where libzmq has given up; the seconds until the next look."""
+        """Connect again where libzmq has stopped trying. Returns the seconds until the next
+        check."""
         now = time.monotonic()
         for address in self._lost.look(self._connected, now):
             _log.warning("%s", lost_line(address, self._bounds))
@@ -253,18 +256,18 @@ class SubSocket(DataSocket):
                 self.socket.close(linger=round(linger_s * 1000))
 
     def _choose_interrupt_message(self) -> None:
-        """The interrupter must send something that we are subscribed to. The caller holds the
+        """The interrupter must send a message with a subscribed topic. The caller holds the
         lock."""
         ready = next(iter(self._ready_requests.values()), None)
         message = interrupt_message(None if ready is None else ready_topic(*ready))
         if message != self.interrupt_message:
             self.interrupt_message = message
-            # What another thread has just sent may be on the topic that is given up.
+            # Another thread may have just sent a message on the removed topic.
             self.interrupt()
 
     def change_subscription(self, topic: bytes, *, begins: bool) -> bool:
-        """Subscribe to a private topic, or (``begins`` false) do so no longer. True when
-        the receiver must be woken."""
+        """Subscribe to a private topic or, if ``begins`` is false, unsubscribe. True if the
+        receiver must be woken."""
         with self._locked():
             if begins:
                 self.socket.subscribe(topic)
@@ -274,9 +277,9 @@ class SubSocket(DataSocket):
 
     @property
     def attended(self) -> bool:
-        """Whether nothing waits, or a thread is receiving just now: what comes does not pile
-        up. For any thread. If not, the receiver must be woken: its descriptor may not tell any
-        more."""
+        """Whether nothing waits, or a thread is receiving now, so that messages do not pile
+        up. For any thread. If not, the receiver must be woken: the descriptor may not
+        signal again."""
         if not self.lock.acquire(blocking=False):
             return True
         try:
@@ -285,10 +288,11 @@ class SubSocket(DataSocket):
             self.lock.release()
 
     def repeat_ready_requests(self, topics: Collection[str]) -> bool:
-        """Ask again about these topics, as far as they are here. An answer may have been dropped
-        where a queue was full. Or a publisher was not told of the question, since an old
-        connection of ours has it still: so it is another one now. The old one is taken back
-        last, that there is one at any time. True when the receiver must be woken."""
+        """Repeat the ready requests of these topics that are here. A reply may have been
+        dropped by a full queue. Or a publisher did not get the request, because an old
+        connection of this subscriber still holds it: so the new request differs. The old
+        one is removed last, so that there is always one. True if the receiver must be
+        woken."""
         with self._locked():
             for topic in topics:
                 before = self._ready_requests.get(topic)

@@ -1,5 +1,5 @@
-"""Connects to the broker, with a socket for each place that it names: a port of its own, or
-``host:port`` of another broker."""
+"""Connects to the broker, with a socket for each place that it names: one of its own ports,
+or ``host:port`` of another broker."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pubsub_subscriber.connections.sub_socket import SubSocket
 
 
 class BrokerConnections:
-    """The sockets of a subscriber that listens to a broker."""
+    """The sockets of a subscriber that receives from a broker."""
 
     def __init__(
         self,
@@ -25,7 +25,7 @@ class BrokerConnections:
         host: Callable[[], str],
         places: NamedEndpoints,
     ) -> None:
-        """``host`` tells that of the broker which tells the ports."""
+        """``host`` returns the host of the broker that named the ports."""
         self._sockets = sockets
         self._new_sub_socket = new_sub_socket
         self._host = host
@@ -42,17 +42,17 @@ class BrokerConnections:
         for topic, endpoint in self._endpoints.items():
             topics_of.setdefault(endpoint, []).append(topic)
         for gone in self._sockets.open_keys() - topics_of.keys():
-            # Another broker forwards our topics now, or this one from other ports. What the
-            # old socket still holds is taken out by the receiving thread.
+            # Another broker forwards the topics now, or this one from other ports. The receiving
+            # thread takes the remaining messages of the old socket.
             self._sockets.retire(gone)
             self._places.end(str(gone))
         for endpoint, topics in topics_of.items():
             sub_socket = self._sockets.get(endpoint)
             if sub_socket is None:
                 sub_socket = self._new_sub_socket(())
-            # A publisher counts us ready by all places from which we have its topics.
+            # A publisher counts the ready requests from all places of its topics.
             total = topic_count if len(topics) < topic_count else 0
-            # Else those that come from another place now would come from both.
+            # Else topics that have moved to another place would come from both.
             sub_socket.remove(sub_socket.topics - set(topics))
             sub_socket.add(topics, total_topics=total)
             if self._sockets.get(endpoint) is None:
@@ -63,7 +63,7 @@ class BrokerConnections:
         self._sockets.wake()
 
     def subscribe(self, topics: Iterable[str]) -> None:
-        """The broker tells the ports of topics."""
+        """Nothing: the broker names the ports of topics."""
 
     def connect(self, publisher: PublisherInfo) -> bool:
         return False

@@ -1,7 +1,7 @@
-"""Keeps latencies in memory until they are written to a file.
+"""Stores latencies in memory until they are written to a file.
 
-Columns of machine integers instead of a list of objects: 16 bytes an event, and
-nothing for the garbage collector to walk through while events arrive.
+Columns of machine integers instead of a list of objects: 16 bytes an event, and no objects
+for the garbage collector to visit while events arrive.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class LatencyRecorder:
         latency_ns = event.received_ns - event.published_ns
         try:
             self._latency_ns.append(latency_ns)
-        except OverflowError:  # a nonsensical stamp: the row stays one
+        except OverflowError:  # an impossible time stamp: the row stays a row
             self._latency_ns.append(_MAX_NS if latency_ns > 0 else -_MAX_NS)
         self._pair.append(index)
 

@@ -2,14 +2,15 @@
 
 Theory of operation
 -------------------
-The receiving thread counts what it delivers, and calls `take` when that exceeds `due`:
-all that most events cost is their share of one comparison for a burst. The gaps between
-events of the sample are drawn at random, since publishers that take turns would have the
-same one hit each time. A full sample is thinned out by half, and gaps are doubled; so it
-is spread evenly over the time since the last summary.
 
-The control thread takes the sample away, at any moment. What the other thread adds to
-that list meanwhile is missing in one summary, or in the next.
+The receiving thread counts delivered events and calls `take` when the count exceeds `due`:
+most events cost only a share of one comparison per burst. The gaps between sampled events are
+random; else, with publishers in turn, the sample would always hit the same one. A full sample
+is reduced by half, and gaps are doubled; so it is spread evenly over the time since the last
+summary.
+
+The control thread takes the sample away at any moment. An event that the other thread adds
+meanwhile is missing in one summary.
 """
 
 from __future__ import annotations
@@ -21,25 +22,24 @@ from pubsub_common.protocol.events import Event
 from pubsub_common.protocol.messages import Latency
 
 CAPACITY: Final = 256
-# What a heartbeat may hold. Stamps that are further apart are nonsense.
+# The range of a heartbeat's field. Larger differences of time stamps are impossible.
 _MAX_NS: Final = 2**62 - 1
 
 
 class LatencySampler:
-    """``due`` is how many events are delivered before the next one of the sample."""
+    """``due`` is the count of delivered events at which the next one is sampled."""
 
     __slots__ = ("_delivered", "_drawn", "_gap", "_values_ns", "due")
 
     def __init__(self) -> None:
         self.due = 0
-        self._gap = 1  # mean distance of events of the sample
+        self._gap = 1  # mean distance of sampled events
         self._drawn = 1
         self._values_ns: list[int] = []
         self._delivered = 0
 
     def take(self, events: list[Event] | Batch, delivered: int) -> None:
-        """Take the sample's events out of those that were delivered last, of
-        ``delivered`` in all."""
+        """Sample from the last delivered events, of ``delivered`` in all."""
         count = len(events)
         before = delivered - count
         place = max(0, self.due - before)
@@ -49,12 +49,12 @@ class LatencySampler:
         self.due = before + place
 
     def summary(self, delivered: int) -> Latency | None:
-        """The latency since the last call, in which ``delivered``, the number of all
-        events so far, was smaller; None when nothing was delivered."""
+        """The latency since the last call; ``delivered`` is the number of all events so far.
+        None if there were no events since."""
         values_ns, self._values_ns = self._values_ns, []
         count, self._delivered = delivered - self._delivered, delivered
-        # As much as of late, if there will be as many events again; else this would be
-        # blind for long when few come after many.
+        # For as many events as in the last interval; else, after an interval with many events,
+        # an interval with few would have no sample.
         self._gap = max(1, count // CAPACITY)
         self.due = 0
         ordered = sorted(values_ns)
@@ -68,11 +68,11 @@ class LatencySampler:
         )
 
     def _draw(self) -> int:
-        """The distance to the next event of the sample."""
+        """The distance to the next sampled event."""
         if self._gap == 1:
             return 1
-        # A linear congruential generator (that of C's example) is random enough here;
-        # Python's random module would cost every subscriber memory.
+        # A linear congruential generator (of the example in the C standard) is random enough;
+        # Python's random module would use memory in each subscriber.
         self._drawn = (self._drawn * 1103515245 + 12345) & 0x7FFFFFFF
         return 1 + (self._drawn >> 8) % (2 * self._gap - 1)
 
