@@ -1,4 +1,4 @@
-"""A broker on real sockets, with peers that speak the protocol by hand."""
+"""A broker on real sockets, with peers that implement the protocol by hand."""
 
 from __future__ import annotations
 
@@ -58,14 +58,14 @@ from pubsub_common.testing import wait_for
 
 HOST = "127.0.0.1"
 WAIT_MS = 30_000
-SILENCE_MS = 100  # enough to see what should not come, if it comes
+SILENCE_MS = 100  # enough to see an unexpected message
 LONG_LEASE_S = 600.0
 
 _M = TypeVar("_M", bound=Reply)
 
 
 class Peer:
-    """A client that says just what the test wants."""
+    """A client that sends exactly the test's messages."""
 
     def __init__(self, context: zmq.Context[zmq.Socket[bytes]], broker: Broker) -> None:
         self.dealer = context.socket(zmq.DEALER)
@@ -156,7 +156,7 @@ class Source:
 
 
 class Sink:
-    """A subscriber of events that come from the broker."""
+    """A subscriber of events from the broker."""
 
     def __init__(
         self, context: zmq.Context[zmq.Socket[bytes]], broker: Broker, *topics: str
@@ -186,7 +186,7 @@ Run = Callable[..., Broker]
 
 @pytest.fixture
 def run() -> Iterator[Run]:
-    """Starts brokers whose loops run in threads, and ends them."""
+    """Starts brokers with their loops in threads, and ends them."""
     with contextlib.ExitStack() as stack:
 
         def start(**options: Any) -> Broker:
@@ -325,7 +325,7 @@ def test_the_host_address_is_looked_for_when_none_is_given(
 def test_only_this_machine_is_served_unless_an_address_is_given(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    # As on a Mininet host.
+    # Like on a Mininet host.
     monkeypatch.setattr("pubsub_common.net.addresses.host_address", lambda: "10.0.0.1")
 
     with Broker(port=0) as broker:
@@ -415,7 +415,7 @@ def test_a_dead_publisher_is_noticed(
     broker = run(lease_s=0.2)
     subscriber, publisher = Peer(context, broker), Peer(context, broker)
     publisher.register("publisher", "A")
-    # Registering renews the lease, whatever has become of it on a busy machine.
+    # Registering renews the lease, also on a busy machine.
     while not subscriber.register("subscriber", "A").publishers:
         publisher.register("publisher", "A")
 
@@ -493,7 +493,7 @@ def test_a_long_subscription_costs_its_sender_the_connection_only(
 
     bad.subscribe(b"B" * defaults.MAX_SUBSCRIPTION_BYTES)
 
-    # It is cut off, so what only it wanted is wanted no more.
+    # It is cut off, so its subscriptions end.
     while source.xpub.recv() != b"\0" + topic_prefix("B"):
         pass
     source.send("A", 3)
@@ -575,7 +575,7 @@ def test_a_client_that_does_not_read_is_disconnected_and_named(
     lazy.dealer.rcvbuf = 65536
     lazy.dealer.linger = 0
     lazy.dealer.connect(f"tcp://{HOST}:{broker.port}")
-    # A status of about 200 kB, as a client with long topics causes.
+    # A status of about 200 kB, for a client with long topics.
     topics = [f"{number:0>200}" for number in range(1000)]
     lazy.send(lazy.registration("publisher", *topics))
     for number in range(60):
@@ -584,7 +584,7 @@ def test_a_client_that_does_not_read_is_disconnected_and_named(
     wait_for(lambda: "does not read its messages" in caplog.text)
 
     assert f"{HOST}: disconnected: port " in caplog.text
-    # Others are served, and what was held for it is not held any more.
+    # Others are served, and nothing is held for it any more.
     assert len(Peer(context, broker).status().clients) == 1
     assert parts_of(broker).control_socket.held_bytes < 2**20
 
@@ -638,7 +638,7 @@ def test_of_many_topics_the_log_names_some(
     topics = [f"T{number}" for number in range(4096)]
     peer = Peer(context, run())
     peer.register("publisher", *topics)
-    peer.status()  # after what it says of that
+    peer.status()  # after its log line
 
     [said] = [line for line in caplog.messages if "joined" in line]
     assert said.endswith(f"{', '.join(topics[:20])}, and 4076 more")
@@ -735,7 +735,7 @@ def test_events_reach_the_subscribers_of_their_topic(
 
     for number, topic in enumerate(topics):
         assert sink.numbers(topic, 10) == list(range(10 * number, 10 * number + 10))
-    # One that is busy tells what it told last.
+    # A busy proxy reports its last counts.
     wait_for(lambda: sink.peer.status().forwarded == 50)
 
 
@@ -837,13 +837,13 @@ def drive(broker: Broker, until: Callable[[], bool]) -> None:
     for index in itertools.count():
         if until():
             return
-        # So that it goes round when nothing happens.
+        # So that the loop turns when nothing happens.
         parts_of(broker).waker.wake()
         broker.parse_events(index)
 
 
 def served(broker: Broker, work: Callable[[], Any]) -> Any:
-    """What ``work`` returns, which needs the broker to answer meanwhile."""
+    """The result of ``work``, which needs the broker to answer meanwhile."""
     results: list[Any] = []
     thread = threading.Thread(target=lambda: results.append(work()))
     thread.start()
@@ -910,7 +910,7 @@ BULK = bytes(20_000)
 
 
 class SlowSink(Sink):
-    """A subscriber that keeps little and reads when it is told to."""
+    """A subscriber with small queues that reads on request."""
 
     def _socket(
         self, context: zmq.Context[zmq.Socket[bytes]], port: TopicPort
@@ -924,8 +924,8 @@ class SlowSink(Sink):
 
 
 def wait_for_subscription(source: Source, *sinks: Sink) -> None:
-    """Until the publisher knows that these subscribers have subscribed: over one
-    connection subscriptions come in order, so each adds one that nobody else has."""
+    """Until the publisher has received these subscriptions: over one connection they
+    come in order, so each subscriber adds a unique one."""
     for sink in sinks:
         marker = b"marker %d" % sink.peer.session
         for sub in sink.subs.values():
@@ -942,14 +942,14 @@ def send_bulk(source: Source, count: int = 1500) -> None:
 
 
 def is_stuck(broker: Broker) -> bool:
-    """Whether one message has been held for a while: not because libzmq's thread was
-    about to pass on others."""
+    """Whether one message has been held for a while, and not only because libzmq's
+    thread was about to pass on others."""
     held = parts_of(broker).forwarder_pool.held()
     return any(time.monotonic() - since > 0.3 for _, since in held)
 
 
 def hold_up(source: Source, broker: Broker) -> int:
-    """Publish until the broker waits for a subscriber; returns how many."""
+    """Publish until the broker waits for a subscriber; returns the number of events."""
     send_bulk(source)
     wait_for(lambda: is_stuck(broker))
     return 1500
@@ -980,7 +980,7 @@ def test_the_broker_serves_its_clients_while_it_waits(
     count = hold_up(source, broker)
 
     late, sink = Source(context, broker, "B"), Sink(context, broker, "B")
-    # The broker has connected to it, and the subscription has come through.
+    # The broker has connected to it, and the subscription has arrived.
     late.wait_for(topic_prefix("B"))
     source.wait_for(topic_prefix("B"))
     assert slow.peer.heartbeat().known
@@ -1033,7 +1033,8 @@ def test_the_log_names_the_subscriber_that_holds_up_forwarding(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    # Nothing is said while libzmq's thread is only late: it could be of the quick one.
+    # No line while libzmq's thread is only late: the blocked one could be the fast
+    # subscriber.
     monkeypatch.setattr(event_log, "_STALL_S", math.inf)
     broker = run(centralized=True, overflow="block", queue_limit=10)
     source = Source(context, broker, "A")
@@ -1087,7 +1088,7 @@ def test_a_limited_broker_that_waits_forwards_exactly_so_many_events(
     assert not sub.poll(SILENCE_MS)
 
 
-# What goes wrong inside
+# Internal errors
 
 
 def test_forwarders_can_look_a_publisher_up_before_it_is_told_to_begin(

@@ -28,7 +28,7 @@ WAIT_S = 30
 
 
 def config(*words: str) -> BrokerConfig:
-    """What a command line asks of the broker."""
+    """The broker's configuration from a command line."""
     return config_of(console_script.parse(USAGE, words, PROGRAM, "1"))
 
 
@@ -153,7 +153,7 @@ def test_help_names_every_option_and_exits_with_0(
         assert option in said
     for option in ("--overflow", "--max-clients", "--state", "status"):
         assert option in said
-    assert "PUBSUB_BROKER" not in said  # it is the broker
+    assert "PUBSUB_BROKER" not in said  # the program is the broker
 
 
 def test_the_options_of_long_runs_reach_the_broker(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Who can reach a broker, and what is said of it."""
+"""Which machines can reach a broker, and the warning about it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ IN_A_GROUP: dict[str, Any] = {
     "registry": "etcd://10.0.0.1,10.0.0.2:4000",
     "group": "lab",
 }
-# In a network of its own, where 10.0.0.1 is this machine's.
+# In its own network, where 10.0.0.1 belongs to this machine.
 SERVE = """
 from pubsub_broker import cli, broker
 broker.Broker.event_loop = lambda self: None

@@ -1,4 +1,4 @@
-"""The one life of a broker, whatever is called in it, in whatever thread and state."""
+"""The life cycle of a broker, for any call, in any thread and state."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from pubsub_common.testing import wait_for
 from pubsub_publisher import Publisher
 
 OURS: Final = (pubsub_broker, pubsub_common)
-# Calls that need a broker that is configured.
+# Calls that need a configured broker.
 CALLS: Final[list[Callable[[Broker], object]]] = [
     lambda broker: broker.event_loop(),
     lambda broker: broker.parse_events(0),
@@ -76,7 +76,7 @@ assert ask("127.0.0.1", broker.port, 10.0, None).clients == []
 broker.disconnect()
 loop.join()
 """
-# A program that ends without `disconnect`, when a line comes in.
+# A program that ends without `disconnect`, after a line of input.
 ENDS: Final = """
 import sys, threading
 from pubsub_broker import Broker
@@ -98,13 +98,13 @@ def broker(request: pytest.FixtureRequest) -> Iterator[Broker]:
 
 @pytest.fixture
 def alarm() -> Iterator[Callable[[Callable[[], object]], None]]:
-    """Sets what the handler of the next alarm calls, in the main thread, and a moment."""
+    """Sets the function of the next alarm's handler, in the main thread, and its delay."""
     before = signal.getsignal(signal.SIGALRM)
 
     def set_up(work: Callable[[], object], after_s: float = 0.01) -> None:
         signal.signal(signal.SIGALRM, lambda *_: work())
-        # Again, as an exception that comes in a finalizer is lost; after so long that no
-        # test has not stopped it by then.
+        # The alarm repeats, as an exception in a finalizer is lost; after so long that
+        # every test has stopped it by then.
         signal.setitimer(signal.ITIMER_REAL, after_s, 10.0)
 
     yield set_up
@@ -113,13 +113,13 @@ def alarm() -> Iterator[Callable[[Callable[[], object]], None]]:
 
 
 def serving(broker: Broker) -> threading.Thread:
-    """A thread that runs the loop of a configured broker by now."""
+    """A thread that already runs the loop of a configured broker."""
     thread = in_thread(broker.event_loop)
     wait_for(lambda: broker._runtime._thread == thread.ident)
     return thread
 
 
-# Twice, again, elsewhere
+# Repeated calls, other threads
 
 
 def test_a_broker_is_configured_once(broker: Broker) -> None:
@@ -201,7 +201,7 @@ def test_a_signal_handler_ends_the_loop(broker: Broker, what: str, alarm: Any) -
     assert (broker._runtime.parts is None) == (what == "disconnect")
 
 
-# An exception that comes in a finalizer is lost.
+# An exception in a finalizer is lost.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_a_loop_that_was_interrupted_goes_on_when_it_is_called_again(
     broker: Broker, alarm: Any, context: zmq.Context[zmq.Socket[bytes]]
@@ -255,11 +255,11 @@ def client(role: Role, *topics: str) -> Register:
     )
 
 
-# What is interrupted, and what a handler does then.
+# The interrupted calls, and the actions of the handler.
 INTERRUPTED: Final[dict[str, Callable[[Broker], object]]] = {
     "configure": lambda broker: broker.configure(),
     "parse_events": lambda broker: broker.parse_events(0),
-    # One that was stopped before ends at once.
+    # A loop that was stopped before ends immediately.
     "event_loop": lambda broker: serve_stopped(broker),
     "disconnect": lambda broker: broker.disconnect(),
 }
@@ -278,7 +278,7 @@ def serve_stopped(broker: Broker) -> None:
 
 @pytest.fixture
 def no_collector() -> Iterator[None]:
-    """What is closed is closed without the garbage collector, which may come late."""
+    """Objects are closed without the garbage collector, which may run late."""
     gc.collect()
     gc.disable()
     yield
@@ -293,7 +293,7 @@ def test_whatever_a_handler_does_at_any_line_a_broker_can_be_closed(
 ) -> None:
     paths = [module.__path__[0] for module in OURS]
     with Broker(True, True, port=0):
-        pass  # what is loaded and opened once
+        pass  # modules and files that are loaded or opened once
     left = Leftovers()
     line, more = 1, True
     while more:
@@ -307,7 +307,7 @@ def test_whatever_a_handler_does_at_any_line_a_broker_can_be_closed(
                 IN_HANDLERS[in_handler](broker)
 
         def make_call(broker: Broker = broker) -> None:
-            with contextlib.suppress(PubSubError):  # such as: it was disconnected
+            with contextlib.suppress(PubSubError):  # for example: it was disconnected
                 INTERRUPTED[call](broker)
 
         more = call_with(handle, line, make_call, *paths)
@@ -394,7 +394,7 @@ def test_a_log_handler_may_publish_to_the_broker_that_logs(
 def test_a_thread_of_the_broker_may_end_it(
     context: zmq.Context[zmq.Socket[bytes]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As a handler of the log does, in the thread that forwards."""
+    """For example a log handler, in the thread that forwards."""
     apply = PlainSockets.apply
 
     def end(sockets: PlainSockets, changes: Any) -> None:

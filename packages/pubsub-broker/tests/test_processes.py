@@ -1,4 +1,4 @@
-"""Brokers and clients as processes: what is killed, restarted and broken."""
+"""Brokers and clients as processes: killed, restarted and broken ones."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from pubsub_common.testing import wait_for
 HOST = "127.0.0.1"
 WAIT_S = 30
 
-# A client as roles have one, without its data port.
+# A client like those of the roles, without a data port.
 CLIENT = """
 import sys, threading
 import zmq
@@ -38,7 +38,7 @@ client.start()
 threading.Event().wait()
 """
 
-# A broker in which something happens that nobody has thought of.
+# A broker with an unexpected error.
 BROKEN = """
 import sys
 from pubsub_broker.control import core
@@ -51,7 +51,7 @@ sys.exit(main(sys.argv[1:]))
 
 
 class Broker:
-    """A broker's process. Its log goes to a file, which nobody need read."""
+    """A broker's process. Its log goes to a file, so no reader is needed."""
 
     def __init__(self, log: Path, *words: str, code: str | None = None) -> None:
         what = ["-m", "pubsub_broker"] if code is None else ["-c", code]
@@ -124,8 +124,8 @@ def test_clients_that_are_killed_are_gone_when_their_lease_ends(
         process.kill()
         process.wait()
 
-    # The broker's own word on how long they were silent while it still listed them:
-    # never longer than a lease, and so they are gone in time.
+    # The broker's own record of their silence while it still listed them: never longer
+    # than a lease, so they are removed in time.
     seen: list[float] = []
 
     def gone() -> bool:
@@ -135,7 +135,7 @@ def test_clients_that_are_killed_are_gone_when_their_lease_ends(
 
     wait_for(gone)
     assert max(seen, default=0.0) < lease_s
-    # More, where the machine was too busy to renew one; that client came back then.
+    # More, if the machine was too busy to renew one; that client came back then.
     assert broker.said().count("lease expired") >= 2
 
 
@@ -144,13 +144,13 @@ def test_after_a_restart_the_status_shows_missing_clients(
     start: Start, join: Any, tmp_path: Path, number: int
 ) -> None:
     state = tmp_path / "state"
-    # So long at least the second one expects them.
+    # The second one expects them for at least this long.
     words = ["--state", str(state), "--lease", "20"]
     first = start("--port", "0", *words)
     publisher, _ = join(first, "publisher"), join(first, "subscriber")
     wait_for(lambda: state.exists() and state.read_text().count("session") == 2)
     before = {client.session: client.role for client in first.status().clients}
-    # It will not come back.
+    # It does not come back.
     publisher.kill()
     publisher.wait()
     first.process.send_signal(number)

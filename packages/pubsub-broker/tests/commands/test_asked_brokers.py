@@ -1,4 +1,4 @@
-"""Which brokers status and check ask, and what status --all makes of their answers."""
+"""The brokers that status and check ask, and how status --all combines their answers."""
 
 from __future__ import annotations
 

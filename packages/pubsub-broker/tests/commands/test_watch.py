@@ -272,7 +272,7 @@ def test_watch_on_a_terminal_is_one_screen_that_changes(
         os.close(ours)
 
     assert (watching.returncode, err) == (0, "")
-    # The screen that was there before is shown again.
+    # The previous screen is shown again.
     assert b"\x1b[?1049h" in seen
     assert b"\x1b[?1049l" in rest
 
@@ -356,7 +356,7 @@ def to_the_end(fd: int) -> bytes:
     try:
         while piece := os.read(fd, 4096):
             seen += piece
-    except OSError:  # what Linux says when nobody has the terminal open any more
+    except OSError:  # Linux raises this when no process has the terminal open
         pass
     return seen
 
@@ -419,7 +419,7 @@ def test_check_is_0_where_a_broker_answers(
 def test_check_is_1_and_a_line_where_none_does(
     capsys: pytest.CaptureFixture[str], untouched_logging: None
 ) -> None:
-    with socket.socket() as listening:  # which takes connections, and says nothing
+    with socket.socket() as listening:  # accepts connections, and sends nothing
         listening.bind(("127.0.0.1", 0))
         listening.listen()
         port = str(listening.getsockname()[1])

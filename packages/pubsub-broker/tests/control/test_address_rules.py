@@ -1,4 +1,4 @@
-"""Which addresses a client may name."""
+"""The addresses that clients may name."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def test_publishers_of_one_address_are_limited() -> None:
     assert isinstance(third, messages.Error)
     assert third.code == messages.TOO_MANY
     assert "2 publishers are registered from 10.0.0.2" in third.detail
-    # Subscribers have room, and so has who takes an earlier one's place.
+    # Subscribers are not limited, nor is a publisher that replaces an earlier one.
     assert isinstance(asks("10.0.0.2", "subscriber"), messages.Registered)
     assert isinstance(asks("10.0.0.2:2"), messages.Registered)
     session = asks("10.0.0.2:1")

@@ -1,4 +1,4 @@
-"""A broker is attached to the publishers that its subscribers want, and no others."""
+"""A broker is attached to the publishers that its subscribers want, and to no others."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ LEASE_S = 6.0
 
 
 class Bench:
-    """A registry and its attachments. Sessions count from 1; the connection of a subscriber
-    is named after it."""
+    """A registry and its attachments. Sessions count from 1; a subscriber's connection
+    is named after its session."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -155,7 +155,7 @@ def test_a_publisher_that_leaves_in_between_is_detached_then(bench: Bench) -> No
 def test_a_subscriber_that_is_silent_is_served_while_its_connection_is_open(
     bench: Bench,
 ) -> None:
-    """It was stopped, say, and what it subscribed to still comes by its data connection."""
+    """It may be suspended, and its subscriptions still arrive over its data connection."""
     before, _ = bench.publisher("a")
     subscriber, _ = bench.subscriber("a")
 
@@ -194,7 +194,7 @@ def test_a_silent_subscriber_that_is_back_wants_what_it_says(bench: Bench) -> No
 
 
 def test_one_connection_has_one_silent_subscriber(bench: Bench) -> None:
-    """However often its owner registers as somebody else, and says nothing more."""
+    """Even if its owner registers under many sessions, and then is silent."""
     first, _ = bench.publisher("a")
     bench.publisher("b")
     for topic in "ab":

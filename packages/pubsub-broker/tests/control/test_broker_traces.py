@@ -1,4 +1,4 @@
-"""A broker's core behaves as the traces of the protocol say."""
+"""A broker's core behaves like the traces of the protocol."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from pubsub_common.protocol import messages
 
 
 class BrokerRunner:
-    """``given`` is what a broker has. Sessions that it gives are 1, 2, …"""
+    """``given`` is the broker's configuration. The sessions that it assigns are 1, 2, …"""
 
     def __init__(self, given: dict[str, Any]) -> None:
         sessions = itertools.count(1)

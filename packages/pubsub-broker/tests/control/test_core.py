@@ -70,7 +70,7 @@ def sent(kind: type[_M], peer: bytes, effects: Iterable[Effect]) -> list[_M]:
 
 
 class Bench:
-    """A broker core, and short ways to talk to it. A client is its peer id."""
+    """A broker core, and short ways to talk to it. Clients are identified by peer id."""
 
     def __init__(self, model: Model) -> None:
         sessions = itertools.count(1)
@@ -88,7 +88,7 @@ class Bench:
             forwarded=lambda: 42,
             is_lost=lambda peer: peer in self.lost,
         )
-        self.lost: set[bytes] = set()  # connections that are known to have ended
+        self.lost: set[bytes] = set()  # connections that are known to have closed
 
     def register(
         self, peer: bytes, role: Role, topics: Sequence[str], **changes: Any
@@ -138,7 +138,7 @@ class Bench:
         return self.core.disconnect(peer, request, self.now)
 
     def after_notify_delay(self) -> list[Effect]:
-        """Let the time pass for which notifications are collected."""
+        """Let the time for collecting notifications pass."""
         self.now += NOTIFY_DELAY_S
         return self.core.tick(self.now)
 
@@ -258,7 +258,7 @@ def test_a_decentralized_broker_never_touches_events(registry_only: Bench) -> No
 
 
 def refusal(bench: Bench, role: Role = "publisher", **changes: Any) -> Error:
-    """The error that a registration with these changes is answered with."""
+    """The error reply to a registration with these changes."""
     before = bench.status()
     effects = bench.register(b"x", role, changes.pop("topics", ["A"]), **changes)
     [error] = sent(Error, b"x", effects)
@@ -409,7 +409,7 @@ def test_an_error_detail_is_one_short_line(bench: Bench) -> None:
     assert error.detail.isprintable()
 
 
-# Bytes from anybody
+# Any bytes
 
 
 def to_bytes(value: Any) -> bytes:
@@ -749,21 +749,21 @@ def test_flushing_without_news_does_nothing(bench: Bench) -> None:
 
 def test_news_goes_to_the_connection_that_spoke_last(bench: Bench) -> None:
     bench.subscriber(b"s", "A")
-    bench.heartbeat(b"s, connected anew", bench.sessions[b"s"])
+    bench.heartbeat(b"s, reconnected", bench.sessions[b"s"])
     bench.publisher(b"p", "A")
 
     assert [effect.peer for effect in of(Send, bench.after_notify_delay())] == [
-        b"s, connected anew"
+        b"s, reconnected"
     ]
 
 
 def test_news_goes_to_the_connection_that_registered_last(bench: Bench) -> None:
     bench.subscriber(b"s", "A")
-    bench.subscriber(b"s, connected anew", "A", session=bench.sessions[b"s"])
+    bench.subscriber(b"s, reconnected", "A", session=bench.sessions[b"s"])
     bench.publisher(b"p", "A")
 
     assert [effect.peer for effect in of(Send, bench.after_notify_delay())] == [
-        b"s, connected anew"
+        b"s, reconnected"
     ]
 
 

@@ -1,4 +1,4 @@
-"""What the broker tells subscribers of publishers' clocks."""
+"""The publishers' clocks that the broker reports to subscribers."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from pubsub_common.protocol.versions import VERSIONS
 
 
 class Crowd:
-    """Clients of a broker core, each known by its session."""
+    """Clients of a broker core, each identified by its session."""
 
     def __init__(self) -> None:
         sessions = itertools.count(1)

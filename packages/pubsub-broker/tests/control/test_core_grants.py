@@ -1,4 +1,5 @@
-"""A secure broker's decisions: who may do what, and what becomes of the others."""
+"""A secure broker's decisions: the permissions of clients, and the removal of clients
+that exceed them."""
 
 from __future__ import annotations
 
@@ -47,7 +48,7 @@ RIGHTS: Mapping[str, Any] = {
 
 
 class Secure:
-    """A core that trusts some clients."""
+    """A core with enrolled clients."""
 
     def __init__(
         self,
@@ -152,7 +153,7 @@ def test_the_forwarder_learns_keys_where_it_connects() -> None:
     reply, effects = secure.register("alice", "publisher", "a/b")
 
     attach = Attach("10.0.0.1:5556", ("a/b",), KEYS["alice"], reply.session)
-    # First, as who is told that it is registered may publish at once.
+    # First, as a client may publish immediately when it gets `registered`.
     assert effects[0] == attach
     assert reply.vouched == []
     reply, _ = secure.register("bob", "subscriber", "a/b", session=other.session)
@@ -268,7 +269,7 @@ def test_strengths_need_a_grant_and_are_limited_by_it(model: Model) -> None:
     accepted, _ = secure.register("alice", "publisher", "a", strengths={"a": 5})
     assert isinstance(accepted, Registered)
 
-    # A client that is stronger than a new policy lets it be is expelled.
+    # A client with more strength than a new policy allows is expelled.
     effects = secure.change(CLIENTS, {"clients": {"alice": {"publish": ["a"]}}})
     [told] = sent(effects, "alice")
     assert (told.id, told.code) == (-1, messages.NOT_ALLOWED)
@@ -276,7 +277,7 @@ def test_strengths_need_a_grant_and_are_limited_by_it(model: Model) -> None:
 
 @models
 def test_after_a_restart_a_session_is_still_its_clients_alone(model: Model) -> None:
-    """Whoever is there first: subscribers know the sessions of publishers."""
+    """Even if another client comes first: subscribers know the sessions of publishers."""
     told = Secure(model).register("alice", "publisher", "a/b")[0].session
     restarted = Secure(model)
 
@@ -306,7 +307,7 @@ def test_a_session_of_a_broker_with_other_keys_is_refused(model: Model) -> None:
 @models
 def test_clients_of_one_key_have_different_sessions(model: Model) -> None:
     secure = Secure(model)
-    # Numbers that differ in the lower bits alone make one session for a key.
+    # Numbers that differ only in the lower bits make one session for a key.
     numbers = iter([1, 2, 3, 2**40, 2**41])
     secure.core._registration._new_session = lambda: next(numbers)
 

@@ -1,4 +1,5 @@
-"""Several cores on one engine: each decides for its own clients, and all know the same."""
+"""Several cores on one engine: each decides for its own clients, and all have the same
+state."""
 
 from __future__ import annotations
 
@@ -286,14 +287,14 @@ def test_limits_count_those_that_wait_for_the_engine() -> None:
     [error] = one.take(b"2", Error)
     assert error.code == "too_many"
     group.settle()
-    # The clients of others do not count, but one that moves here does.
+    # The clients of other brokers do not count, but one that moves here does.
     moving = two.registered(b"s", "subscriber", ["A"])
     two.registered(b"t", "subscriber", ["A"])
     one.register(b"s", "subscriber", ["A"], session=moving.session)
     [error] = one.take(b"s", Error)
     assert error.code == "too_many"
     assert len(group.agree()) == 4
-    # One that is here registers again as often as it likes.
+    # A registered client may register again any number of times.
     one.sent.clear()
     [session, *_] = one.core.own.clients()
     one.registered(b"0", "subscriber", ["B"], session=session.session)
@@ -314,7 +315,7 @@ def test_a_connection_that_has_ended_is_not_listened_to(group: CoreGroup) -> Non
 
 
 def cut(group: CoreGroup, *brokers: CoreOfGroup) -> None:
-    """These brokers cannot ask the engine any more, and find that out."""
+    """Cut these brokers off from the engine, and let them detect it."""
     for broker in brokers:
         broker.member.reachable = False
     for _ in range(4):
@@ -328,7 +329,7 @@ def heal(group: CoreGroup, *brokers: CoreOfGroup) -> None:
     for broker in brokers:
         broker.member.reachable = True
     if len(brokers) == len(group.brokers):
-        group.log.restart(group.now)  # it was away itself
+        group.log.restart(group.now)  # the engine itself was down
     group.settle()
 
 
@@ -428,7 +429,7 @@ def test_a_broker_that_was_cut_off_alone_writes_again_those_that_stayed(
         one.heartbeat(b"p", stays.session)
         two.heartbeat(b"r", moves.session)
         two.heartbeat(b"s", subscriber.session)
-    # Others take those for gone that their broker has not renewed for so long.
+    # Others remove the clients that their broker has not renewed for this long.
     [push] = two.take(b"s", PublishersChanged)
     assert [left.session for left in push.left] == [stays.session]
     heal(group, one)
@@ -510,7 +511,7 @@ def test_a_client_that_is_back_before_its_broker_was_told_that_it_had_moved(
     one.register(b"p", "publisher", ["A"], session=publisher.session)
     group.settle()
     assert group.agree()[publisher.session][0] == one.name
-    # The core does not know any more where it is, so that it registers again.
+    # The core has lost its connection, so it must register again.
     assert not one.heartbeat(b"p", publisher.session).known
     one.registered(b"r", "publisher", ["A"], session=publisher.session)
     assert one.heartbeat(b"r", publisher.session).known
@@ -570,7 +571,7 @@ def test_one_that_left_and_is_back_is_not_gone_with_its_brokers_lease(
     assert one.departed == []
 
 
-# Keys that are revoked
+# Revoked keys
 
 
 def test_each_broker_expels_its_own_and_all_are_told(model: Model) -> None:

@@ -1,8 +1,9 @@
 """Three brokers on one engine, and clients that move between them, at random.
 
-Clients keep their leases, brokers are cut off, die and are replaced, and each reads, writes and
-renews when it likes. In the end all brokers know the same: each client where it went last. And
-no subscriber is ever told that a publisher is gone which is not.
+Clients keep their leases, brokers are cut off, die and are replaced, and each reads,
+writes and renews at random times. In the end all brokers have the same state: each
+client at the broker of its last registration. And no subscriber gets a departure of a
+publisher that is still there.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ topic_lists = st.lists(
 
 @dataclasses.dataclass
 class Program:
-    """A client, and what it knows."""
+    """A client and its view."""
 
     name: str
     role: Role
@@ -51,7 +52,7 @@ class Program:
     broker: CoreOfGroup
     connection: int = 0
     session: int | None = None
-    asked: int | None = None  # the id of the registration that is not answered yet
+    asked: int | None = None  # the id of the registration without a reply yet
     revision: int = 0
     view: dict[int, PublisherInfo] = dataclasses.field(default_factory=dict)
     brokers: list[str] = dataclasses.field(default_factory=list)
@@ -70,7 +71,7 @@ class GroupMachine(RuleBasedStateMachine):
         self.names = map("c{}".format, itertools.count())
         self.hosts = itertools.count(1)
         self.live: list[Program] = []
-        # Publishers whose going others may be told of.
+        # Publishers for which departures may be sent.
         self.may_be_gone: set[int] = set()
         self.cut_since: dict[str, float] = {}
 
@@ -103,7 +104,7 @@ class GroupMachine(RuleBasedStateMachine):
         program.broker.ask(program.peer, request)
 
     def take(self) -> None:
-        """Clients take in what was sent to them."""
+        """Let clients read their messages."""
         for broker in self.brokers():
             sent, broker.sent = broker.sent, []
             for peer, message in sent:
@@ -123,7 +124,8 @@ class GroupMachine(RuleBasedStateMachine):
                 before = program.view
                 program.view = {each.session: each for each in message.publishers}
                 program.brokers = message.brokers
-                # What was there before and is not now counts as told, too.
+                # Publishers that have disappeared from the view count as departures,
+                # too.
                 for session in before.keys() - program.view.keys():
                     if self.has_heard(program, session):
                         self.check_gone(session)
@@ -146,7 +148,7 @@ class GroupMachine(RuleBasedStateMachine):
             case Error():
                 raise AssertionError(message)
             case Alive():
-                # One that hears that it is not known registers again.
+                # A client that is not known registers again.
                 if not message.known and program.asked is None:
                     self.register(program)
 
@@ -155,8 +157,8 @@ class GroupMachine(RuleBasedStateMachine):
         assert session not in there - self.may_be_gone, f"{session} is not gone"
 
     def has_heard(self, program: Program, publisher: int) -> bool:
-        """Whether the broker that answered must know a publisher: it was written before. A
-        broker that is cut off knows what it knew, and those of its own."""
+        """Whether the replying broker must know a publisher: it was written before. A
+        broker that is cut off has its old state, and its own clients."""
         there = self.group.log.clients
         if (
             program.broker.core.cut_off
@@ -184,7 +186,8 @@ class GroupMachine(RuleBasedStateMachine):
     @rule(number=pick, to=pick)
     def moves(self, number: int, to: int) -> None:
         program = self.one(number)
-        # Until it knows its session, what it asked elsewhere is another client's.
+        # Until it knows its session, its request at another broker belongs to another
+        # client.
         if program.session is not None:
             self.move(program, self.broker(to))
 
@@ -312,8 +315,8 @@ class GroupMachine(RuleBasedStateMachine):
             self.take()
 
     def note_partitions(self) -> None:
-        """After the long lease others take clients for gone whose broker cannot write, or
-        is gone, and that no other one has written."""
+        """After the long lease, other brokers remove the clients of a broker that is
+        cut off or dead, unless another broker has written them."""
         for name, since in self.cut_since.items():
             if self.group.now >= since + self.group.log.clients_s - 1.0:
                 self.may_be_gone |= {
@@ -368,7 +371,7 @@ class CentralizedGroupMachine(GroupMachine):
 
 
 class EtcdGroupMachine(GroupMachine):
-    """The same by the code that asks etcd."""
+    """The same with the code that talks to etcd."""
 
     def engine(self) -> EtcdGroup:
         return EtcdGroup(self.model)

@@ -1,4 +1,5 @@
-"""A client that asks twice on one connection, since an answer was late, is one client."""
+"""A client that repeats its request on one connection, because a reply was late, is one
+client."""
 
 from __future__ import annotations
 

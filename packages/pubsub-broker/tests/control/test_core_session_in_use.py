@@ -1,4 +1,4 @@
-"""A session of a client that is there is not given to another one."""
+"""The session of a connected client is not given to another one."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ SUBSCRIBER = {"role": "subscriber", "address": "10.0.0.1"}
 
 
 class Bench:
-    """A core that has one publisher, on connection ``p``."""
+    """A core with one publisher, on connection ``p``."""
 
     def __init__(self) -> None:
         self.lost: set[bytes] = set()

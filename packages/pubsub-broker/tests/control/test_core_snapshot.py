@@ -1,4 +1,5 @@
-"""What the core keeps of its clients: strengths, losses, limits, who is expected."""
+"""The state that the core keeps of its clients: strengths, losses, limits, expected
+clients."""
 
 from __future__ import annotations
 
@@ -65,7 +66,7 @@ def sent(kind: type[_M], effects: list[Effect]) -> list[_M]:
 
 
 class Bench:
-    """A core, the time, and short ways to talk to it."""
+    """A core, a clock, and short ways to talk to the core."""
 
     def __init__(
         self, model: Model = "centralized", max_clients: int = 1000, **options: Any
@@ -369,7 +370,7 @@ def test_a_publisher_loses_nothing(bench: Bench) -> None:
 
 @pytest.fixture
 def full() -> Bench:
-    """A broker that takes two clients and has them: sessions 1 and 2."""
+    """A broker with a limit of two clients, and two clients: sessions 1 and 2."""
     bench = Bench(max_clients=2)
     assert bench.joins("publisher", host=1) == 1
     assert bench.joins("subscriber", host=2) == 2
@@ -391,7 +392,8 @@ def test_one_client_too_many_is_refused(full: Bench, role: Role) -> None:
 def test_a_registered_client_is_never_one_too_many(full: Bench) -> None:
     assert full.joins("publisher", host=1, session=1) == 1
     assert full.joins("publisher", "B", host=9, session=1, peer=b"publisher1") == 1
-    assert full.joins("subscriber", host=2) == 2  # asks twice on its connection
+    # repeats its request on its connection
+    assert full.joins("subscriber", host=2) == 2
     assert len(full.status().clients) == 2
 
 
@@ -415,7 +417,8 @@ def test_one_address_has_so_many_clients_and_no_more() -> None:
 
     assert error.code == messages.TOO_MANY
     assert "from 10.0.0.9" in error.detail
-    # Others, who is there, who takes its own place, and who takes a place that is free.
+    # Another client, a registered one, a replacement at its address, and one in a free
+    # place.
     assert bench.joins("subscriber", host=3, origin="10.0.0.8") == 3
     assert bench.joins("subscriber", host=4) == 4
     assert bench.joins("subscriber", host=2, session=2, origin="10.0.0.9") == 2
@@ -509,11 +512,11 @@ def test_the_status_lists_nobody_whose_lease_has_ended(bench: Bench) -> None:
     assert len(of(Departed, effects)) == 2
 
 
-# Who is expected back
+# Expected clients
 
 
 def written(*clients: SnapshotClient, age_s: float = 100.0) -> Snapshot:
-    """A snapshot that is so old at the start of a `Bench`."""
+    """A snapshot of this age at the start of a `Bench`."""
     return Snapshot(written_ns=round((1000 - age_s) * SECOND_NS), clients=list(clients))
 
 

@@ -1,5 +1,5 @@
-"""Several centralized brokers: each topic comes from some of them, and subscribers are told
-from which, and told again when that changes."""
+"""Several centralized brokers: each topic comes from some of them, and subscribers
+learn from which, also after a change."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def group() -> CoreGroup:
 
 
 class Told:
-    """A subscriber at a broker, and from where it has its topics."""
+    """A subscriber at a broker, and the places of its topics."""
 
     def __init__(self, group: CoreGroup, broker: CoreOfGroup, *topics: str) -> None:
         self.group, self.broker, self.topics = group, broker, topics
@@ -26,7 +26,7 @@ class Told:
         self.session, self.ports = reply.session, dict(reply.ports)
 
     def follow(self) -> int:
-        """Take in the pushes; for how many topics there was another place."""
+        """Read the pushes; returns the number of topics with a new place."""
         self.group.pass_time(0.1)
         moved = 0
         for push in self.broker.take(self.peer, PublishersChanged):
@@ -58,7 +58,7 @@ def test_topics_of_few_are_at_one_broker_whoever_asks(group: CoreGroup) -> None:
     first, second, third = (each.endpoints() for each in subscribers)
     assert first == second == third
     assert set(first.values()) == {forwarding(broker) for broker in group.brokers}
-    # What comes from its own broker, a subscriber is told as a port.
+    # For topics of its own broker, a subscriber gets a port.
     for each in subscribers:
         assert {p for p in each.ports.values() if isinstance(p, int)} == {
             7000 + each.broker.epoch

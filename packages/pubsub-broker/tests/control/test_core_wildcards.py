@@ -1,4 +1,4 @@
-"""Subscribers with wildcards are told of the topics that there are, and of no other."""
+"""Subscribers with wildcards learn the matching topics, and no others."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def test_new_topics_are_told_as_they_appear(model: Model) -> None:
     assert isinstance(push, PublishersChanged)
     assert [info.topics for info in push.joined] == [["a/b"]]
     assert push.ports == ({"a/b": 1003} if model == "centralized" else {})
-    # It publishes something else as well from now on.
+    # It also publishes another topic from now on.
     register(core, b"p", "publisher", ["a/c", "a/b"], session=publisher.session)
     [push] = replies(core.flush(), b"ss")
     assert [info.topics for info in push.joined] == [["a/c", "a/b"]]
@@ -110,8 +110,8 @@ def test_new_topics_are_told_as_they_appear(model: Model) -> None:
 def test_a_publisher_is_told_its_subscribers_and_how_many_topics_they_match(
     model: Model,
 ) -> None:
-    """Those with wildcards may have some of them already, and hear of this publisher only
-    later."""
+    """Those with wildcards may have some of the topics already, and learn of this
+    publisher only later."""
     core = new_core(model)
     wild = register(core, b"s", "subscriber", ["a/+", "d"])
     named = register(core, b"ss", "subscriber", ["a/b", "a/c"])  # by name: all at once
@@ -228,7 +228,7 @@ def test_a_publisher_that_leaves_between_two_turns() -> None:
 
     core.disconnect(b"p", Disconnect(id=2, session=session), 1.0)
 
-    # Those who were not told that it came need not know that it went.
+    # Subscribers that did not learn of it need not learn that it left.
     assert peers(core.flush()) == told
     assert core.next_deadline() == 10.0
 
@@ -247,7 +247,7 @@ def test_what_waits_for_one_subscriber_comes_in_several_messages() -> None:
 
 
 def refusal(core: BrokerCore, topics: list[str], origin: str = "10.0.0.9") -> str:
-    """Why a publisher is refused; empty when it is not."""
+    """The reason why a publisher is rejected; empty if it is not."""
     request = Register(
         id=1,
         versions=VERSIONS,
@@ -292,7 +292,8 @@ def test_the_topics_of_all_clients_take_only_so_much_memory(
 
 
 def lost_of(core: BrokerCore) -> dict[str, int]:
-    """How many topics with losses are kept of each subscriber, by its first topic."""
+    """The number of topics with losses that are kept for each subscriber, by its first
+    topic."""
     told = core.status(StatusRequest(id=1), 0.0).clients
     return {each.topics[0]: len(each.lost) for each in told}
 
@@ -311,7 +312,7 @@ def test_losses_of_only_so_many_topics_are_kept(
     for session in sessions:
         core.heartbeat(b"x", Heartbeat(id=1, session=session, lost=lost), 0.0)
     assert lost_of(core) == {"a": 100, "b": 50, "c": 16}
-    # The largest ones; and room that somebody gives back is there for others.
+    # The largest losses; and freed room is available to others.
     assert core.status(StatusRequest(id=1), 0.0).clients[2].lost == {
         f"t{number}": number for number in range(85, 101)
     }

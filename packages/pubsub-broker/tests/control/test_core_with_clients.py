@@ -1,7 +1,7 @@
 """The broker's core and the clients' cores, connected by a wire that is a list.
 
-No socket, no thread, no clock: the wire carries bytes when it is told to, loses what
-it is told to lose, and time is a number.
+No socket, no thread, no clock: the wire carries or loses bytes as the test decides, and
+time is a number.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ MODELS: tuple[Model, ...] = ("centralized", "decentralized")
 
 
 class Member:
-    """A client core, and what its shell would know: which publishers are there."""
+    """A client core, and the state of its shell: the publishers that it knows."""
 
     def __init__(self, name: str, identity: Identity, now: float) -> None:
         self.name = name
@@ -53,12 +53,12 @@ class Member:
         self.ends: dict[int, dict[str, int]] = {}
         self.ports: dict[str, TopicPort] = {}
         self.updates: list[SessionUpdate] = []
-        self.stopped = False  # as by SIGSTOP
+        self.stopped = False  # like SIGSTOP
         self.connection = 0
 
     @property
     def peer(self) -> bytes:
-        """The broker's name for this client's present connection."""
+        """The broker's name for this client's current connection."""
         return f"{self.name}/{self.connection}".encode()
 
     @property
@@ -98,7 +98,7 @@ class World:
         self._epochs = itertools.count(100)
         self._sessions = itertools.count(1)
 
-    # Doing
+    # Actions
 
     def start_broker(self) -> None:
         self.attached = []
@@ -113,7 +113,7 @@ class World:
         )
 
     def kill_broker(self) -> None:
-        """It is gone without a word, and so is what was under way."""
+        """It dies without a message, and messages under way are lost."""
         self.broker = None
         self.to_broker.clear()
         self.to_client.clear()
@@ -125,7 +125,7 @@ class World:
         self.start_broker()
 
     def stop_broker(self) -> None:
-        """It ends in an orderly way."""
+        """It stops normally."""
         assert self.broker is not None
         self.perform(self.broker.farewell())
         self.deliver()
@@ -149,13 +149,14 @@ class World:
         self.deliver()
 
     def die(self, name: str) -> None:
-        """The client is gone without a word."""
+        """The client dies without a message."""
         del self.members[name]
 
     # Time and the wire
 
     def run(self, seconds: float = 0.0) -> None:
-        """Let time pass in small steps; everybody does what is due."""
+        """Let time pass in small steps; broker and clients handle everything that is
+        due."""
         until = self.now + seconds
         while True:
             self.step()
@@ -221,7 +222,7 @@ class World:
                 return member
         return None
 
-    # What should be
+    # Expectations
 
     def publishers(self) -> Iterator[Member]:
         for member in self.members.values():
@@ -229,7 +230,7 @@ class World:
                 yield member
 
     def expected(self, subscriber: Member) -> dict[int, PublisherInfo]:
-        """What a subscriber should know of the publishers that are there."""
+        """The publishers that a subscriber should know."""
         found = {}
         for publisher in self.publishers():
             topics = [
@@ -250,7 +251,7 @@ class World:
         return found
 
     def check(self) -> None:
-        """Everybody is registered and knows just what there is to know."""
+        """All clients are registered and have the right view."""
         assert self.broker is not None
         registered = {member.session for member in self.members.values()}
         status = self.broker.status(messages.StatusRequest(id=0), self.now)
@@ -278,7 +279,7 @@ def world(request: pytest.FixtureRequest) -> World:
 
 
 def losing(kind: str, times: int = 1) -> Callable[[bytes], bool]:
-    """Loses so many messages of this type."""
+    """Lose this many messages of this type."""
     left = [times]
 
     def lose(data: bytes) -> bool:
@@ -329,7 +330,7 @@ def test_all_may_come_at_the_same_moment(world: World) -> None:
 
     world.check()
     changes = [len(m.seen(PublishersUpdated)) for m in world.members.values()]
-    assert max(changes) <= 2  # news is collected, not sent one by one
+    assert max(changes) <= 2  # changes are collected, not sent one by one
 
 
 def test_clients_that_leave_are_gone_for_the_others(world: World) -> None:
@@ -479,7 +480,7 @@ def test_a_first_registration_that_was_lost_is_tried_again(
     world.add("s", "subscriber", "A")
     world.add("p", "publisher", "A")
 
-    # A client whose reply was lost stays registered as a second client for one lease.
+    # A client that lost the reply stays registered as a second client for one lease.
     world.run(2 * LEASE_S)
 
     world.check()
@@ -491,7 +492,7 @@ def test_views_are_right_while_a_client_whose_reply_was_lost_is_still_registered
     world.start_broker()
     world.lose = losing("registered")
     subscriber = world.add("s", "subscriber", "A")
-    world.run(2.5)  # registered by now, and once more under its lost reply
+    world.run(2.5)  # registered by now, and a second time under the lost reply
 
     publisher = world.add("p", "publisher", "A")
     world.run(0.1)
@@ -557,7 +558,7 @@ def test_pushes_reach_a_client_whose_connection_broke(world: World) -> None:
     subscriber = world.add("s", "subscriber", "A")
     world.run(0.1)
     subscriber.connection += 1
-    world.run(LEASE_S / 2)  # the broker learns of it by the next heartbeat
+    world.run(LEASE_S / 2)  # the broker learns it with the next heartbeat
     world.add("p", "publisher", "A")
 
     world.run(0.1)
@@ -626,7 +627,7 @@ def test_each_registration_describes_the_client_in_full(world: World) -> None:
 
 
 class WorldMachine(RuleBasedStateMachine):
-    """Anything may happen in any order; left alone for a while, all is well."""
+    """Any actions in any order; after a quiet period all views are right."""
 
     model: Model = "decentralized"
 

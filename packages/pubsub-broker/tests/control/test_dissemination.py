@@ -1,4 +1,4 @@
-"""What clients are told of each other, in both models."""
+"""The information about other clients that a client gets, in both models."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The cores of a group behave as the traces of the protocol say."""
+"""The cores of a group behave like the traces of the protocol."""
 
 from __future__ import annotations
 
@@ -12,12 +12,14 @@ from support.protocol_traces import run, traces
 
 from pubsub_common.protocol import messages
 
-# Brokers renew their leases in the registry so often, and are told of what ended.
+# The interval in which brokers renew their leases in the registry, and learn of expired
+# ones.
 _TURN_S = 0.5
 
 
 class GroupRunner:
-    """``given`` is what the brokers have: ``epochs``, by names. Sessions are 1, 2, …"""
+    """``given`` is the configuration of the brokers: ``epochs``, by name. Sessions are
+    1, 2, …"""
 
     def __init__(self, given: dict[str, Any]) -> None:
         self._group = CoreGroup(given["model"], len(given["epochs"]))

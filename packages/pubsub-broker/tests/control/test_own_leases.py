@@ -30,7 +30,7 @@ def test_a_lease_ends_exactly_at_its_end(leases: OwnLeases) -> None:
 def test_the_time_of_the_next_expiry_is_when_expire_finds_one(
     leases: OwnLeases,
 ) -> None:
-    leases.begin(1, 0.1 + 0.2)  # a time that is no round number
+    leases.begin(1, 0.1 + 0.2)  # a fraction that floats cannot represent exactly
 
     due = leases.next_expiry()
 
@@ -82,7 +82,7 @@ SESSIONS = st.integers(0, 7)
 
 
 class LeaseMachine(RuleBasedStateMachine):
-    """`OwnLeases` beside a dictionary that is searched from end to end."""
+    """`OwnLeases` and a dictionary that is searched completely."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""How fast publishers publish, by what their heartbeats tell, with time as a number."""
+"""The rates of publishers from the counts in their heartbeats, with time as a number."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def test_whatever_is_told_rates_are_of_own_topics_and_positive(
 
 
 class Clients:
-    """A broker core, and those who talk to it each two seconds."""
+    """A broker core, and clients with a heartbeat every two seconds."""
 
     def __init__(self, model: Model) -> None:
         sessions = itertools.count(1)
@@ -120,7 +120,7 @@ class Clients:
         return reply.session
 
     def beat(self, session: int, after_s: float = 2.0, **facts: Any) -> ClientStatus:
-        """A heartbeat; what the status then tells of the client."""
+        """Send a heartbeat; returns the client's entry in the status."""
         self.now += after_s
         request = Heartbeat(id=2, session=session, **facts)
         self.core.heartbeat(b"peer", request, self.now)
@@ -155,7 +155,7 @@ def test_rates_go_on_when_a_publisher_registers_again(clients: Clients) -> None:
     session = clients.register("publisher", "A", "B")
     clients.beat(session, published={"A": 100, "B": 100})
     clients.register("publisher", "A", "C", session=session)
-    # B was given up, C had events before: its first count says nothing of its rate.
+    # B was removed, C had events before: its first count gives no rate.
     told = clients.beat(session, published={"A": 200, "C": 5000}).rates
     assert told == {"A": 50.0, "B": 25.0}
     told = clients.beat(session, published={"C": 5060}).rates
@@ -179,7 +179,7 @@ def test_the_latency_is_that_of_the_last_heartbeat(clients: Clients) -> None:
 
 
 def test_ten_thousand_topics_are_told_and_forgotten() -> None:
-    """Of three publishers, since one may have 4096."""
+    """From three publishers, since one may have 4096."""
     clients = Clients("decentralized")
     for part in range(3):
         topics = [f"sensors/{part}/{number}" for number in range(3334)]

@@ -1,4 +1,5 @@
-"""Which subscribers of a group may come to a broker: all that are sent to it, and few others."""
+"""The subscribers of a group that may come to a broker: all that are sent to it, and
+few others."""
 
 from __future__ import annotations
 
@@ -17,7 +18,7 @@ MANY = 1_000_000
 
 
 class Bench:
-    """What each broker thinks of the same subscribers."""
+    """The views of each broker on the same subscribers."""
 
     def __init__(self, *brokers: str) -> None:
         self.registry = MemoryRegistry()
@@ -157,7 +158,7 @@ steps = st.lists(
 def test_brokers_are_ready_for_all_that_are_sent_to_them(
     history: list[tuple[str, int, int]], number: int, data: st.DataObject
 ) -> None:
-    """Whatever came before, and however one's own broker came to its count."""
+    """For any history, and any count that the subscriber's own broker may have."""
     brokers = BROKERS[:number]
     bench = Bench(*brokers)
     home = brokers[0]

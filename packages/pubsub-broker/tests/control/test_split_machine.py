@@ -1,5 +1,5 @@
-"""Whatever happens to brokers and clients of a centralized group, subscribers are sent to brokers
-that are there, and these are attached to what they want."""
+"""For any events at brokers and clients of a centralized group, subscribers are sent to
+existing brokers, and these are attached to the publishers that they want."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ pick = st.integers(0, 9)
 
 @dataclasses.dataclass
 class Program:
-    """A client, and where it has its topics."""
+    """A client, and the places of its topics."""
 
     role: Role
     topics: tuple[str, ...]
@@ -75,7 +75,7 @@ class SplitMachine(RuleBasedStateMachine):
         program.session, program.ports = reply.session, dict(reply.ports)
 
     def pass_time(self, seconds: float) -> None:
-        """Everybody says that it is there."""
+        """All brokers and clients renew."""
         until = self.group.now + seconds
         while self.group.now < until:
             for each in self.programs:
@@ -134,7 +134,7 @@ class SplitMachine(RuleBasedStateMachine):
     @precondition(lambda self: len(self.live()) > 1)
     @rule(number=pick)
     def broker_is_killed(self, number: int) -> None:
-        """Its clients move when they notice, which is before its lease ends."""
+        """Its clients move when they detect it, before its lease expires."""
         killed = self.broker(number)
         killed.alive = False
         for program in self.programs:
@@ -147,7 +147,7 @@ class SplitMachine(RuleBasedStateMachine):
     def time_passes(self, seconds: float) -> None:
         self.pass_time(seconds)
 
-    # What is always so, once the brokers have done what there is to do
+    # Invariants, when the brokers have done all pending work
 
     @invariant()
     def subscribers_are_served_where_they_are_sent(self) -> None:

@@ -1,4 +1,5 @@
-"""From which broker of its group a subscriber has its topics, and how it is told of a change."""
+"""The broker of a group from which a subscriber gets each topic, and how it learns of a
+change."""
 
 from __future__ import annotations
 
@@ -18,7 +19,8 @@ MANY = 10_000
 
 
 class Bench:
-    """The places of the topics of one broker's subscribers, and what these were told."""
+    """The places of the topics of one broker's subscribers, and the places that these
+    were last told."""
 
     def __init__(self) -> None:
         self.registry, self.own = MemoryRegistry(), MemoryRegistry()
@@ -52,7 +54,7 @@ class Bench:
         self.places.count(client.topics, 0.0)
 
     def move(self) -> int:
-        """How many were told of another place."""
+        """The number of subscribers with a new place."""
         moves = list(self.places.moves(MANY))
         for move in moves:
             assert self.told[move.session][move.topic] != move.port
@@ -61,7 +63,7 @@ class Bench:
         return len(moves)
 
     def check(self) -> None:
-        """All were told what one would be told now."""
+        """All subscribers know the current places."""
         for client in self.own.clients():
             ports = self.places.ports_of(client, client.topics)
             assert self.told[client.session] == ports
@@ -146,7 +148,7 @@ def test_a_broker_that_was_restarted_forwards_from_other_ports(bench: Bench) -> 
 
 
 def test_a_topic_that_comes_to_be_wanted_is_at_more_brokers(bench: Bench) -> None:
-    """Those whose own broker has it now take it there."""
+    """Subscribers at a broker that forwards it now get it there."""
     for number in range(64):
         bench.subscriber(*(f"topic/{number}/{each}" for each in range(16)), own=False)
     topic = next(

@@ -1,4 +1,4 @@
-"""Where topics are in a group: the same for all who ask, even, and with few moves."""
+"""The places of topics in a group: the same at all brokers, even, and with few moves."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def test_a_topic_that_is_all_there_is_is_everywhere() -> None:
 
 def test_many_topics_that_are_alike_are_at_one_broker_each() -> None:
     assert broker_count(16, 64 * 16, 4) == 1
-    # One that has a tenth of all subscriptions is not.
+    # A topic with a tenth of all subscriptions does not.
     assert broker_count(100, 1000, 4) == 4
 
 
@@ -100,8 +100,7 @@ def test_many_topics_that_are_alike_are_at_one_broker_each() -> None:
 def test_a_count_that_wavers_moves_nothing(
     subscribers: int, brokers: int, changes: list[int]
 ) -> None:
-    """Whatever it was, it has settled after the first time, if the number of subscribers does
-    not come to be another by a half."""
+    """For any first count, it stays unless the number of subscribers changes by a half."""
     total = 16 * subscribers
     count = damped_count(None, subscribers + max(changes, default=0), total, brokers)
     for change in changes:

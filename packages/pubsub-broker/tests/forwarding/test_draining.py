@@ -1,4 +1,4 @@
-"""How long publishers that have left are received."""
+"""How long a broker receives from publishers that have left."""
 
 from __future__ import annotations
 

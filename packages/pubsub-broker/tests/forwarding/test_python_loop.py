@@ -1,4 +1,5 @@
-"""The forwarding loop that waits: over real sockets, nothing lost, never deaf."""
+"""The forwarding loop that waits, over real sockets: it loses nothing, and always
+handles connections."""
 
 from __future__ import annotations
 
@@ -21,7 +22,7 @@ from pubsub_common.testing import wait_for
 WAIT_S = 30
 TOPIC = b"A\0"
 QUEUE = 10
-# Together more than the buffers of sockets and kernel.
+# Together more than the buffers of sockets and kernel hold.
 MANY, BULK = 1500, bytes(20_000)
 
 
@@ -44,7 +45,7 @@ class Source:
 
 
 class Sink:
-    """A subscriber, which may keep very little."""
+    """A subscriber with small queues."""
 
     def __init__(
         self,
@@ -83,8 +84,8 @@ class Bench:
         self.markers = 0
 
     def sink(self, *, slow: bool = False) -> Sink:
-        """A subscriber whose subscription has arrived everywhere: over one connection
-        they come in order, so a second one that nobody else has shows it."""
+        """A subscriber with a subscription that has arrived everywhere: subscriptions
+        over one connection come in order, so a second, unique one shows it."""
         sink = Sink(self.context, self.port, slow=slow)
         self.markers += 1
         marker = b"marker %d" % self.markers
@@ -99,8 +100,8 @@ class Bench:
         wait_for(self.is_stuck)
 
     def is_stuck(self) -> bool:
-        """Whether one message has been held for a while: not because libzmq's thread
-        was about to pass on others."""
+        """Whether one message has been held for a while, and not only because libzmq's
+        thread was about to pass on others."""
         since = self.forwarder.held_since
         return since is not None and time.monotonic() - since > 0.3
 
@@ -121,7 +122,7 @@ def test_events_are_forwarded_in_order_and_counted(bench: Bench) -> None:
     bench.source.send(*range(5000))
 
     assert sink.numbers(5000) == list(range(5000))
-    # The last ones may have arrived before they were counted.
+    # The last ones may arrive before they are counted.
     wait_for(lambda: bench.forwarder.forwarded() == 5000)
     wait_for(lambda: bench.forwarder.held_since is None)
 
@@ -264,7 +265,7 @@ def test_closing_lets_out_what_was_accepted(bench: Bench) -> None:
 
 
 def test_a_thread_that_fails_says_so(bench: Bench) -> None:
-    bench.forwarder.apply([(True, "this is no address")])
+    bench.forwarder.apply([(True, "not an address")])
 
     assert bench.failed.wait(WAIT_S)
     assert isinstance(bench.forwarder.error, zmq.ZMQError)
@@ -285,5 +286,5 @@ def test_it_does_not_spin_while_it_waits(
     monkeypatch.setattr(bench.pair, "retry", counting)
     wait_for(lambda: len(turns) > 25)
 
-    # However busy the machine is: so many turns take so long, at least.
+    # On any machine: this many turns take at least this long.
     assert turns[-1] - turns[0] > 0.5 * RETRY_S * 25

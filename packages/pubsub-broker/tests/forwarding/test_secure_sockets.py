@@ -1,5 +1,5 @@
-"""A secure broker's sockets, one for each publisher: none is overheard, none looked at in
-vain."""
+"""A secure broker's sockets, one for each publisher: no message is missed, and no
+socket is checked needlessly."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ SESSION = 2**40
 
 
 def event(text: object = "", session: int = SESSION) -> bytes:
-    """As a publisher of A sends it; at which address does not matter."""
+    """An event of A like a publisher's; the address does not matter."""
     return encode_event("A", "10.0.0.1:1", session, 0, 0, f"{text}".encode())
 
 
@@ -75,7 +75,7 @@ class Bench:
         self.subscriber.connect(f"tcp://127.0.0.1:{port}")
 
     def wait_until_subscribed(self) -> None:
-        """Until every publisher knows of the subscription, and nothing waits."""
+        """Until every publisher has received the subscription, and nothing waits."""
         for socket in self.publishers:
             self.until(functools.partial(self._asked, socket))
         assert self.sockets.receive() is None
@@ -100,7 +100,7 @@ class Bench:
 @pytest.fixture
 def make(context: Any) -> Iterator[Callable[..., Bench]]:
     ZapServer(context, lambda _key, _address: True)
-    # Its own thread closes the socket of the server, at the context's end.
+    # Its own thread closes the socket of the server at the end of the context.
     context.kept = context.kept[:-1]
     made: list[Bench] = []
 
@@ -163,7 +163,8 @@ def test_a_busy_publisher_does_not_keep_out_another(
     bench.publishers[1].send(event("other"))
     other = list(bench.sockets._connections.values())[1]
     bench.until(lambda: other.events() & zmq.POLLIN)
-    bench.sockets._enqueue(other)  # as asking it took the news of its event
+    # as the request consumed the notification of its event
+    bench.sockets._enqueue(other)
     taken = [first, *(bench.next_message() for _ in range(1000))]
     assert taken.index(event("other")) < 200
     busy = [item for item in taken if b"busy" in item]
@@ -180,7 +181,7 @@ def test_news_that_somebody_else_took_in_are_not_lost(
     assert bench.next_message() == event()
     bench.publishers[2].send(event(2))
     bench.until(bench.sockets.has_input)
-    # A change of topics, and a publisher that leaves while it is its turn.
+    # A change of topics, and a publisher that leaves during its turn.
     address = list(bench.known)[2]
     bench.known[address] = Attach(address, ("A", "B"), CLIENT.public, SESSION)
     bench.sockets.apply([(True, address)])
@@ -215,7 +216,7 @@ def test_forged_messages_are_dropped_and_a_flood_of_them_holds_up_nobody(
     bench.wait_until_subscribed()
     for _ in range(500):
         bench.publishers[0].send(event("forged", SESSION + 1))
-    bench.publishers[0].send(SUBSCRIPTION + b"what is no event")
+    bench.publishers[0].send(SUBSCRIPTION + b"not an event")
     bench.publishers[0].send(event("forged" * 10_000, SESSION + 1))
     bench.publishers[1].send(event("his own"))
     taken: list[bytes] = []
@@ -241,7 +242,7 @@ def test_a_publisher_with_a_new_session_is_received_at_once_and_its_old_messages
     bench = make(1)
     bench.wait_until_subscribed()
     (address,) = bench.known
-    # The broker's loop knows, and the forwarder's thread was not told yet.
+    # The broker's loop has the change, and the forwarder's thread does not yet.
     bench.known[address] = Attach(address, ("A",), CLIENT.public, SESSION + 1)
     for session in (SESSION, SESSION + 1, SESSION):
         bench.publishers[0].send(event("x" * 10_000, session))
@@ -255,7 +256,7 @@ def test_a_publisher_with_a_new_session_is_received_at_once_and_its_old_messages
 def test_a_publisher_sees_all_ready_topics_those_of_others_masked(
     make: Callable[..., Bench],
 ) -> None:
-    """With several forwarders a publisher waits for as many as a subscriber has, its own
+    """With several forwarders a publisher waits for all topics of a subscriber, its own
     or not."""
     bench = make(2)
     bench.wait_until_subscribed()
@@ -276,14 +277,14 @@ def test_a_publisher_sees_all_ready_topics_those_of_others_masked(
     bench.subscriber.subscribe(counted)
     bench.until(lambda: has_delivered(0, b"\x01" + counted) and len(delivered[1]) > 1)
     assert delivered[0] == [b"\x01" + alone, b"\x01" + counted]
-    given_up, veil = delivered[1]  # A, which it has no longer
+    given_up, veil = delivered[1]  # A, which it no longer has
     assert given_up == b"\0" + SUBSCRIPTION
     question = parse_ready_request(veil[1:])
     assert question is not None
     assert (question.session, question.topics, question.attempt) == (9, 2, 3)
     assert "A" not in question.topic
 
-    # It has it again: what is counted is still one.
+    # It has the topic again, which still counts as one.
     bench.known[other] = Attach(other, ("A", "B"), CLIENT.public, SESSION)
     bench.sockets.apply([(True, other)])
     bench.until(lambda: has_delivered(1, b"\x01" + counted))
@@ -303,7 +304,7 @@ def test_events_of_a_publisher_without_a_socket_arrive_when_there_is_one(
     bench.wait_until_subscribed()
     first, second = bench.known
     bench.sockets.disconnect(second)
-    # Else it may hear of the next one sooner than of this end, and so of neither.
+    # Otherwise it may receive the next change before this end, and so miss both.
     gone = bench.publishers[1]
     bench.until(lambda: gone.poll(0) and gone.recv() == b"\0" + SUBSCRIPTION)
 

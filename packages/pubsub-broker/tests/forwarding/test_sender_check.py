@@ -1,4 +1,4 @@
-"""In whose name a message is, however it is written."""
+"""The sender that a message names, in any encoding."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ topics = st.sampled_from(["A", "x" * 255, "\u20ac" * 85])
 
 
 def begins(sender_check: SenderCheck, head: bytes) -> bool:
-    """As `PublisherConnection.is_genuine` asks, for each message."""
+    """Like `PublisherConnection.is_genuine`, for each message."""
     return head.startswith(sender_check.known_heads, head.find(b"\0") + 1)
 
 
 def frames(topic: str, session: int, address: str = ADDRESS) -> list[bytes]:
-    """All that a publisher sends."""
+    """All frames of a publisher."""
     question = RecoveryRequest(topic, session, 2**53 - 1, 1, 2**53 - 1, 9)
     return [
         encode_event(topic, address, session, 2**52, 1, b"payload"),

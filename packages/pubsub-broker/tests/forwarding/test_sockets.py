@@ -1,4 +1,5 @@
-"""Forwarding over real sockets: nothing lost, nothing counted twice, all closed."""
+"""Forwarding over real sockets: nothing is lost or counted twice, and everything is
+closed."""
 
 from __future__ import annotations
 
@@ -76,7 +77,7 @@ def pair(context: zmq.Context[zmq.Socket[bytes]]) -> PlainSockets:
 def port(pair: PlainSockets) -> int:
     while True:
         port = free_port()
-        with contextlib.suppress(zmq.ZMQError):  # somebody else took it meanwhile
+        with contextlib.suppress(zmq.ZMQError):  # another process took it meanwhile
             pair.bind("127.0.0.1", port)
             return port
 
@@ -193,7 +194,7 @@ def test_a_detachment_that_is_due_waits_until_the_publisher_closes(
 
     pair.apply([(False, source.address)])
     assert pair.detach_due() is not None
-    # It sends on, after its grace time, as one does whose queue was long.
+    # It keeps sending after its grace time, like a publisher with a long queue.
     source.send(1)
     assert pair.xsub.recv()[-1] == 1
     pair.apply([])
@@ -220,7 +221,7 @@ def test_a_detachment_disconnects_at_last_from_one_that_does_not_close(
 
     assert pair.detach_due() is None
     while not source.xpub.poll(1):
-        pair.xsub.poll(0)  # libzmq acts on what was asked when the socket is used
+        pair.xsub.poll(0)  # libzmq acts on requests when the socket is used
     assert source.xpub.recv() == b"\0" + TOPIC
 
 
@@ -287,7 +288,7 @@ def test_a_port_in_use_is_an_error(
 
 
 def change(proxy: ZmqProxyForwarder, changes: list[tuple[bool, str]]) -> None:
-    """Have it apply these changes, and wait until it has."""
+    """Make it apply these changes, and wait until it has."""
     proxy.apply(changes)
     proxy.wait_applied(time.monotonic() + ANSWER_S)
 
@@ -336,7 +337,8 @@ def test_a_proxy_that_is_busy_tells_its_counts_later(
     source: Source,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Nobody waits for it, and the answers are not taken for those of later commands."""
+    """No call waits for it, and its answers are not mistaken for those of later
+    commands."""
     monkeypatch.setattr(proxy_module, "COUNTS_S", 0.0)
     busy = ZmqProxyForwarder(
         context, pair, "busy"
@@ -380,7 +382,7 @@ def test_interruptions_under_load_lose_nothing(
 
     assert sink.numbers(count) == list(range(count))
     assert sink.is_empty()
-    # What passed while the proxy was being interrupted is not counted.
+    # Messages during the interruption of the proxy are not counted.
     assert 0 < proxy.forwarded() <= count
     load.join()
 
@@ -460,7 +462,7 @@ def test_a_forwarder_whose_thread_died_is_an_error_and_not_silence(
     proxy.start()
 
     with pytest.raises(PubSubError, match="forwarding has failed"):
-        change(proxy, [(True, "this is no address")])
+        change(proxy, [(True, "not an address")])
     assert told.wait(WAIT_MS / 1000)
     with pytest.raises(PubSubError, match="forwarding has failed"):
         proxy.forwarded()

@@ -1,4 +1,4 @@
-"""What each address is served, and what happens beyond."""
+"""The limits of an address, and the effect of exceeding them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def register(
     return it.request(address, peer, LimitKind.REGISTRATIONS, now)
 
 
-# What existing uses need
+# The needs of normal use
 
 
 def test_a_thousand_subscribers_of_one_host_come_at_once_and_come_back() -> None:
@@ -70,7 +70,7 @@ def test_registrations_beyond_the_limit_are_for_later() -> None:
 
     assert first.count(Verdict.SERVE) == 100
     assert first[-1] is Verdict.REFUSE
-    # Whoever asks once a second is served in the end, and never closed.
+    # A client with one request per second is served in the end, and never closed.
     peers = [b"late-%d" % n for n in range(30)]
     served: dict[bytes, float] = {}
     for second in range(1, 10):
@@ -103,7 +103,7 @@ def test_a_connection_that_does_not_stop_is_closed_and_what_it_sends_not_looked_
     assert verdicts[150] is Verdict.CLOSE
     assert it.message(HOST, PEER, 10, 0.0) is Verdict.DROP
     assert it.message(HOST, PEER, 10, 1e9) is Verdict.DROP
-    # Another connection of the address may speak, but not register yet.
+    # Another connection of the address may send messages, but not register yet.
     assert it.message(HOST, b"other", 10, 0.0) is Verdict.SERVE
     assert register(it, 0.0, peer=b"other") is Verdict.REFUSE
 
@@ -185,7 +185,7 @@ def test_an_address_that_reconnects_again_and_again_is_refused_sooner() -> None:
                 needed.append(number)
                 break
 
-    # The first had the burst besides.
+    # In addition, the first address had the burst.
     assert needed[0] == 151
     assert needed[1:] == sorted(needed[1:], reverse=True)
     assert (needed[1], needed[10], needed[-1]) == (26, 5, 3)
@@ -213,7 +213,7 @@ def test_connections_of_an_address_that_keeps_reconnecting_are_left_open_and_not
     assert ends(b"another", 2.0) is Verdict.DROP
 
 
-# What is said
+# Log lines
 
 
 def test_one_line_names_the_address_what_it_did_and_how_often() -> None:
@@ -293,7 +293,7 @@ def test_an_active_address_is_not_forgotten_for_others() -> None:
 
 def test_who_has_taken_long_is_served_later() -> None:
     it = AddressLimiter(DEFAULTS)
-    it.worked(HOST, 0.3, 0.0)  # once may have been by chance
+    it.worked(HOST, 0.3, 0.0)  # once may be chance
     assert it.may_work(HOST, PEER, 0.0) is Verdict.SERVE
     for _ in range(3):
         it.worked(HOST, 0.1, 0.0)

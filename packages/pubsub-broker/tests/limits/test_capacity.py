@@ -1,4 +1,4 @@
-"""How many files a broker needs, and what it makes of the limits."""
+"""The open files that a broker needs, and how it uses the limits."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ UNLIMITED = resource.RLIM_INFINITY
 
 
 class Limits:
-    """The process's limits, as far as the module can see."""
+    """The process's limits that the module can see."""
 
     def __init__(self, soft: int, hard: int, cap: int | None = None) -> None:
         self.now = (soft, hard)

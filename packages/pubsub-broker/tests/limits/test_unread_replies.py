@@ -1,4 +1,5 @@
-"""What waits for peers that do not read: bounded for each, for each address, and in all."""
+"""The bytes that wait for peers that do not read: bounded per peer, per address, and in
+total."""
 
 from __future__ import annotations
 
@@ -41,7 +42,7 @@ def test_a_connection_beyond_its_bound_is_to_be_closed_unless_it_has_read() -> N
 
     it.update(b"a", HOST)
     assert (it.total, it.held(b"a", HOST)) == (0, 0)
-    it.update(b"a", HOST)  # is gone besides
+    it.update(b"a", HOST)  # is gone as well
     assert it.total == 0
 
 

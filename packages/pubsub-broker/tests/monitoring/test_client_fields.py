@@ -1,7 +1,7 @@
 """Each field of a client, from its requests to every place that shows it.
 
-A new field in the wire's client record (`ClientStatus`) fails here until `SHOWN` says where
-it is shown, and as long as it is dropped on the way there.
+A new field in the wire's client record (`ClientStatus`) fails here until `SHOWN` names
+its places, and while it is dropped on the way there.
 """
 
 from __future__ import annotations
@@ -48,16 +48,15 @@ from pubsub_common.protocol.messages import (
 from pubsub_common.protocol.versions import VERSIONS
 
 LEASE_S = 60.0
-# What is about the request and not about the client.
+# Fields of the request, not of the client.
 OF_THE_REQUEST = {"id", "versions", "model"}
-# What the broker knows of a client and shows nowhere.
+# Fields that the broker stores and shows nowhere.
 NOT_SHOWN = {"clock", "strengths", "key", "key_name", "origin"}
-# The session is all that one needs to send requests in a client's name; rates are shown at
-# the topics.
+# A session allows requests in the name of its client; rates are shown at the topics.
 NOT_ON_THE_PAGE = {"session", "rates"}
-# Fields of which the title of a client is made.
+# Fields in the title of a client.
 IN_THE_TITLE = {"name"}
-# What the page has besides: the title, and how many topics were cut.
+# Additional fields of the page: the title, and the number of cut topics.
 ONLY_ON_THE_PAGE = {"title", "more_topics"}
 
 PUBLISHER = Register(
@@ -85,7 +84,7 @@ LOST = {"walked/topic": 4711}
 
 @dataclasses.dataclass(frozen=True)
 class Places:
-    """What each place shows of a field; None: it does not."""
+    """The text that each place shows of a field; None without any."""
 
     text: str | None = None
     screen: str | None = None

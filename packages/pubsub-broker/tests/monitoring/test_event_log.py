@@ -1,4 +1,4 @@
-"""What the broker's log has of clients that come, go and lose events."""
+"""The lines in the broker's log about clients that join, leave and lose events."""
 
 from __future__ import annotations
 

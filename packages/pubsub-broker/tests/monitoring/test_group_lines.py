@@ -65,7 +65,7 @@ def test_a_policy_that_differs_for_long_is_told_of_once_for_each_difference(
         return sum("has other keys" in line for line in caplog.messages)
 
     told(lines, BrokerCame("b2", different, 1), BrokerCame("b2", different, 2))
-    assert warned(9.0) == 0  # somebody copies it now
+    assert warned(9.0) == 0  # an administrator copies it now
     told(lines, BrokerCame("b2", OTHER, 3))
     assert warned(11.0) == 0
     told(lines, BrokerCame("b2", different, 4))

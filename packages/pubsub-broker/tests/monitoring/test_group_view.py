@@ -1,4 +1,4 @@
-"""What is told of a group of brokers: text, screen, metrics, and reports that are joined."""
+"""A group of brokers in text, screen, metrics, and joined reports."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What others see of a running broker over HTTP: figures and the page's report."""
+"""A running broker over HTTP: metrics and the page's report."""
 
 from __future__ import annotations
 
@@ -181,7 +181,7 @@ def test_figures_without_the_library_are_one_line_that_says_what_to_install(
 
     assert (
         done.returncode == console_script.EXIT_FAILED
-    )  # as status --watch without rich
+    )  # like status --watch without rich
     assert done.stderr == (
         "pubsub-broker: --metrics-port needs the package prometheus-client: "
         "pip install 'pubsub-broker[metrics]'\n"

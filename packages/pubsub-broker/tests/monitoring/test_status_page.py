@@ -1,4 +1,4 @@
-"""The page of a broker, in a real browser: what one sees, and that it stays true."""
+"""The page of a broker, in a real browser: its content, and that it stays right."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from pubsub_common.net.http_server import HttpServer
 from pubsub_common.protocol.messages import Latency, Status
 
 HOST = "127.0.0.1"
-# What a topic may be called by somebody who means harm.
+# A topic with a hostile name.
 EVIL = '<img src=x onerror="document.title=1">'
 
 
 class Reports:
-    """The broker that the page asks: says what a test has put here. With ``each_s`` it
-    is a second older at each answer, and has forwarded so many messages more."""
+    """The broker behind the page: returns the report of the test. With ``each_s`` each
+    answer is a second older and has this many more forwarded messages."""
 
     def __init__(self) -> None:
         self.status: Status | None = None
@@ -146,9 +146,9 @@ def test_lines_lead_from_publishers_over_topics_to_subscribers(
 ) -> None:
     show(page, reports, report(*USUAL))
 
-    # Four topics with a publisher each; the wildcard stands for all, and weather.
+    # Four topics with a publisher each; the wildcard matches all, and weather.
     assert page.browser.evaluate("document.querySelectorAll('#links path').length") == 9
-    # Only who has lost is marked, whatever a topic is called.
+    # Only subscribers with losses are marked, for any name of a topic.
     assert len(page.texts("#links path.bad")) == 1
 
 
@@ -166,7 +166,7 @@ def test_it_follows_what_happens_and_tells_rates(page: Page, reports: Reports) -
 
     more = client("subscriber", "10.0.0.3", "weather", weather=15)
     reports.status = report(*USUAL[:2], more, uptime_s=12.0, forwarded=300)
-    # At one time, because the next report, the same again, says nothing is new.
+    # In one step, because the next report, the same again, has no news.
     page.until(
         "document.getElementById('figures').textContent.includes('forwarded/s100 300')"
         " && document.querySelector('.topic').textContent"
@@ -324,7 +324,7 @@ def test_topics_and_clients_can_be_filtered(page: Page, reports: Reports) -> Non
     assert page.texts(".topic li b") == ["news/sport"]
     assert page.texts(".publisher li b") == ["10.0.0.2:5556"]
     assert page.texts(".subscriber li b") == ["10.0.0.4"]
-    # The tiles are of all.
+    # The tiles cover all clients.
     assert page.figure("Topics") == "4"
 
     page.browser.click(".publisher li button")

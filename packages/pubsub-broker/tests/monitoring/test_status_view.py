@@ -1,4 +1,4 @@
-"""Who publishes and who receives what, by a status report."""
+"""The publishers and subscribers of each topic, from a status report."""
 
 from __future__ import annotations
 

@@ -141,7 +141,7 @@ def memory(clients: Iterable[Client]) -> int:
 
 
 class RegistryMachine(RuleBasedStateMachine):
-    """`MemoryRegistry` beside a list of clients that is searched from end to end."""
+    """`MemoryRegistry` and a list of clients that is searched completely."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -167,7 +167,7 @@ class RegistryMachine(RuleBasedStateMachine):
             topics = [name for name in names if not is_filter(name)] or ["A"]
         address = f"10.0.0.{host}:5556"
         if role == "publisher":
-            # As the caller must (see Registry.put): one publisher at an address.
+            # The caller must do this (see Registry.put): one publisher per address.
             earlier = self.registry.publisher_at(address)
             if earlier is not None and earlier.session != session:
                 assert self.registry.remove(earlier.session) == self.drop(

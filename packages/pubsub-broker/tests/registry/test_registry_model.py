@@ -1,12 +1,12 @@
-"""What subscribers know, at every moment, beside a list of who is there.
+"""The views of subscribers at every moment, compared with a list of the clients.
 
-`test_core_with_clients.py` loses messages and looks once all is healed: a wrong push is
-made good there by the next registration. Here nothing is lost, so every push must be
-right by itself, as soon as it is flushed. And what is not there happens here: publishers
-displaced at their address, other topics or another role under the same session, leases
-that end between two requests, requests that are refused, garbage.
+`test_core_with_clients.py` loses messages and checks the final state: there the next
+registration repairs a wrong push. Here nothing is lost, so every push must be right by
+itself, as soon as it is sent. And this test has cases that are missing there:
+publishers displaced at their address, other topics or another role under the same
+session, leases that expire between two requests, rejected requests, garbage.
 
-The registry itself stands beside a model in `test_registry.py`.
+The registry itself is compared with a model in `test_registry.py`.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ pick = st.integers(0, 9)
 
 @dataclasses.dataclass
 class Program:
-    """A client, and what it knows from the broker."""
+    """A client and its view."""
 
     name: str
     role: Role
@@ -77,9 +77,9 @@ class Program:
     revision: int = 0
     view: dict[int, PublisherInfo] = dataclasses.field(default_factory=dict)
     ended: dict[int, dict[str, int]] = dataclasses.field(default_factory=dict)
-    # Its connection broke, and the broker has received nothing from it since.
+    # Its connection broke, and the broker has received nothing since.
     unreachable: bool = False
-    spoke_by: bytes = b""  # the connection on which it did so last
+    spoke_by: bytes = b""  # its last connection
 
     @property
     def peer(self) -> bytes:
@@ -108,14 +108,14 @@ class BrokerMachine(RuleBasedStateMachine):
             max_clients=MAX_CLIENTS,
             is_lost=lambda peer: peer in self.lost,
         )
-        self.lost: set[bytes] = set()  # connections that the broker knows to be
+        self.lost: set[bytes] = set()  # connections that the broker knows to be closed
         self.names = map("p{}".format, itertools.count())
-        self.live: list[Program] = []  # the model: who is registered
-        self.gone: list[Program] = []  # who was, and may come back
+        self.live: list[Program] = []  # the model: the registered clients
+        self.gone: list[Program] = []  # former clients, which may come back
         self.attached: list[str] = []
         self.refused = 0
 
-    # The model, searched from end to end
+    # The model, searched completely
 
     def expected(self, subscriber: Program) -> dict[int, PublisherInfo]:
         found = {}
@@ -143,7 +143,7 @@ class BrokerMachine(RuleBasedStateMachine):
         self.gone.append(program)
 
     def displaced_by(self, program: Program) -> list[Program]:
-        """A publisher takes the place of another one at its address."""
+        """A publisher replaces another one at its address."""
         return [
             other
             for other in self.live
@@ -152,10 +152,10 @@ class BrokerMachine(RuleBasedStateMachine):
             and program.role == "publisher"
         ]
 
-    # The wire, which loses only what goes to a connection that is no more
+    # The wire, which only loses messages to closed connections
 
     def send(self, peer: bytes, request: Request) -> Reply:
-        """The reply to a request; pushes are taken in on the way."""
+        """The reply to a request; pushes are read on the way."""
         data = messages.encode(request)
         replies = self.perform(self.broker.receive(peer, data, self.now), peer)
         assert len(replies) == 1
@@ -166,7 +166,7 @@ class BrokerMachine(RuleBasedStateMachine):
         for effect in effects:
             match effect:
                 case Send(peer, message):
-                    # As it comes out of the wire: what cannot be written, fails.
+                    # Through the wire format: a value that cannot be encoded fails.
                     reply = messages.decode_reply(messages.encode(message))
                     if isinstance(reply, PublishersChanged):
                         self.take_push(peer, reply)
@@ -187,16 +187,16 @@ class BrokerMachine(RuleBasedStateMachine):
             assert push.revision == program.revision + 1
             program.revision = push.revision
             for departure in push.left:
-                # No client is notified of the end of a client that it never knew.
+                # No client gets the departure of a client that it never knew.
                 del program.view[departure.session]
                 program.ended[departure.session] = dict(departure.next_sequences)
             for info in push.joined:
-                # Of one that it knows nothing but the strengths may change.
+                # Of a known publisher only the strengths may change.
                 known = program.view.get(info.session, info)
                 assert (known.topics, known.address) == (info.topics, info.address)
                 program.view[info.session] = info
             return
-        # Else the connection broke, and the revision in the next `alive` tells.
+        # Otherwise the connection broke, and the revision in the next `alive` shows it.
 
     def registration(self, program: Program, session: int | None) -> Register:
         program.strengths = {
@@ -250,7 +250,7 @@ class BrokerMachine(RuleBasedStateMachine):
             dict.fromkeys(program.topics, 7000) if wants_ports else {}
         )
 
-    # Clients that come and go
+    # Clients that join and leave
 
     @rule(role=roles, topics=topic_lists, host=hosts, strengths=some_strengths)
     def start(
@@ -262,7 +262,7 @@ class BrokerMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.live)
     @rule(number=pick)
     def ask_twice(self, number: int) -> None:
-        """The first answer was late: it is one client all the same."""
+        """The first reply was late: it is still one client."""
         program = self.one_of(number, self.live)
         before = program.session
         if not program.unreachable:
@@ -280,7 +280,7 @@ class BrokerMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.live)
     @rule(number=pick, strength=st.integers(0, 2))
     def change_strengths(self, number: int, strength: int) -> None:
-        """All else stays: subscribers are told of the same publisher again."""
+        """Nothing else changes: subscribers get the same publisher again."""
         program = self.one_of(number, self.live)
         program.strengths = dict.fromkeys(program.topics, strength)
         self.register(program, program.session)
@@ -290,7 +290,7 @@ class BrokerMachine(RuleBasedStateMachine):
     def register_as_another(
         self, number: int, role: Role, topics: tuple[str, ...], host: int
     ) -> None:
-        """The same session says something else of itself."""
+        """The same session registers with other data."""
         program = self.one_of(number, self.live + self.gone)
         changed = dataclasses.replace(
             program, role=role, topics=topics, address=address_of(role, host)
@@ -313,7 +313,8 @@ class BrokerMachine(RuleBasedStateMachine):
     def disconnect(self, number: int, ends: dict[str, int]) -> None:
         program = self.one_of(number, self.live + self.gone)
         assert program.session is not None
-        told: list[Program] = []  # none if it has left before, or was said to be gone
+        # none if it has left before, or its departure was sent
+        told: list[Program] = []
         if program in self.live:
             for other in self.live:
                 info = self.expected(other).get(program.session)
@@ -354,7 +355,7 @@ class BrokerMachine(RuleBasedStateMachine):
         program.unreachable = False
         program.spoke_by = program.peer
         if was_unreachable and reply.revision > program.revision:
-            self.register(program, program.session)  # as the protocol asks for
+            self.register(program, program.session)  # as the protocol requires
         assert reply.revision == program.revision
 
     @precondition(lambda self: self.live)
@@ -368,7 +369,7 @@ class BrokerMachine(RuleBasedStateMachine):
 
     @rule(seconds=st.sampled_from([0.0, 0.01, 2.0, 5.9, LEASE_S]))
     def pass_time(self, seconds: float) -> None:
-        """Nobody wakes the broker meanwhile: leases may have ended when it is asked."""
+        """Nothing happens meanwhile: leases may have expired at the next request."""
         self.now += seconds
 
     @rule()
@@ -391,7 +392,7 @@ class BrokerMachine(RuleBasedStateMachine):
         after = self.broker.next_deadline()
         assert after is None or after > self.now
 
-    # What must change nothing
+    # Events that must change nothing
 
     @rule(
         data=st.binary(max_size=20)
@@ -428,7 +429,7 @@ class BrokerMachine(RuleBasedStateMachine):
             **changes,
         }
         peer = b"stranger"
-        if self.live:  # in the name of one that is there
+        if self.live:  # under the session of a registered client
             program = self.one_of(number, self.live)
             fields["session"], peer = program.session, program.peer
         data = messages.encode(fields)
@@ -444,7 +445,7 @@ class BrokerMachine(RuleBasedStateMachine):
         assert isinstance(second, Rejected)
         assert self.broker.refusals.count == self.refused
 
-    # What subscribers know
+    # The views of subscribers
 
     @rule()
     def flush(self) -> None:
@@ -495,7 +496,7 @@ class BrokerMachine(RuleBasedStateMachine):
         assert kept._pending.keys() <= live
         assert set(kept._session_by_peer.values()) <= live
         assert len(kept._session_by_peer) <= len(live)
-        # Who has news waiting is due to get it.
+        # Clients with queued changes are due to get them.
         assert not kept._pending or kept.flush_at is not None
 
     def teardown(self) -> None:
@@ -507,7 +508,7 @@ class BrokerMachine(RuleBasedStateMachine):
         assert self.broker.next_deadline() == min(
             (program.renewed_at + LEASE_S for program in self.live), default=None
         )
-        # Nothing stays of those that are gone for good.
+        # Nothing remains of clients that are gone for good.
         self.now += LEASE_S
         self.tick()
         self.flush()

@@ -1,4 +1,4 @@
-"""Snapshots as bytes: there and back, and nothing else is taken for one."""
+"""Snapshots as bytes: they can be decoded again, and no other bytes can."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_a_byte_that_was_changed_is_noticed(place: int, flip: int) -> None:
         found = decode_snapshot(bytes(data))
     except SnapshotError:
         return
-    # White space between the parts, or the case of a digit, may be another.
+    # White space between the parts, or the case of a digit, may differ.
     assert found == decode_snapshot(GOOD)
 
 

@@ -1,4 +1,4 @@
-"""The state file: read once, written whole or not at all, never in the way."""
+"""The state file: read once, written completely or not at all, and never blocking."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ def test_a_client_enrolled_just_now_may_connect(store: KeyStore) -> None:
     store.enroll("bob", now=NOW)
 
     assert authenticator.allows(key(store, "bob"), "127.0.0.1")
-    # Publishers must hear of it.
+    # Publishers must learn it.
     assert told.is_set()
     assert authenticator.take_changes() == set()
     authenticator.close(WAIT_S)

@@ -1,4 +1,4 @@
-"""The list of clients, and what a policy grants them."""
+"""The list of clients, and the grants of a policy."""
 
 from __future__ import annotations
 

@@ -189,7 +189,7 @@ def test_a_folder_that_others_may_write_in_is_refused(
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only the superuser can mount")
 def test_a_folder_that_nobody_can_write_in_may_have_any_mode(store: KeyStore) -> None:
-    """As secrets are mounted into a container."""
+    """For example secrets that are mounted into a container."""
     store.enroll("alice", now=NOW)
     store.directory.chmod(0o1777)
     script = (
@@ -230,7 +230,7 @@ def test_a_folder_that_others_may_replace_is_refused(store: KeyStore) -> None:
     with pytest.raises(ConfigError, match=f"chmod o-w {above}$"):
         store.pair()
 
-    above.chmod(0o1777)  # as that of all temporary files is
+    above.chmod(0o1777)  # like the folder of temporary files
 
     assert store.pair()
 
@@ -239,7 +239,7 @@ def test_a_folder_of_another_user_is_refused(
     store: KeyStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     theirs = store.directory.stat().st_uid + 1
-    # Whoever runs the tests, root too, is somebody else then.
+    # For this test the current user, also root, counts as another user.
     monkeypatch.setattr(folder_permissions, "_ROOT", -1)
     monkeypatch.setattr(os, "geteuid", lambda: theirs)
 
@@ -352,8 +352,8 @@ def test_enrolling_a_given_key_prints_the_brokers_key(
 def complaint_of(
     words: list[str], code: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> str:
-    """The one line of a command that ends with ``code``, about a new folder of keys, which
-    stands for ``{0}``."""
+    """The one line of a command that exits with ``code``, about a new folder of keys,
+    which replaces ``{0}``."""
     folder = str(tmp_path / "keys")
     main(["keygen", folder])
     capsys.readouterr()
@@ -413,7 +413,7 @@ def test_what_the_folder_does_not_allow_is_one_line_and_exit_code_1(
 
 
 def fill_disk(monkeypatch: pytest.MonkeyPatch, *, writes: int) -> None:
-    """After so many files that are written, none is."""
+    """Writing fails after this many files."""
     sync = os.fsync
     left = iter(range(writes))
 
@@ -446,7 +446,7 @@ def test_a_full_disk_is_one_line_and_exit_code_1(
     assert "No space left on device" in error
     assert error.count("\n") == 1
 
-    if words[0] == "enroll":  # what was done is no hindrance to doing it again
+    if words[0] == "enroll":  # a repetition after a failure works
         assert main(["enroll", "bob", "--secure", folder]) == 0
 
 

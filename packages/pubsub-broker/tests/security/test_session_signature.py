@@ -1,4 +1,4 @@
-"""Sessions can be brought back only by those to whom they were given."""
+"""Only the client that got a session can use it again."""
 
 from __future__ import annotations
 

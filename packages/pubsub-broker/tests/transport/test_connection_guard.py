@@ -163,12 +163,12 @@ def test_a_flooding_connection_is_closed_and_others_are_served(
 
         good = Peer(context, broker)
         assert isinstance(good.register(), Registered)
-        # By itself ZeroMQ connects again: the address is not locked out permanently.
+        # ZeroMQ reconnects by itself: the address is not blocked permanently.
         assert isinstance(Peer(context, broker, BAD).status(), Status)
 
 
 def test_connections_that_say_nothing_are_limited_per_address() -> None:
-    # 10 + 2 + 100 at a time.
+    # 10 + 2 + 100 open connections.
     with running(max_clients_per_address=10) as broker, contextlib.ExitStack() as stack:
         bad = [stack.enter_context(connect(broker, BAD)) for _ in range(120)]
 
@@ -218,7 +218,7 @@ def test_a_connection_that_does_not_use_the_protocol_is_logged_at_each_port(
                         pass
         until(lambda: "it does not use this protocol" in caplog.text, "a line")
 
-    # Of each address once; of some the address could not be looked up any more.
+    # One line per address; some addresses could not be found any more.
     assert len(caplog.messages) == len(set(caplog.messages)) <= 2
 
 
@@ -269,14 +269,14 @@ def test_a_connection_closed_before_its_key_was_sent_is_logged_by_a_secure_broke
     tmp_path: Path,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """So does a client without keys that sees before the broker that it needs some."""
+    """A client without keys that detects first that keys are required does this, too."""
     KeyStore(tmp_path / "keys").create()
     caplog.set_level(logging.WARNING)
     with running(secure=str(tmp_path / "keys")) as broker:
         connect(broker, BAD).close()
 
         until(lambda: bool(caplog.records), "the line in the log")
-    [line] = caplog.messages  # its address may be gone before it was looked up
+    [line] = caplog.messages  # the connection may close before its address is known
     assert line.endswith(
         ": closed before sending a CURVE key (client without keys, or a port scan)"
     )

@@ -33,7 +33,7 @@ def debugging(caplog: pytest.LogCaptureFixture) -> Iterator[pytest.LogCaptureFix
 
 
 def lines(caplog: pytest.LogCaptureFixture) -> list[dict[str, Any]]:
-    """What was shown; each line is the object that handlers of programs may have whole."""
+    """The lines in the log; each has the object that log handlers may use."""
     records = [record for record in caplog.records if record.name == LOGGER]
     shown = [json.loads(record.getMessage()) for record in records]
     assert shown == [record.__dict__["fields"] for record in records]

@@ -1,4 +1,4 @@
-"""Whose connection is lost, the broker knows at once, and gives the session to whom it is."""
+"""The broker detects a lost connection immediately, and gives the session to its owner."""
 
 from __future__ import annotations
 

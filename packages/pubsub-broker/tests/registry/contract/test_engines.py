@@ -1,4 +1,4 @@
-"""What every engine of a group does, in memory or on a server of etcd."""
+"""The behavior of every engine of a group, in memory or on a server of etcd."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
 
 
 def brokers(engine: Engine, *names: str) -> list[Place]:
-    """Brokers that know each other, and can write."""
+    """Brokers with the same state that can write."""
     places = [engine.join(name) for name in names]
     engine.until(
         lambda: (
@@ -75,7 +75,7 @@ def alive(place: Place) -> set[str]:
 
 
 def holders(place: Place) -> dict[int, str]:
-    """The broker of each client, as was told."""
+    """The broker of each client, as reported."""
     found: dict[int, str] = {}
     for change in place.told:
         match change:
@@ -122,7 +122,7 @@ def test_of_two_that_write_a_client_at_once_one_is_overtaken(engine: Engine) -> 
     lost, won = (one, two) if Overtaken(7) in one.told else (two, one)
     until_all_hold(engine, {7: won.name}, one, two, other)
     assert Overtaken(7) not in won.told + other.told
-    lost.put(7)  # its client asks again
+    lost.put(7)  # its client retries
     until_all_hold(engine, {7: lost.name}, one, two, other)
 
 
@@ -156,7 +156,7 @@ def test_one_that_leaves_where_it_was_about_to_move_is_gone(engine: Engine) -> N
     two.put(7)
     two.delete(7, LeftRecord(next_sequences={"A": 1}))
     until_all_hold(engine, {}, one, two)
-    one.put(8)  # whatever it wanted to write of the other is written before
+    one.put(8)  # its other pending writes come before
     until_all_hold(engine, {8: "b1"}, one, two)
 
 

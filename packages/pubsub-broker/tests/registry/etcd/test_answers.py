@@ -1,4 +1,4 @@
-"""What etcd's answers and failures mean."""
+"""The meaning of etcd's answers and failures."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from pubsub_broker.registry.etcd.errors import (
 
 
 def test_integers_are_text_and_what_is_empty_is_left_out() -> None:
-    # As 3.4.23 says it.
+    # The text of 3.4.23.
     text = (
         b'{"header":{"cluster_id":"4126479099955521869","revision":"3"},"kvs":[{"key":'
         b'"L3AvYQ==","create_revision":"2","mod_revision":"3","version":"2","value":"djI="}],'

@@ -1,4 +1,4 @@
-"""The client beside a real etcd: what it asks, and what it says when that does not work."""
+"""The client with a real etcd: its requests, and its errors."""
 
 from __future__ import annotations
 
@@ -49,14 +49,14 @@ def client(etcd: EtcdCluster) -> Iterator[EtcdClient]:
 
 @pytest.fixture
 def prefix(request: pytest.FixtureRequest) -> bytes:
-    """Of the keys of one test."""
+    """The prefix of the keys of one test."""
     return f"/{request.node.name}/".encode()
 
 
 def answers_of(
     watch: WatchStream, count: int, timeout_s: float = 30.0
 ) -> list[WatchAnswer]:
-    """The answers with the next so many events at least."""
+    """The answers with at least this many further events."""
     found: list[WatchAnswer] = []
     deadline = time.monotonic() + timeout_s
     while sum(len(answer.events) for answer in found) < count:
@@ -215,7 +215,7 @@ def test_a_compaction_while_nobody_watches_is_told(
         assert found[-1].compact_revision == last
     with pytest.raises(Compacted):
         client.range(Range(prefix + b"a", revision=old))
-    # What the compaction left is told: it is the last state.
+    # The watch reports the last state, which the compaction has kept.
     with contextlib.closing(client.watch(prefix, last)) as watch:
         assert told(answers_of(watch, 1)) == [("PUT", prefix + b"a", b"9")]
 

@@ -1,4 +1,4 @@
-"""TLS beside a real etcd, and the files of certificates and passwords."""
+"""TLS with a real etcd, and the files of certificates and passwords."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
 def etcd(
     tmp_path_factory: pytest.TempPathFactory, authority: Authority
 ) -> Iterator[EtcdCluster]:
-    """It talks TLS only, and only with those who have a certificate."""
+    """An etcd that requires TLS and a client certificate."""
     certificate, key = authority.sign("server", "/")
     options = ["--cert-file", str(certificate), "--key-file", str(key)]
     options += ["--client-cert-auth", "--trusted-ca-file", str(authority.certificate)]
@@ -40,7 +40,7 @@ def etcd(
 def folder_of(
     tmp_path: Path, authority: Authority, subject: str | None, name: str = "client"
 ) -> Path:
-    """A folder as ``--registry-tls`` takes it."""
+    """A folder for ``--registry-tls``."""
     folder = tmp_path / name
     folder.mkdir()
     shutil.copy(authority.certificate, folder / "ca.pem")

@@ -1,4 +1,4 @@
-"""Where etcd's members are."""
+"""The choice of etcd's members."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_the_next_one_is_asked_after_a_failure_of_the_one_that_is_asked() -> Non
     endpoints = Endpoints([one, two, three])
     assert endpoints.current == one
     endpoints.failed(one)
-    endpoints.failed(one)  # another thread found it, too
+    endpoints.failed(one)  # another thread detected it, too
     assert endpoints.current == two
     endpoints.failed(two)
     endpoints.failed(three)

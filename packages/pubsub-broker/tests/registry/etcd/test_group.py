@@ -1,5 +1,5 @@
-"""Brokers of a group beside a model of etcd: whatever is lost, late, or forgotten, in the end
-each client is where it registered last, and all brokers know that."""
+"""Brokers of a group with a model of etcd: for any loss, delay or restore, in the end
+each client is at the broker of its last registration, and all brokers know that."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def group_of(broker: str, about: About = ABOUT) -> Group:
 
 
 class Shell:
-    """What the threads of a broker do, one thing at a time."""
+    """The work of a broker's threads, one step at a time."""
 
     def __init__(self, group: Group, etcd: EtcdModel) -> None:
         self.group = group
@@ -56,7 +56,7 @@ class Shell:
         self.told: list[Change] = []
 
     def follow(self, now: float = 0.0) -> None:
-        """The mirror is told all."""
+        """Give the mirror all changes."""
         group = self.group
         while True:
             if group.mirror.must_list:
@@ -67,7 +67,7 @@ class Shell:
                 return
 
     def renew(self, now: float = 0.0) -> None:
-        """Leases are renewed, and granted."""
+        """Renew and grant leases."""
         ids = self.group.to_renew(now)
         if ids:
             self.group.renewed(self.etcd.keep_alive(ids), now)
@@ -75,7 +75,7 @@ class Shell:
             self.group.granted(kind, self.etcd.grant(seconds), now)
 
     def write(self, now: float = 0.0) -> bool:
-        """One transaction; whether there was one."""
+        """Execute one transaction; returns whether there was one."""
         request = self.group.to_write(now)
         if request is None:
             return False
@@ -89,7 +89,7 @@ class Shell:
         return True
 
     def settle(self, now: float = 0.0) -> None:
-        """All that there is to do."""
+        """Do all pending work."""
         for _ in range(3):
             self.follow(now)
             self.renew(now)
@@ -160,7 +160,7 @@ def test_a_client_moves_and_its_old_broker_lets_it_be() -> None:
     two.group.put_client(client_of(7))
     two.settle()
     one.settle()
-    one.group.delete_client(7)  # its lease there ended
+    one.group.delete_client(7)  # its lease there has expired
     one.settle()
     two.settle()
     assert one.holders() == two.holders() == {7: "b2"}
@@ -316,7 +316,7 @@ class GroupMachine(RuleBasedStateMachine):
         self.backup: EtcdModel | None = None
         self.now = 0.0
         self.left: set[int] = set()
-        self.ended = False  # whether leases ended
+        self.ended = False  # whether leases have expired
 
     @rule(session=sessions, place=which)
     def registers(self, session: int, place: int) -> None:
@@ -390,7 +390,7 @@ class GroupMachine(RuleBasedStateMachine):
         granted = self.etcd.leases
         self.etcd = copy.deepcopy(self.backup)
         self.etcd.cluster_id = cluster
-        # Leases have numbers at random, and those that the backup does not know are gone.
+        # Lease ids are random, and leases that the backup does not have are gone.
         self.etcd.gone |= set(range(self.etcd.leases + 1, granted + 1))
         self.etcd.leases = granted
         self.late.clear()
@@ -405,11 +405,12 @@ class GroupMachine(RuleBasedStateMachine):
             self.now += 2.0
             for shell in self.shells:
                 shell.settle(self.now)
-            # A client that its broker does not know any more registers again there.
+            # A client that its broker does not know registers again there.
             for session, place in self.at.items():
                 if self.shells[place].holders().get(session) != f"b{place + 1}":
                     self.shells[place].group.put_client(client_of(session))
-        # Where a client was that went on before it was answered, its lease ends later.
+        # The lease of a client that moved before it got a reply expires later at its
+        # first broker.
         for session in (1, 2, 3, 4):
             for place, shell in enumerate(self.shells):
                 if self.at.get(session) != place:

@@ -1,4 +1,5 @@
-"""The leases of a broker: when they are granted and renewed, and when they no longer hold."""
+"""The leases of a broker: when they are granted and renewed, and when they are no
+longer valid."""
 
 from __future__ import annotations
 
@@ -38,7 +39,7 @@ def test_a_broker_that_does_not_renew_in_time_is_cut_off_by_its_own_clock() -> N
     leases.renewed({ALIVE: 3, CLIENTS: 15}, sent_at=10.0)
     assert not leases.cut_off(12.9)
     assert leases.cut_off(13.0)
-    # etcd had kept it: a new leader gives each lease its whole time.
+    # etcd had kept it: a new leader gives each lease its full time.
     assert leases.renewed({ALIVE: 3, CLIENTS: 15}, sent_at=20.0) == []
     assert not leases.cut_off(20.0)
 

@@ -1,4 +1,4 @@
-"""The threads of a broker that talk with etcd."""
+"""The threads of a broker that talk to etcd."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Users and passwords beside a real etcd: who is refused, and how tokens are renewed."""
+"""Users and passwords with a real etcd: which are rejected, and how tokens are renewed."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def test_a_token_that_has_ended_is_renewed(
     with etcd_client(etcd.endpoints) as other:
 
         def has_ended() -> bool:
-            # Each use makes it last longer, so it is used less often than it lasts.
+            # Each use extends it, so the test uses it less often than it lasts.
             threading.Event().wait(1.5)
             other._members.token = first
             with contextlib.suppress(TokenRejected):

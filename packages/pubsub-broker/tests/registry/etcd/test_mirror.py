@@ -1,5 +1,5 @@
-"""The mirror beside a model of etcd: whatever it is told, and however that is cut up, it has
-what etcd has, and has told each difference in etcd's order."""
+"""The mirror with a model of etcd: for any answers, split in any way, it has the state
+of etcd, and has reported each change in etcd's order."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def follow(mirror: Mirror, answers: Sequence[WatchAnswer]) -> list[Change]:
 
 
 def catch_up(mirror: Mirror, etcd: EtcdModel, now: float = 0.0) -> list[Change]:
-    """All that a shell does until the mirror is up to date."""
+    """Do the work of a shell until the mirror is up to date."""
     changes: list[Change] = []
     while True:
         if mirror.must_list:
@@ -229,7 +229,7 @@ def test_clients_that_a_restored_etcd_has_forgotten_are_kept_for_a_while() -> No
     ]
     assert mirror.next_deadline() == 100.0 + HOLD_S
     assert mirror.written_at(client_name(8)) == 0
-    # Its broker writes one of them anew, at a revision that has been before.
+    # Its broker writes one of them again, at a revision that was used before.
     backup.write([put_client(8, write=3)])
     assert catch_up(mirror, backup) == [PutClient(client_record(8, write=3), 3)]
     assert mirror.tick(100.0 + HOLD_S) == [DeleteClient(client_record(9), None, 3)]
@@ -281,7 +281,7 @@ def change_list(
 def regrouped(
     answers: Sequence[WatchAnswer], chance: random.Random
 ) -> list[WatchAnswer]:
-    """The same events in other answers: some together, some of a revision apart."""
+    """The same events in other answers: some combined, some revisions split."""
     header = answers[0].header if answers else Header()
     found: list[list[Event]] = []
     for answer in answers:
@@ -296,7 +296,7 @@ def regrouped(
 
 
 def expected(log: Sequence[tuple[int, list[Event]]]) -> list[tuple[str, int]]:
-    """What changes, by key, in the order of a log, of all but how clients left."""
+    """The changes, by key, in the order of a log, without the departures' details."""
     return [
         (event.kv.key.decode(), revision)
         for revision, events in log
@@ -330,7 +330,7 @@ def test_a_watch_tells_exactly_what_was_written_however_it_is_cut_up(
     for write in history:
         etcd.write(change_list(write))
     answers = regrouped(etcd.watch(mirror.next_revision), chance)
-    # What was told is told again now and then.
+    # Some answers come repeatedly.
     told = [each for answer in answers for each in [answer] * chance.choice((1, 1, 2))]
     assert as_expected(follow(mirror, told)) == expected(etcd.log)
 
@@ -393,7 +393,7 @@ class MirrorMachine(RuleBasedStateMachine):
         self.etcd = copy.deepcopy(self.backup)
         self.etcd.cluster_id = cluster
         self.waiting = []
-        # A broker whose watch broke finds this before new writes hide it.
+        # A broker with a broken watch detects this before new writes hide it.
         self.lists() if not other else self.watch_begins(0)
 
     @rule(behind=st.integers(0, 1))

@@ -1,4 +1,4 @@
-"""The model of etcd that the cores are tested with answers as etcd does."""
+"""The model of etcd in the tests of the cores answers like etcd."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ def etcd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EtcdCluster]:
 
 
 class Pair:
-    """etcd and its model, of which the same is asked. Their revisions differ by a number,
-    their leases have names."""
+    """etcd and its model, with the same requests. Their revisions differ by a number;
+    leases have names."""
 
     def __init__(self, client: EtcdClient, keys: Keys) -> None:
         self.client = client

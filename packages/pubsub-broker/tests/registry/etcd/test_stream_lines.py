@@ -1,4 +1,4 @@
-"""The answer to a watch, however it is cut into pieces."""
+"""The answer to a watch, split into any pieces."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""The writer beside a model of etcd, with another broker that writes the same keys, answers
-that are lost, and requests that arrive late."""
+"""The writer with a model of etcd, another broker that writes the same keys, lost
+answers, and late requests."""
 
 from __future__ import annotations
 
@@ -289,7 +289,7 @@ fates = st.sampled_from(["answered", "answered", "lost", "answer lost", "late"])
 
 
 class WriterMachine(RuleBasedStateMachine):
-    """What a broker does with a mirror and a writer, and another broker beside it."""
+    """A broker with a mirror and a writer, and another broker."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -305,12 +305,12 @@ class WriterMachine(RuleBasedStateMachine):
     # The broker
 
     def observe(self) -> None:
-        """The mirror is told all, and the broker follows."""
+        """The mirror gets all changes, and the broker reacts."""
         while True:
             if self.mirror.must_list:
                 self.follow(self.mirror.listed(self.etcd.listing(), 0.0))
                 for session, wanted in self.wanted.items():
-                    # It came and went before the mirror was told of it.
+                    # It came and went before the mirror got it.
                     if self.mirror.client(session) is None:
                         self.propose(wanted)
             for answer in self.etcd.watch(self.mirror.next_revision):
@@ -388,7 +388,7 @@ class WriterMachine(RuleBasedStateMachine):
                 assert kv.mod_revision <= self.mirror.revision, "written over unseen"
         return answer
 
-    # What happens beside it
+    # Other events
 
     @rule()
     def the_mirror_is_told_all(self) -> None:
@@ -416,7 +416,7 @@ class WriterMachine(RuleBasedStateMachine):
 
     @rule()
     def all_calms_down(self) -> None:
-        """Then etcd has of this broker what it wants."""
+        """In the end etcd has the records that this broker wants."""
         while self.late:
             self.a_late_request_arrives()
         for _ in range(6):
