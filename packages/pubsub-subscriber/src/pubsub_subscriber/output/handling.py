@@ -49,7 +49,7 @@ class EventFilter:
         topic = event.topic
         if topic in self._exact or any(matches(each, topic) for each in self._filters):
             return False
-        return self._share >= 1 or random.random() < self._share
+        return self._share >= 1 or random.random() < self._share  # nosec B311
 
 
 @dataclasses.dataclass(slots=True)
