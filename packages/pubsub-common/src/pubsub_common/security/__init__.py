@@ -1,7 +1,8 @@
-"""Encrypted and authenticated connections (ZeroMQ's CURVE), and who may do what.
+"""Encrypted and authenticated connections (ZeroMQ's CURVE), and permissions at data
+ports.
 
-Nothing here is loaded by programs that use no keys, except `handshake_failure`, which tells
-those why a secure broker does not talk to them.
+Programs without keys load nothing of this, except `handshake_failure`, which explains
+why a secure broker rejects them.
 
 Shell, except `z85`.
 """

@@ -1,11 +1,12 @@
-"""Finds the TCP connection that a message came by, and closes it.
+"""Finds the TCP connection of a message, and closes it.
 
-libzmq has no call to close one peer's connection. But every message tells the file
-descriptor of its connection; once that is shut down, libzmq finds the connection closed
-and forgets the peer, as if it had gone by itself.
+libzmq has no call to close one peer's connection. But every message has the file
+descriptor of its connection. Once that is shut down, libzmq finds the connection closed
+and forgets the peer, as if it had disconnected by itself.
 
-A descriptor's number is used again soon. So a connection is known by its number and the
-address at its other end, which are the same again only after both have been free.
+A descriptor's number is reused soon. So a connection is identified by its number and
+the address at its other end, which are both the same again only after both have been
+free.
 """
 
 from __future__ import annotations
@@ -36,23 +37,23 @@ class Connection(NamedTuple):
 
 
 class Sent(NamedTuple):
-    """What the other side of a connection has taken: ``acknowledged`` bytes since there is the
-    connection; ``whole``: all that was written to it."""
+    """The bytes that the peer of a connection has received: ``acknowledged`` since the
+    connection was opened; ``whole``: everything that was written."""
 
     acknowledged: int
     whole: bool
 
 
 class Written(NamedTuple):
-    """What was written to a connection: ``bytes`` since there is the connection, of which the
-    kernel has not sent the last ``unsent``."""
+    """The bytes written to a connection: ``bytes`` since it was opened; the kernel has
+    not sent the last ``unsent`` of them."""
 
     bytes: int
     unsent: int
 
 
 def frame_property(frame: zmq.Frame, name: str) -> str | None:
-    """What libzmq knows of where a message came from, by ``name``; None: nothing."""
+    """A property of a message's connection in libzmq, by ``name``; None if unknown."""
     try:
         return str(frame.get(name))
     except zmq.ZMQError:
@@ -60,13 +61,14 @@ def frame_property(frame: zmq.Frame, name: str) -> str | None:
 
 
 def user_of(frame: zmq.Frame) -> str | None:
-    """The public key of the sender of a message, on a socket that acts as a server. None for
-    what libzmq says itself: the end of a peer's subscriptions when it is gone."""
+    """The public key of the sender of a message, on a socket that acts as a server.
+    None for messages of libzmq itself: the end of a peer's subscriptions when it is
+    gone."""
     return frame_property(frame, "User-Id")
 
 
 def connection_of(frame: zmq.Frame) -> Connection | None:
-    """The connection that a message came by; None if it is gone."""
+    """The connection of a message; None if it has closed."""
     fd = frame_property(frame, "__fd")
     if fd is None:
         return None
@@ -74,7 +76,7 @@ def connection_of(frame: zmq.Frame) -> Connection | None:
 
 
 def connection_at(fd: int) -> Connection | None:
-    """The TCP connection that has this descriptor; None when none has."""
+    """The TCP connection with this descriptor; None if there is none."""
     copy = _copy(fd)
     if copy is None:
         return None
@@ -86,12 +88,12 @@ def connection_at(fd: int) -> Connection | None:
 
 
 def close_connection(connection: Connection) -> bool:
-    """End this connection; False when it is gone already."""
+    """Close this connection; returns False if it is closed already."""
     copy = _copy(connection.fd)
     if copy is None:
         return False
     with copy, contextlib.suppress(OSError):
-        # Of the copy: had the number been used again since, it would be another's.
+        # Check the copy: the number may belong to another connection by now.
         if _remote(copy) == connection.remote:
             copy.shutdown(socket.SHUT_RDWR)
             return True
@@ -99,7 +101,7 @@ def close_connection(connection: Connection) -> bool:
 
 
 def sent_by(connection: Connection) -> Sent | None:
-    """What became of what was written to a connection; None when it is gone."""
+    """The state of the bytes written to a connection; None if it has closed."""
     copy = _copy(connection.fd)
     if copy is None:
         return None
@@ -116,15 +118,14 @@ def sent_by(connection: Connection) -> Sent | None:
 
 
 def written_through(port: int) -> list[tuple[Connection, Written]]:
-    """The connections of this process through ``port`` of ours, and how much was written to
-    each. It looks at every descriptor, which takes 2 to 8 µs each."""
+    """The connections of this process through our ``port``, with the bytes written to
+    each. It checks every descriptor, which takes 2 to 8 µs each."""
     found = (_written_to(fd, port) for fd in _descriptors())
     return [each for each in found if each is not None]
 
 
 def _written_to(fd: int, port: int) -> tuple[Connection, Written] | None:
-    """None: that is no connection through this port, or is gone, or the kernel is too old to
-    say."""
+    """None: not a connection through this port, or closed, or the kernel is too old."""
     with contextlib.suppress(OSError, ValueError, IndexError):
         copy = _copy(fd) if stat.S_ISSOCK(os.fstat(fd).st_mode) else None
         if copy is None:
@@ -142,7 +143,7 @@ def _written_to(fd: int, port: int) -> tuple[Connection, Written] | None:
 
 
 def own_connections() -> list[Connection]:
-    """All TCP connections of this process. It takes some 5 µs for each descriptor."""
+    """All TCP connections of this process. This takes some 5 µs for each descriptor."""
     found = map(connection_at, _descriptors())
     return [each for each in found if each is not None]
 
@@ -151,7 +152,7 @@ def _remote(connection: socket.socket) -> tuple[str, int]:
     """Host and port at the other end.
 
     Raises:
-        OSError: it is not connected (any more), or no connection of TCP.
+        OSError: it is not connected (any more), or not TCP.
     """
     place = connection.getpeername()
     if not isinstance(place, tuple):
@@ -160,7 +161,7 @@ def _remote(connection: socket.socket) -> tuple[str, int]:
 
 
 def _descriptors() -> list[int]:
-    """Those of this process; none where the system does not tell."""
+    """The descriptors of this process; empty if the system does not list them."""
     try:
         return [int(path.name) for path in Path("/proc/self/fd").iterdir()]
     except OSError:
@@ -168,8 +169,8 @@ def _descriptors() -> list[int]:
 
 
 def _copy(fd: int) -> socket.socket | None:
-    """A copy of a descriptor as a socket, which the caller closes; None when it is none
-    any more: libzmq may have closed it, and its number may be of something else."""
+    """A copy of a descriptor as a socket, which the caller closes; None if it is not a
+    socket any more: libzmq may have closed it, and its number may be reused."""
     try:
         copy = os.dup(fd)
     except OSError:

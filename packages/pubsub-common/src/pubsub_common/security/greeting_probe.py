@@ -1,13 +1,13 @@
-"""Finds out what listens at an address, without libzmq: whether it is a ZeroMQ socket, and
-whether that requires keys.
+"""Finds out what listens at an address, without libzmq: whether it is a ZeroMQ socket,
+and whether that requires keys.
 
 Theory of operation
 -------------------
-Each side of a ZeroMQ connection begins with a greeting of 64 bytes that names the
-mechanism it uses (https://rfc.zeromq.org/spec/23/). libzmq (4.3.5) reads a greeting
-that arrives at once before it has sent the rest of its own. If the mechanisms differ it
-closes the connection then, and the other side never learns why. A peer that sends only
-what comes before the mechanism, and waits, receives the whole greeting.
+Each side of a ZeroMQ connection begins with a greeting of 64 bytes that names its
+mechanism (https://rfc.zeromq.org/spec/23/). If a complete greeting arrives immediately,
+libzmq (4.3.5) reads it before it has sent the rest of its own. If the mechanisms differ
+it then closes the connection, and the other side never learns why. A peer that sends
+only the part before the mechanism, and waits, receives the whole greeting.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Final
 
 from pubsub_common.protocol.endpoints import bare, host_of, port_of
 
-# Signature and major version, after which the other side sends all of its greeting.
+# Signature and major version; after these the other side sends all of its greeting.
 _HALF: Final = b"\xff" + bytes(8) + b"\x7f\x03"
 _LENGTH: Final = 64
 _MECHANISM: Final = slice(12, 32)
@@ -32,7 +32,7 @@ class Listener(enum.Enum):
     REFUSED = enum.auto()  # nothing does
     UNREACHABLE = enum.auto()  # the connection was neither accepted nor refused
     SILENT = enum.auto()  # accepts connections, and sends nothing
-    OTHER = enum.auto()  # sends something else than a greeting
+    OTHER = enum.auto()  # sends something other than a greeting
     WITHOUT_KEYS = enum.auto()
     WITH_KEYS = enum.auto()
 
@@ -58,12 +58,12 @@ _SPEAKS: Final = (
 
 
 def explain(listener: Listener) -> str:
-    """Why no broker answers at an address, for the user."""
+    """The reason why no broker answers at an address, for the user."""
     return _NO_BROKER.get(listener, _SPEAKS)
 
 
 def requires_keys(greeting: bytes) -> bool | None:
-    """Whether a greeting is of a socket that requires keys; None: it does not say."""
+    """Whether the socket behind a greeting requires keys; None if unknown."""
     if len(greeting) != _LENGTH or greeting[0] != 0xFF or greeting[10] < 3:
         return None
     mechanism = greeting[_MECHANISM].rstrip(b"\0")
@@ -71,14 +71,15 @@ def requires_keys(greeting: bytes) -> bool | None:
 
 
 def probe(where: str, wait_s: float = _WAIT_S) -> bool | None:
-    """Whether the listener at ``where`` (``host:port``) requires keys; None when that does
-    not become clear within ``wait_s`` seconds."""
+    """Whether the listener at ``where`` (``host:port``) requires keys; None if this is
+    still unknown after ``wait_s`` seconds."""
     found = look(where, wait_s)
     return {Listener.WITH_KEYS: True, Listener.WITHOUT_KEYS: False}.get(found)
 
 
 def look(where: str, wait_s: float = _WAIT_S) -> Listener:
-    """What listens at ``where`` (``host:port``), as far as ``wait_s`` seconds show."""
+    """The kind of listener at ``where`` (``host:port``), as observed in ``wait_s``
+    seconds."""
     place = bare(host_of(where)), port_of(where)
     until = time.monotonic() + wait_s
     try:
@@ -111,6 +112,6 @@ def _greeting(connection: socket.socket, until: float) -> bytes:
             if not piece:
                 break
             greeting += piece
-    except OSError:  # closed, or the time is over: what has arrived counts
+    except OSError:  # closed, or the time is over: use the bytes that have arrived
         pass
     return greeting

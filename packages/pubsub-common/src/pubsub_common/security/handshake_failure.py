@@ -1,9 +1,8 @@
 """Explains why a client's security handshake failed.
 
-Whoever cannot connect because keys are missing, wrong or not wanted sees nothing of that
-on the socket itself: libzmq ends the connection and, at most, tries again. Its monitor
-knows more, but not always all of it: a server that cannot decrypt what a client sends
-just closes the connection.
+If keys are missing, wrong or not supported, the socket itself shows nothing: libzmq
+closes the connection and, at most, retries. Its monitor knows more, but not always
+everything: a server that cannot decrypt a client's message just closes the connection.
 """
 
 from __future__ import annotations
@@ -26,8 +25,8 @@ _EVENTS: Final = (
     | zmq.EVENT_CONNECTED
     | zmq.EVENT_CLOSED
 )
-# One closed connection can be a server that ends just then, a few refused ones a server that
-# starts just then. libzmq tries some 0.15 s after each.
+# One closed connection can be a server that is stopping, and a few refused ones a
+# server that is starting. libzmq retries after some 0.15 s.
 _CERTAIN_AFTER: Final = 3
 
 
@@ -43,7 +42,7 @@ class FailureReason(enum.Enum):
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class HandshakeFailure:
-    """A handshake that failed. Unless ``retrying``, libzmq will not connect again."""
+    """A failed handshake. Unless ``retrying``, libzmq will not reconnect."""
 
     reason: FailureReason
     retrying: bool
@@ -52,8 +51,8 @@ class HandshakeFailure:
 def probe_reason(
     failure: HandshakeFailure, where: str, *, with_keys: bool
 ) -> HandshakeFailure:
-    """The failure at ``where``, and its reason if the other side only closed the connection and its
-    greeting tells: ours had keys, or not."""
+    """The failure at ``where``, with its reason if the other side only closed the
+    connection and its greeting shows whether it requires keys."""
     if failure.reason is not FailureReason.DISCONNECTED:
         return failure
     wanted = greeting_probe.probe(where)
@@ -69,7 +68,7 @@ def probe_reason(
 
 
 def explain(failure: HandshakeFailure, where: str, keys: str | None) -> str:
-    """What to tell a user who connects to the broker at ``where``, with the keys in the
+    """The text for a user who connects to the broker at ``where``, with the keys in the
     file ``keys``, or without any."""
     if failure.reason is FailureReason.KEY_REJECTED:
         return (
@@ -113,13 +112,13 @@ class HandshakeFailureDetector:
         self._attempts = 0
 
     def take(self, event: int, value: int) -> HandshakeFailure | None:
-        """One event; the failure that it tells of, if it is certain."""
+        """Process one event; returns the failure if it is certain."""
         match event:
             case zmq.EVENT_HANDSHAKE_SUCCEEDED:
                 self._disconnects = 0
             case zmq.EVENT_CONNECTED:
                 self._attempts = 0
-            case zmq.EVENT_CLOSED:  # of a connection that was not made
+            case zmq.EVENT_CLOSED:  # of a connection that failed
                 self._attempts += 1
                 if self._attempts == _CERTAIN_AFTER:
                     return HandshakeFailure(FailureReason.NOT_CONNECTED, retrying=True)
@@ -139,7 +138,7 @@ class HandshakeFailureDetector:
 
 
 class ClientHandshakeMonitor:
-    """Watches one socket that connects; as a `SocketMonitor` for threads."""
+    """Monitors one socket that connects; like a `SocketMonitor` for threads."""
 
     def __init__(self, socket: zmq.Socket[bytes]) -> None:
         self._detector = HandshakeFailureDetector()
@@ -154,8 +153,8 @@ class ClientHandshakeMonitor:
         self.close()
 
     def wait_for_input(self, timeout_s: float) -> HandshakeFailure | None:
-        """Wait until something comes in on the socket; the failure, if there is one
-        instead. After ``timeout_s`` seconds neither need be. For the socket's thread."""
+        """Wait until a message arrives on the socket; returns a failure if it comes
+        first. After ``timeout_s`` seconds it returns None. For the socket's thread."""
         poller = zmq.Poller()
         for socket in (self._watched, self._monitor.socket):
             poller.register(socket, zmq.POLLIN)
@@ -165,14 +164,14 @@ class ClientHandshakeMonitor:
             if self._watched in ready:
                 return None
             if failures := self.failures():
-                return failures[0]  # it is certain, or has failed several times
+                return failures[0]  # it is certain, or has occurred several times
         return None
 
     def failures(self) -> list[HandshakeFailure]:
-        """Those since the last call."""
+        """The failures since the last call."""
         judged = [self._detector.take(*event) for event in self._monitor.read()]
         return [failure for failure in judged if failure is not None]
 
     def close(self) -> None:
-        """Stop watching."""
+        """Stop monitoring."""
         self._monitor.close()

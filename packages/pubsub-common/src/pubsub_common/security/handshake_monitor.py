@@ -1,12 +1,12 @@
-"""Watches the connections of a port, and reports failed handshakes.
+"""Monitors the connections of a port, and reports failed handshakes.
 
-libzmq tells the address of a connection only by its descriptor, and only before and after
-the failure: so what was accepted is remembered, and a failure is that of the connection
-that ends next.
+libzmq identifies a connection only by its descriptor, and its address is only known
+before and after the failure. So accepted connections are remembered, and a failure
+belongs to the connection that closes next.
 
-A client without keys may see first that this port needs some, and disconnects: libzmq
-reports that without detail, as it does for a connection on which nothing was sent. At a
-secure port it is logged all the same; elsewhere it means nothing.
+A client without keys may detect first that this port requires keys, and disconnects.
+libzmq reports this without details, like a connection without data. At a secure port it
+is logged; elsewhere it means nothing.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _EVENTS: Final = (
     | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL
     | zmq.EVENT_DISCONNECTED
 )
-# Events that are read in a row, before anything else has its turn.
+# Events that are read before other work gets its turn.
 _BURST: Final = 256
 _UNKNOWN_ADDRESS: Final = "an unknown address"
 _NO_KEY_SENT: Final = (
@@ -35,7 +35,7 @@ _MISMATCH: Final = zmq.PROTOCOL_ERROR_ZMTP_MECHANISM_MISMATCH
 
 
 def describe(error: int, *, secure: bool) -> str:
-    """What a failed handshake means at a port that is ``secure`` or not."""
+    """The meaning of a failed handshake at a port that is ``secure`` or not."""
     if error == _MISMATCH:
         return (
             "rejected: it uses no keys"
@@ -51,7 +51,7 @@ class HandshakeMonitor:
     """Watches one socket that is bound."""
 
     def __init__(self, watched: zmq.Socket[bytes], *, secure: bool) -> None:
-        """``secure`` when only clients with keys are admitted."""
+        """``secure``: only clients with keys are admitted."""
         events = _EVENTS | (zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL if secure else 0)
         self._monitor = SocketMonitor(watched, events)
         self._secure = secure
@@ -62,8 +62,8 @@ class HandshakeMonitor:
         self.waits = self._monitor.waits
 
     def read_failures(self, now: float) -> list[tuple[str, str]]:
-        """Read the events of connections; returns those whose handshake failed: an IP
-        address and what happened."""
+        """Read the events of connections; returns failed handshakes: an IP address and
+        the reason."""
         failures = []
         for event, value in self._monitor.read(_BURST):
             if event == zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL:
@@ -80,7 +80,7 @@ class HandshakeMonitor:
                 self._disconnected(value, before)
             if event == zmq.EVENT_ACCEPTED:
                 address = self._address_of(value)
-                if address is not None:  # else it is gone already
+                if address is not None:  # otherwise it is gone already
                     self._addresses[value] = address
                     self._connected(value, address, now)
             elif self._failed is not None:
@@ -89,11 +89,12 @@ class HandshakeMonitor:
         return failures
 
     def close(self) -> None:
-        """Stop watching, before the watched socket is closed."""
+        """Stop monitoring, before the socket is closed."""
         self._monitor.close()
 
     def _address_of(self, fd: int) -> str | None:
-        """The IP address at the other end of a connection; None: it is closed already."""
+        """The IP address at the other end of a connection; None if it is closed
+        already."""
         connection = connection_at(fd)
         return None if connection is None else connection.remote[0]
 
@@ -101,7 +102,7 @@ class HandshakeMonitor:
         """A connection was accepted."""
 
     def _not_accepted(self) -> None:
-        """A connection could not be accepted: mostly, open files have run out."""
+        """A connection could not be accepted, mostly because no files are left."""
 
     def _disconnected(self, fd: int, address: str) -> None:
-        """A connection of this address has ended."""
+        """A connection of this address has closed."""

@@ -7,8 +7,8 @@ A pair of CURVE keys is written in Z85, 40 characters each. A client's file is T
     secret = "..."
     broker = "..."      # the broker's public key
 
-Whoever can read the secret is this client, so files are for their owner only, and others
-are refused.
+With the secret key a program can act as this client, so files must be readable for their
+owner only; others are rejected.
 """
 
 from __future__ import annotations
@@ -46,8 +46,8 @@ class KeyPair:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class ClientKeys:
-    """What a client needs: its name and keys, and the broker's public key. ``path`` is
-    the file that they are from, for messages."""
+    """The keys of a client: its name, its key pair, and the broker's public key.
+    ``path`` is their file, for messages."""
 
     name: str
     pair: KeyPair
@@ -70,11 +70,12 @@ def new_key_pair() -> KeyPair:
 
 
 def load_client_keys(path: str | Path) -> ClientKeys:
-    """The keys in a client's file, or from a pipe, as a shell's ``<(vault ...)`` is one:
-    that is read to its end, and can be read only once.
+    """The keys in a client's file, or from a pipe, for example a shell's ``<(vault
+    ...)``: a pipe is read to its end, and only once.
 
     Raises:
-        ConfigError: it cannot be read, others can read it, or it is not such a file.
+        ConfigError: it cannot be read, other users can read it, or the content is
+            invalid.
     """
     document = read_secret(path, pipe=True)
     pair = pair_in(document, path)
@@ -90,7 +91,7 @@ def pair_in(document: Mapping[str, Any], path: str | Path) -> KeyPair:
     """The key pair in a file of keys.
 
     Raises:
-        ConfigError: there is none, or its halves do not belong together.
+        ConfigError: it is missing, or its halves do not match.
     """
     public, secret = document.get("public"), document.get("secret")
     if not is_key(public):
@@ -110,14 +111,14 @@ def read_secret(
     pipe: bool = False,
 ) -> dict[str, Any]:
     """The content of a TOML file that only its owner may read and change, or, if it is
-    ``public``, change; of at most so many bytes. It may be a ``pipe``, if that is said.
+    ``public``, only change; of at most this many bytes. ``pipe`` allows a pipe.
 
     Raises:
-        ConfigError: it cannot be read, others can use it, or it is not TOML.
+        ConfigError: it cannot be read, other users can use it, or it is not TOML.
     """
 
     def check(found: os.stat_result) -> None:
-        # A shell's pipe has a mode too, of its user's alone.
+        # A shell's pipe also has a mode, which allows only its user.
         if found.st_mode & (_WRITABLE_BY_OTHERS if public else _ACCESSIBLE_BY_OTHERS):
             why = (
                 "lists the enrolled clients, and others may change it"
@@ -141,26 +142,26 @@ def read_secret(
 def parse_toml(
     data: bytes, path: str | Path, *, public: bool = False
 ) -> dict[str, Any]:
-    """TOML that came from ``path``. What is wrong in a ``public`` file, may be said.
+    """Parse TOML from ``path``. Errors in a ``public`` file may quote it.
 
     Raises:
-        ConfigError: it is none.
+        ConfigError: it is invalid.
     """
     try:
         return bounded_toml.parse(data)
     except bounded_toml.TomlError as error:
-        # All of it may quote the secret; where it is, does not.
+        # The error may quote the secret; its position does not.
         place = _PLACE.search(str(error))
         said = f" ({error})" if public else f" ({place[0]})" if place else ""
         raise ConfigError(f"{path}: not TOML{said}") from None
 
 
 def write_secret(path: Path, text: str, *, replace: bool = False) -> None:
-    """Write a file that only its owner can read, whole or not at all; the superuser
-    writes it for the owner of the folder (`give_to_folder_owner`).
+    """Write a file that only its owner can read, completely or not at all; root writes
+    it for the owner of the folder (`give_to_folder_owner`).
 
     Raises:
-        PubSubError: it is there already (unless ``replace``), or cannot be written.
+        PubSubError: it exists (unless ``replace``), or cannot be written.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
@@ -174,7 +175,7 @@ def write_secret(path: Path, text: str, *, replace: bool = False) -> None:
             if replace:
                 temporary.replace(path)
             else:
-                os.link(temporary, path)  # fails if it is there
+                os.link(temporary, path)  # fails if it exists
         finally:
             temporary.unlink(missing_ok=True)
     except FileExistsError:
@@ -198,16 +199,16 @@ def client_file_text(keys: ClientKeys) -> str:
 def configure_curve_client(
     socket: zmq.Socket[bytes], pair: KeyPair, server_public: str
 ) -> None:
-    """Have ``socket`` show ``pair`` where it connects from here on, and talk only to the owner
-    of ``server_public``."""
+    """Set ``socket`` to use ``pair`` in its next connections, and to accept only the
+    owner of ``server_public``."""
     socket.curve_publickey = pair.public.encode()
     socket.curve_secretkey = pair.secret.encode()
     socket.curve_serverkey = server_public.encode()
 
 
 def configure_curve_server(socket: zmq.Socket[bytes], pair: KeyPair) -> None:
-    """Have ``socket``, which is not bound yet, admit the clients that the context's `ZapServer`
-    admits."""
+    """Set ``socket``, which is not bound yet, to admit the clients that the context's
+    `ZapServer` admits."""
     # With a limit of 1, libzmq 4.3.5 gets no answers to its ZAP requests.
     if socket.rcvhwm == 1:
         socket.rcvhwm = 2

@@ -1,10 +1,10 @@
-"""Finds connections that libzmq has given up for good.
+"""Detects connections that libzmq has given up permanently.
 
-It connects again after almost everything; but not when a message is longer than the socket takes
-(``MAXMSGSIZE``), or is none of ZeroMQ's. It says nothing then, and the socket receives nothing from
-there any more. So who connects looks now and then whether there is a connection to each address,
-or an attempt at one. Where there is none for a while, though somebody listens there, it has been
-given up.
+libzmq reconnects after almost every error, but not after a message that is longer than
+``MAXMSGSIZE`` or is not ZeroMQ's. It does not report this, and the socket receives
+nothing from that peer any more. So a client checks regularly whether there is a
+connection, or an attempt, to each address. Without one for a while, although a program
+listens there, the connection has been given up.
 """
 
 from __future__ import annotations
@@ -19,19 +19,20 @@ from pubsub_common.security.connections import own_connections
 
 LOOK_EVERY_S: Final = 5.0
 _LOOK_AGAIN_S: Final = 1.0
-# Between two attempts of libzmq's there is nothing to be seen.
+# Between two attempts of libzmq nothing is visible.
 _CERTAIN_AFTER: Final = 3
-# How long somebody who listens may take to say so.
+# How long a listener may take to accept.
 _PROBE_S: Final = 0.1
 
 
 class ConnectedAddresses:
-    """To which ``IP:port`` this process is connected. Looked up at most once in ``fresh_s``
-    seconds, for all that ask."""
+    """The ``IP:port`` that this process is connected to. Looked up at most once in
+    ``fresh_s`` seconds, for all callers."""
 
     def __init__(self, fresh_s: float = 1.0) -> None:
         self._fresh_s = fresh_s
-        # When they were looked up, and what was found: one value, as any thread may ask.
+        # The time and the result of the last lookup: one value, as any thread may read
+        # it.
         self._found: tuple[float, frozenset[str]] | None = None
 
     def __call__(self) -> frozenset[str]:
@@ -56,8 +57,8 @@ class LostConnections:
         self._look_at: float | None = None
 
     def look(self, addresses: Collection[str], now: float) -> list[str]:
-        """Those of these ``IP:port`` to which there should be a connection, and libzmq makes none
-        any more. For the next look they are as new."""
+        """The addresses among these ``IP:port`` to which libzmq no longer connects. For
+        the next check they are like new."""
         if not addresses or self.due_s(now) > 0:
             return []
         missing = set(addresses) - self._connected()
@@ -67,7 +68,7 @@ class LostConnections:
         self._look_at = now + (_LOOK_AGAIN_S if missing else LOOK_EVERY_S)
         for address, looks in self._missing.items():
             if looks >= _CERTAIN_AFTER:
-                # One at a time: to ask takes time, and others choose the addresses.
+                # One at a time: the check takes time, and peers choose the addresses.
                 del self._missing[address]
                 if greeting_probe.probe(address, _PROBE_S) is not None:
                     return [address]
@@ -75,15 +76,15 @@ class LostConnections:
         return []
 
     def due_s(self, now: float) -> float:
-        """Seconds until the next look. Not at once: those who have just begun to connect are
-        connected a moment later."""
+        """Seconds until the next check. Never immediately: a new connection takes a
+        moment."""
         if self._look_at is None:
             self._look_at = now + LOOK_EVERY_S
         return max(0.0, self._look_at - now)
 
 
 def lost_line(what: str, bounds: QueueBounds) -> str:
-    """What to say when a connection to ``what`` was given up, and is made again."""
+    """The log line about a connection to ``what`` that was given up, and is made again."""
     return (
         f"the connection to {what} was closed and is made again: a message was "
         f"longer than {bounds.payload_bytes} bytes of payload (--max-payload), or none of ours"

@@ -2,12 +2,13 @@
 
 Theory of operation
 -------------------
-libzmq takes in whatever subscriptions a peer sends, inside any call on the socket, and does not
-return before it has. So the guard has a thread of its own, and works on the TCP connections:
-libzmq's monitor tells which there are, an epoll through which something comes in, the kernel how
-much that was, and the socket's count how many subscriptions there are now. What is to be
-closed (`pubsub_common.limits.port_budget`) is shut down by its descriptor; libzmq then
-forgets the peer. While something comes in the guard looks every `_LOOK_S`; else it sleeps.
+libzmq processes all subscriptions of a peer inside any call on the socket, and does not
+return before it has. So the guard has its own thread, and works on the TCP connections.
+libzmq's monitor reports the connections, an epoll those with new data, the kernel the
+number of bytes, and the socket's count the number of subscriptions. The guard shuts
+connections down by their descriptor (`pubsub_common.limits.port_budget` decides which);
+libzmq then forgets the peer. While data arrives the guard checks every `_LOOK_S`;
+otherwise it sleeps.
 """
 
 from __future__ import annotations
@@ -45,17 +46,18 @@ from pubsub_common.security.handshake_monitor import HandshakeMonitor
 _log = logging.getLogger(__name__)
 
 _LOOK_S: Final = 0.01
-# How often it looks while there are connections and nothing comes in.
+# The interval of checks while there are connections without new data.
 _IDLE_S: Final = 1.0
-# The broker is asked no more often.
+# The shortest interval between questions to the broker.
 _ASK_S: Final = 0.2
-# How many different subscriptions an XPUB socket has. libzmq lets any thread ask for it. Older
-# versions do not have it.
+# The number of different subscriptions of an XPUB socket. libzmq allows any thread to
+# read it. Older versions do not have it.
 _TOPICS_COUNT: Final = 116
-# Those who say that they are forwarders, before our broker has told how to know them: it may
-# have learned later than we of another broker of its group.
+# Connections that claim to be forwarders before our broker has told us how to recognize
+# them: it may learn later than we of another broker of its group.
 _INTRODUCED: Final = 64
-# Open files that are left for others than connections: a share, and no more than this.
+# Open files that are reserved for other uses than connections: a share, at most this
+# many.
 _RESERVE: Final = 32
 _RESERVE_SHARE: Final = 8
 
@@ -75,22 +77,22 @@ class PortGuard:
         known: KnownOf | None = None,
         on_failure: OnFailure = lambda _address, _what: None,
     ) -> None:
-        """``known`` tells what is known for certain of connections (`PortBudget.look`).
-        ``on_failure`` is called in the guard's thread with the IP address of a failed
-        handshake, and what happened.
+        """``known`` returns the certain state of connections (`PortBudget.look`). The
+        guard's thread calls ``on_failure`` with the IP address and the reason of a
+        failed handshake.
 
         Raises:
-            zmq.ZMQError: there are no more sockets, or files.
+            zmq.ZMQError: there are no sockets or files left.
         """
         self._budget = PortBudget(limits)
-        # Called in the guard's thread: the broker is to be asked what registered
-        # subscribers need.
+        # Called in the guard's thread: ask the broker for the needs of registered
+        # subscribers.
         self.ask: Callable[[], None] = lambda: None
         self._asked_at = -math.inf
         self._declared: Subscriptions | None = None
         self._known = known
         self._forwarders: frozenset[str] = frozenset()
-        # Those whose name we may not have been told yet.
+        # Forwarders with a name that may not be known yet.
         self._introduced: deque[tuple[str, Connection]] = deque(maxlen=_INTRODUCED)
         self._on_failure = on_failure
         self._audit = AuditLog(_log)
@@ -105,17 +107,18 @@ class PortGuard:
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
     def start(self) -> None:
-        """Begin."""
+        """Start the thread."""
         self._thread.start()
 
     def declare(self, declared: Subscriptions) -> None:
-        """What all registered subscribers need. For any thread."""
+        """Set the needs of all registered subscribers. For any thread."""
         if declared != self._declared:
             self._declared = declared
             self._waker.wake()
 
     def meet(self, demand: Demand) -> None:
-        """What a broker has told of its forwarders and of the subscribers. For any thread."""
+        """Set the forwarders and the subscribers that a broker has reported. For any
+        thread."""
         forwarders = frozenset(demand.forwarders)
         if forwarders != self._forwarders:
             self._forwarders = forwarders
@@ -123,21 +126,21 @@ class PortGuard:
         self.declare(Subscriptions(demand.subscriptions, demand.size))
 
     def introduce(self, subscription: bytes, connection: Connection | None) -> None:
-        """Somebody has subscribed to what makes a forwarder known. For any thread."""
+        """A peer has subscribed to the mark of a forwarder. For any thread."""
         name = named_in(subscription)
         if name is not None and connection is not None:
             self._introduced.append((name, connection))
             self._waker.wake()
 
     def end(self) -> None:
-        """Guard no longer. Before the socket is closed."""
+        """Stop guarding. Before the socket is closed."""
         self._ending = True
         self._waker.wake()
         if self._thread.ident is not None:
             self._thread.join()
 
     def close(self) -> None:
-        """`end`, and give back everything. For the thread that closes the socket."""
+        """`end`, and release all resources. For the thread that closes the socket."""
         self.end()
         self._monitor.close()
         self._waker.close()
@@ -145,10 +148,10 @@ class PortGuard:
     # In the thread
 
     def accepted(self, fd: int, address: str, now: float) -> None:
-        """The monitor tells of a connection of an IP address."""
+        """The monitor reports a connection of an IP address."""
         connection = connection_at(fd)
         if connection is None:
-            return  # it is gone already
+            return  # closed already
         with contextlib.suppress(OSError):
             self._infos[fd] = ConnectionInfo(fd)
             self._epoll.register(fd, select.EPOLLIN | select.EPOLLET)
@@ -158,7 +161,7 @@ class PortGuard:
             self.spare()
 
     def ended(self, fd: int) -> None:
-        """The monitor tells of the end of a connection."""
+        """The monitor reports the end of a connection."""
         self._budget.end(fd)
         self._connections.pop(fd, None)
         info = self._infos.pop(fd, None)
@@ -168,7 +171,8 @@ class PortGuard:
     def spare(self) -> None:
         """Open files run out."""
         idle_s: dict[int, float] = {}
-        # Those of others who have more, the control port say, are for them to close.
+        # If others have more connections, for example the control port, they must close
+        # some.
         if 2 * len(self._budget) > _most_files():
             for fd, info in self._infos.items():
                 told = info.read()
@@ -199,7 +203,8 @@ class PortGuard:
             looks = bool(self._budget.active)
 
     def _timeout(self) -> float | None:
-        # libzmq's descriptor tells of news once; what came since the last look is there.
+        # libzmq's descriptor reports events only once; some may have come since the
+        # last check.
         if self._monitor.waits():
             return 0.0
         deadline = self._budget.next_deadline()
@@ -245,11 +250,11 @@ class PortGuard:
     def _fds(
         self, ready: Collection[int], total: int | None, now: float
     ) -> Collection[int]:
-        """The connections to look at."""
+        """The connections to check."""
         before, self._last_total = self._last_total, total
         active = self._budget.active
         if not (ready or active) and total != before:
-            # What came in was gone before the epoll looked.
+            # The data was processed before the epoll saw it.
             return tuple(self._infos)
         return {*ready, *active, *self._budget.unseen(now)}
 
@@ -275,7 +280,7 @@ class PortGuard:
 
 
 class _Monitor(HandshakeMonitor):
-    """Tells a guard of connections."""
+    """Reports connections to a guard."""
 
     def __init__(
         self, guard: PortGuard, watched: zmq.Socket[bytes], *, secure: bool

@@ -1,4 +1,4 @@
-"""Reads libzmq's monitor events of a socket's connections."""
+"""Reads libzmq's monitor events about a socket's connections."""
 
 from __future__ import annotations
 
@@ -18,18 +18,19 @@ _numbers = itertools.count()
 
 class SocketMonitor:
     """The events of one socket. `read` is for one thread, which may be another than the
-    socket's; `close` belongs to the socket's, before that is closed."""
+    socket's; `close` is for the socket's thread, before the socket is closed."""
 
     def __init__(self, watched: zmq.Socket[bytes], events: int) -> None:
         self._watched = watched
         name = f"inproc://monitor-{next(_numbers)}"
         self.socket = watched.context.socket(zmq.PAIR)  # to wait for
-        # Without a limit: libzmq's own thread would wait for us, and we for it.
+        # Without a limit: otherwise libzmq's own thread would wait for us, and we for
+        # it.
         self.socket.set_hwm(0)
         self.socket.linger = 0
         try:
             watched.monitor(name, events)
-        except zmq.ZMQError:  # it takes a socket too, and there may be none
+        except zmq.ZMQError:  # it takes a socket too, and none may be left
             self.socket.close()
             raise
         self.socket.connect(name)
@@ -37,10 +38,10 @@ class SocketMonitor:
         self._state = option_reader(self.socket, zmq.EVENTS)
 
     def read(self, limit: int | None = None) -> list[tuple[int, int]]:
-        """Events since the last call, each with its value; no more than ``limit``, the
-        others by the next call."""
+        """The events since the last call, each with its value; at most ``limit``, the
+        rest in the next call."""
         found: list[tuple[int, int]] = []
-        # Mostly there are none, and a subscriber may have hundreds of these to look at: an
+        # Mostly there are none, and a subscriber may have hundreds of monitors: an
         # exception would cost ten times as much.
         while self.waits() and (limit is None or len(found) < limit):
             event = self.socket.recv_multipart(zmq.NOBLOCK)[0]
@@ -52,8 +53,9 @@ class SocketMonitor:
         return bool(self._state() & _POLLIN)
 
     def close(self) -> None:
-        """Stop watching."""
-        # In this order: libzmq's thread waits for ever for a reader that is gone.
-        with contextlib.suppress(zmq.ZMQError):  # a closed socket has none
+        """Stop monitoring."""
+        # In this order: libzmq's thread waits without a limit for a reader that is
+        # gone.
+        with contextlib.suppress(zmq.ZMQError):  # a closed socket has no monitor
             self._watched.disable_monitor()
         self.socket.close(linger=0)

@@ -1,20 +1,21 @@
-"""Lets subscriptions at a data port pass if their sender may have the topic.
+"""Accepts subscriptions at a data port if their sender may have the topic.
 
 Theory of operation
 -------------------
-An XPUB socket in its manual mode (``ZMQ_XPUB_MANUAL``) hands every subscription of every
-peer to the program, and sends a peer only what the program has then agreed to. So a
-client that subscribes to something else than it registered for gets nothing.
+An XPUB socket in its manual mode (``ZMQ_XPUB_MANUAL``) passes every subscription of
+every peer to the program, and sends a peer only the topics that the program has
+accepted. So a client with a subscription to another topic than it registered gets
+nothing.
 
-In that mode subscriptions come one by one, without being added up; `SubscriptionGuard.receive` adds
-them up again: like a usual XPUB socket, it tells of the first subscription to something
-and of the end of the last one. When a peer is gone libzmq ends all its subscriptions,
-also those that were not agreed to, and does not say of which peer they were. Therefore refused
-ones count as well; what is never told is their beginning.
+In that mode each subscription comes separately, without a count.
+`SubscriptionGuard.receive` counts them again: like a usual XPUB socket, it reports the
+first subscription to a topic and the end of the last one. When a peer is gone libzmq
+ends all its subscriptions, also those that were not accepted, and does not identify the
+peer. Therefore rejected ones count as well, but their beginning is never reported.
 
-What comes from a connection that is gone before it is read cannot be told from what
-somebody makes up to end another's subscription. So the count alone ends nothing: before an
-end is told, the connected peers are asked whether one of them is still subscribed.
+Messages of a connection that closes before they are read cannot be distinguished from
+forged ones that end another client's subscription. So the count alone ends nothing:
+before an end is reported, the connected peers are checked for the same subscription.
 """
 
 from __future__ import annotations
@@ -39,17 +40,17 @@ from pubsub_common.security.connections import (
     user_of,
 )
 
-# What comes in with a subscription: ZeroMQ's framing and encryption.
+# The bytes that come with a subscription: ZeroMQ's framing and encryption.
 _FRAMING_BYTES: Final = 45
-# A public key and a topic; whether that client may have the topic's events.
+# A public key and a topic; returns whether that client may have the topic's events.
 Permits = Callable[[str, str], bool]
-# A public key, what was asked for in words, and the address it came from.
+# A public key, a description of the requested topic, and the sender's address.
 OnRefused = Callable[[str, str, str], None]
 
 
 def topic_of(subscription: bytes) -> str | None:
-    """The one topic whose events, or whose publishers' answers, a subscription brings.
-    None for any other: a part of a topic's name would bring more than one."""
+    """The one topic for which a subscription brings events, or publishers' answers.
+    None for any other subscription: a prefix of a name would match several topics."""
     ready = parse_ready_request(subscription)
     if ready is not None:
         return ready.topic
@@ -68,7 +69,7 @@ def topic_of(subscription: bytes) -> str | None:
 
 
 class _Peer:
-    """One connection, whose it is, and what it has subscribed to."""
+    """One connection, its key, and its subscriptions."""
 
     __slots__ = ("connection", "judged", "size", "subscriptions", "user")
 
@@ -76,12 +77,13 @@ class _Peer:
         self.connection = connection
         self.user = user
         self.subscriptions: set[bytes] = set()
-        self.size = 0  # of them, in bytes
-        self.judged = 0  # bytes of what came in
+        self.size = 0  # of the subscriptions, in bytes
+        self.judged = 0  # the bytes that were checked
 
 
 class SubscriptionGuard:
-    """Decides about the subscriptions at one XPUB socket. For the thread that uses the socket."""
+    """Decides on the subscriptions at one XPUB socket. For the thread that uses the
+    socket."""
 
     def __init__(
         self,
@@ -90,8 +92,8 @@ class SubscriptionGuard:
         on_refused: OnRefused = lambda _user, _what, _address: None,
         trusts: Callable[[str], bool] = lambda _user: False,
     ) -> None:
-        """Puts ``socket``, which is not bound yet, into manual mode. ``trusts`` tells whether
-        a public key is of somebody who subscribes for all others."""
+        """Puts ``socket``, which is not bound yet, into manual mode. ``trusts``:
+        whether a public key belongs to a forwarder, which subscribes for all others."""
         self._trusts = trusts
         socket.setsockopt(zmq.XPUB_MANUAL, 1)
         self._socket = socket
@@ -107,8 +109,8 @@ class SubscriptionGuard:
         return None if frame is None else frame.bytes
 
     def receive_frame(self) -> zmq.Frame | None:
-        """The next beginning or end of a subscription that the caller is to know of, as
-        a message of an XPUB socket; None when none waits."""
+        """The next beginning or end of a subscription for the caller, as a message of
+        an XPUB socket; None if there is none."""
         while True:
             try:
                 frame = self._socket.recv(zmq.NOBLOCK, copy=False)
@@ -121,13 +123,14 @@ class SubscriptionGuard:
             elif message[:1] == b"\0":
                 first_or_last = self._end(frame, subscription)
             else:
-                first_or_last = False  # XPUB also passes on what is not a subscription
+                # XPUB also passes on messages that are not subscriptions
+                first_or_last = False
             if first_or_last:
                 return frame
 
     def known(self, fd: int) -> Known | None:
-        """What the connection with this descriptor is subscribed to; None: nothing. For any
-        thread."""
+        """The subscriptions of the connection with this descriptor; None if unknown.
+        For any thread."""
         peer = self._peers.get(fd)
         if peer is None:
             return None
@@ -135,9 +138,10 @@ class SubscriptionGuard:
         return Known(held, peer.judged, self._trusts(peer.user))
 
     def recheck(self, users: Iterable[str]) -> None:
-        """What these clients may do has changed: end their connections, unless all that
-        one is subscribed to is still granted, so that it loses nothing. Those that may
-        still connect do so, and have their subscriptions judged anew."""
+        """The permissions of these clients have changed: close their connections,
+        unless all their subscriptions are still granted, so that they lose nothing.
+        Clients with remaining permissions reconnect, and their subscriptions are
+        checked again."""
         keys = set(users)
         for fd, peer in list(self._peers.items()):
             if peer.user in keys and not self._all_granted(peer):
@@ -145,8 +149,8 @@ class SubscriptionGuard:
                 close_connection(peer.connection)
 
     def _all_granted(self, peer: _Peer) -> bool:
-        """Whether it has subscribed at all, and only to what it may have. A client that
-        may no longer connect may have nothing."""
+        """Whether it has subscriptions, all of them allowed. A client that may no
+        longer connect has no permissions."""
         topics = [topic_of(subscription) for subscription in peer.subscriptions]
         return bool(topics) and all(
             topic is not None and self._permits(peer.user, topic) for topic in topics
@@ -155,7 +159,7 @@ class SubscriptionGuard:
     def _begin(self, frame: zmq.Frame, subscription: bytes) -> bool:
         peer = self._peer(frame, user_of(frame))
         if peer is None:
-            return False  # it is gone: its end will come, and is none of what we count
+            return False  # closed: its end follows, and is not counted
         peer.judged += len(subscription) + _FRAMING_BYTES
         if subscription in peer.subscriptions:
             return False
@@ -198,14 +202,14 @@ class SubscriptionGuard:
         return True
 
     def _subscribed(self, subscription: bytes) -> int:
-        """How many of the connected peers are subscribed to this."""
+        """The number of connected peers with this subscription."""
         return sum(
             subscription in peer.subscriptions and connection_at(fd) == peer.connection
             for fd, peer in self._peers.items()
         )
 
     def _peer(self, frame: zmq.Frame, user: str | None) -> _Peer | None:
-        """Who sent this, as far as the connection is still there."""
+        """The sender, if its connection is still open."""
         connection = connection_of(frame)
         if connection is None or user is None:
             return None

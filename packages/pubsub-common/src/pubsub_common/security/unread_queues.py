@@ -1,18 +1,19 @@
-"""Finds the connections for which more bytes wait than may.
+"""Finds the connections with too many waiting bytes.
 
 Theory of operation
 -------------------
-libzmq bounds the queue of a connection in messages, and does not tell how many bytes are in it.
-(To change the limit of a socket that is in use is no way: as of 4.3.5, one that keeps up may be
-taken for one that reads nothing, for ever, and the process ends with a segmentation fault where a
-connection is closed just then.) But the kernel tells how much of a connection it has not been able
-to send. While it has sent all, nothing waits in libzmq. From then on, what was sent through the
-socket less what was written to the connection is what waits for it: exactly, if it wants
-everything, else it is less. So it counts only where the memory of this process has grown too,
-since nothing waited last; and those for which most waits are closed first, only as many as
-explain that growth.
+libzmq bounds the queue of a connection in messages, and does not report its bytes.
+(Changing the limit of a socket in use does not work: up to 4.3.5, libzmq may
+permanently mistake a fast peer for one that reads nothing, and crashes with a
+segmentation fault if a connection closes at that moment.) But the kernel reports the
+bytes of a connection that it has not sent. While it has sent all, nothing waits in
+libzmq. After that, the bytes sent through the socket less those written to the
+connection are the waiting ones: exactly, for a peer that subscribes to everything;
+otherwise fewer. So they only count if the memory of this process has grown too, since
+nothing was waiting. The connections with the most waiting bytes are closed first, and
+only enough of them to explain that growth.
 
-Nobody looks while little is sent: the usual way costs nothing.
+Without much traffic there are no checks: the normal case costs nothing.
 """
 
 from __future__ import annotations
@@ -29,38 +30,39 @@ from pubsub_common.security.connections import (
     written_through,
 )
 
-# Less than this is only on its way.
+# Fewer bytes than this are only under way.
 _ON_ITS_WAY_BYTES: Final = 16_384
-# Looks are this far apart, and take no larger part of the time than this.
+# Checks are this far apart, and take no larger part of the time than this.
 LOOK_EVERY_S: Final = 0.05
 _LARGEST_PART: Final = 0.05
 
 
 class Unread(NamedTuple):
-    """A connection for which this many bytes wait."""
+    """A connection with this many waiting bytes."""
 
     connection: Connection
     bytes: int
 
 
 class UnreadQueues:
-    """The queues of one socket, pure. Of all that it is told, the times are not."""
+    """The queues of one socket. Pure: it never reads a clock."""
 
     def __init__(self, bounds: QueueBounds) -> None:
         self._bounds = bounds
         self._least_memory = -1
-        # What was sent through the socket, and written to the connection, when the kernel had
-        # sent all of it last.
+        # The bytes sent through the socket, and written to the connection, when the
+        # kernel had last sent all of it.
         self._kept_up: dict[Connection, tuple[int, int]] = {}
 
     def look(
         self, sent: int, memory: int, written: Iterable[tuple[Connection, Written]]
     ) -> list[Unread]:
-        """``sent`` bytes have gone through the socket, ``memory`` is what this process uses, and
-        so much was ``written`` to each connection. Those for which too much waits."""
+        """``sent`` bytes have gone through the socket, ``memory`` is the memory of this
+        process, and this much was ``written`` to each connection. Returns the
+        connections with too many waiting bytes."""
         waiting = self._waiting(sent, written)
         if not waiting or not 0 <= self._least_memory <= memory:
-            # What is in use while nothing waits is for something else.
+            # The memory that is used while nothing waits.
             self._least_memory = memory
         grown = memory - self._least_memory
         most = self._bounds.bytes_each
@@ -79,7 +81,7 @@ class UnreadQueues:
     def _waiting(
         self, sent: int, written: Iterable[tuple[Connection, Written]]
     ) -> list[Unread]:
-        """How much waits, at most, for each connection for which anything does."""
+        """The most that can be waiting for each connection, if anything does."""
         before, self._kept_up = self._kept_up, {}
         waiting = []
         for connection, (size, unsent) in written:
@@ -93,7 +95,7 @@ class UnreadQueues:
 
 
 class UnreadLook:
-    """Looks at the connections through one port, for one thread."""
+    """Checks the connections through one port, for one thread."""
 
     def __init__(self, bounds: QueueBounds) -> None:
         self._queues = UnreadQueues(bounds)
@@ -104,15 +106,15 @@ class UnreadLook:
         self._look_at = 0.0
 
     def due_s(self, sent: int, now: float, *, again: bool = False) -> float | None:
-        """Seconds until it is time to look, when so much was ``sent`` in all. None: not before
-        more is sent, but with ``again`` whatever is."""
+        """Seconds until the next check, after ``sent`` bytes in total. None: not before
+        more is sent; with ``again`` in any case."""
         if sent - self._looked_at_bytes < self._step and not again:
             return None
         return max(0.0, self._look_at - now)
 
     def look(self, port: int, sent: int, largest: int, now: float) -> list[Unread]:
-        """The connections through ``port`` for which too much waits. Messages are of ``largest``
-        bytes at most: where few may wait, their number is the bound."""
+        """The connections through ``port`` with too many waiting bytes. Messages have
+        at most ``largest`` bytes: if few may wait, their number is the bound."""
         self._looked_at_bytes = sent
         if self._messages * largest <= self._bytes:
             self._look_at = now + LOOK_EVERY_S
@@ -125,7 +127,8 @@ class UnreadLook:
 
 
 def unread_line(who: str, unread: Unread) -> str:
-    """What to say when a connection is closed for what waits for it; ``who`` is its role."""
+    """The log line about a connection that is closed because of its waiting bytes;
+    ``who`` is its role."""
     host, port = unread.connection.remote
     return (
         f"the {who} at {host}:{port} is not reading: {unread.bytes >> 20} MiB waited for it, "
@@ -134,7 +137,7 @@ def unread_line(who: str, unread: Unread) -> str:
 
 
 def memory_bytes() -> int:
-    """What this process has in memory; 0 where the system does not tell."""
+    """The memory of this process in bytes; 0 if the system does not report it."""
     try:
         with open("/proc/self/statm", "rb") as file:  # noqa: PTH123 - 20 times a second
             resident = int(file.read().split()[1])

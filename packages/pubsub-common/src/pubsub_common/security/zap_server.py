@@ -1,8 +1,8 @@
 """Answers libzmq's authentication requests (ZAP): which keys may connect.
 
 libzmq asks over its own protocol, ZAP (https://rfc.zeromq.org/spec/27/), at a fixed
-address in the socket's context. The answer's user id goes with every message that the
-connection then brings; here it is the peer's public key.
+address in the socket's context. The user id in the answer is attached to every message
+of the connection; here it is the peer's public key.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ _ENDPOINT: Final = "inproc://zeromq.zap.01"
 _VERSION: Final = b"1.0"
 _KEY_BYTES: Final = 32
 
-# A public key in Z85 and the host that it comes from; whether it is admitted.
+# A public key in Z85 and its host; returns whether it is admitted.
 Allows = Callable[[str, str], bool]
 
 
 def zap_reply(request: Sequence[bytes], allows: Allows) -> list[bytes]:
-    """The answer to a request of libzmq's. Anything but CURVE with a known key is
+    """The answer to a request of libzmq. Everything except CURVE with a known key is
     rejected."""
     number = request[1] if len(request) > 1 else b""
     no = [_VERSION, number, b"400", b"rejected", b"", b""]
@@ -43,11 +43,11 @@ def zap_reply(request: Sequence[bytes], allows: Allows) -> list[bytes]:
 class ZapServer:
     """Answers for all sockets of a context, in a thread that ends with the context.
 
-    To be made before a socket that acts as a server is bound.
+    Create it before a socket that acts as a server is bound.
     """
 
     def __init__(self, context: zmq.Context[zmq.Socket[bytes]], allows: Allows) -> None:
-        """``allows`` is called in this thread, and must not raise."""
+        """The thread calls ``allows``, which must not raise."""
         self._allows = allows
         self._socket = context.socket(zmq.REP)
         self._socket.linger = 0
@@ -56,7 +56,7 @@ class ZapServer:
             thread = threading.Thread(target=self._run, name="zap", daemon=True)
             thread.start()
         except BaseException:
-            self._socket.close(linger=0)  # else the context never ends
+            self._socket.close(linger=0)  # otherwise the context never ends
             raise
 
     def _run(self) -> None:
