@@ -94,6 +94,6 @@ def test_a_publisher_without_history_is_one_warning_where_one_is_wanted(
 
     assert all(event is not None and event.sequence == 5 for event in events)
     [record] = caplog.records
-    assert "has nothing from before of topic" in record.getMessage()
+    assert "has no earlier events of topic" in record.getMessage()
     assert publisher.address in record.getMessage()
     assert not subscriber.counts().lost

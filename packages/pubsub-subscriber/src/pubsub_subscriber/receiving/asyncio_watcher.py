@@ -2,16 +2,18 @@
 
 Theory of operation
 -------------------
-The sockets' file descriptors and the waker's are in one epoll object, whose own descriptor
-the event loop watches.
 
-The descriptors are edge triggered (`pubsub_common.net.sockets`): before a wait everything is to
-be looked at, in the same step of the loop. They are registered with EPOLLET, hence one look
-at the epoll object makes it quiet, whether or not somebody takes the events. So a task that
-is slow to take them costs the loop nothing.
+The sockets' file descriptors and the waker's are in one epoll object, and the event loop
+watches its descriptor.
 
-An exception of a signal handler may end a step of the loop anywhere. So tasks are woken before
-the epoll object is made quiet, and each wait sees to it that the sockets there are are watched.
+The descriptors are edge triggered (`pubsub_common.net.sockets`): before a wait everything is
+checked, in the same step of the loop. They are registered with EPOLLET, so one read of the
+epoll object makes it quiet, also if no task takes the events. So a task that takes them
+slowly costs the loop nothing.
+
+An exception of a signal handler may end a step of the loop anywhere. So tasks are woken
+before the epoll object is made quiet, and each wait checks that all present sockets are
+watched.
 """
 
 from __future__ import annotations
@@ -38,7 +40,7 @@ class AsyncioWatcher:
         self._waiting: set[asyncio.Future[None]] = set()
 
     def start(self) -> None:
-        """Have the running loop watch from here on. The receiver is open."""
+        """Start to watch in the running loop. The receiver is open."""
         self._waker = self._receiver.waker
         assert self._waker is not None, "open"
         self._process = os.getpid()
@@ -50,8 +52,8 @@ class AsyncioWatcher:
         self._loop = loop
 
     def stop(self) -> None:
-        """Watch no more. Who waits is woken. In a forked child the loop and the epoll object
-        are the parent's, and stay as they are."""
+        """Stop watching, and wake the waiting tasks. In a forked child the loop and the epoll
+        object belong to the parent and are not touched."""
         loop, self._loop = self._loop, None
         if loop is not None and self._process == os.getpid():
             loop.remove_reader(self._epoll.fileno())
@@ -60,8 +62,8 @@ class AsyncioWatcher:
             self.wake_all()
 
     async def wait(self, timeout_s: float) -> None:
-        """Wait until something was to be seen, or for ``timeout_s`` seconds. Everything
-        that has arrived was looked at in this step of the loop."""
+        """Wait for input, or for ``timeout_s`` seconds. This step of the loop has checked
+        everything that has arrived."""
         assert self._loop is not None, "it has begun"
         if self._watched_open is not self._receiver.sockets.open:
             self._watch_sockets()
@@ -76,30 +78,29 @@ class AsyncioWatcher:
             timer.cancel()
 
     def wake_all(self) -> None:
-        """Have all tasks that wait look again."""
+        """Make all waiting tasks check again."""
         for waiter in self._waiting:
             _wake(waiter)
 
     def _on_readable(self) -> None:
-        """Something is to be seen."""
+        """There is input."""
         self.wake_all()
         self._epoll.poll(0)
         if self._waker is not None:
             self._waker.clear()
 
     def _watch_sockets(self) -> None:
-        """Watch the sockets that there are. The control thread opens them, and then
-        wakes us."""
+        """Watch the present sockets. The control thread opens them, and then wakes us."""
         sub_sockets = self._receiver.sockets.open
         there = {sub_socket.fd: sub_socket for sub_socket in sub_sockets}
         for fd, sub_socket in self._watched.items():
             if there.get(fd) is not sub_socket:
-                # It may have been closed, and the number may be another's by now.
+                # It may have been closed, and the number may belong to another file now.
                 with contextlib.suppress(OSError):
                     self._epoll.unregister(fd)
         for fd, sub_socket in there.items():
             if self._watched.get(fd) is not sub_socket:
-                # It is registered already after an exception in here.
+                # After an exception in here it is registered already.
                 with contextlib.suppress(FileExistsError):
                     self._epoll.register(fd, select.EPOLLIN | select.EPOLLET)
         self._watched, self._watched_open = there, sub_sockets

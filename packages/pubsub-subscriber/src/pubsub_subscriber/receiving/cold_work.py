@@ -1,8 +1,8 @@
-"""Receives what an exception of a signal handler must not cut short.
+"""Receiving work that an exception of a signal handler must not interrupt.
 
-That is: frames that are not as usual, what is due, the ends of sockets, large events, and whatever
-an earlier exception has left undone. `pubsub_subscriber.receiving.turns` has it done where
-nothing cuts it short.
+It handles unusual frames, due work, the ends of sockets, large events, and work that an
+earlier exception interrupted. `pubsub_subscriber.receiving.turns` runs it where nothing
+interrupts it.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from pubsub_subscriber.receiving.fast_path import BURST, BURST_EVENTS, FastPath
 from pubsub_subscriber.receiving.performer import Performer
 from pubsub_subscriber.receiving.socket_poller import SocketPoller
 
-# Unusual frames at once: they keep others from the turn.
+# Most unusual frames at once: other threads wait for the turn.
 _FRAMES: Final = 1024
-# So often at most what is due is done, should it still be due afterwards.
+# Shortest interval of due work that is still due afterwards.
 _TICK_S: Final = 0.05
 
 
 class ColdWork:
-    """For one thread at a time, the one that has the turn; `due_at` for any."""
+    """For one thread at a time, the one that has the turn; `due_at` for any thread."""
 
     def __init__(
         self,
@@ -36,21 +36,21 @@ class ColdWork:
         self._performer = performer
         self._fast_path = fast_path
         self._poller = poller
-        # When and for what there was a tick last; and a look at large events found none.
+        # When and for what the last tick was; and when a check for large events found none.
         self._ticked_at = 0.0
         self._ticked_for: tuple[int, float | None] | None = None
         self._looked = False
 
-    # What there is to do
+    # State of the work
 
     def due_at(self) -> float | None:
-        """When there is something to be done, whether or not anything arrives."""
+        """When there is work to do even if nothing arrives."""
         due_at = self._performer.due_at
         return None if due_at is None else max(due_at, self._ticked_at + _TICK_S)
 
     def is_due(self, now: float) -> bool:
-        """Whether something is to be done now that all that arrived was looked at: it is
-        time, or what has arrived may have changed something."""
+        """Whether there is work after everything that arrived was checked: its time has come,
+        or an arrival may have changed something."""
         due_at = self.due_at()
         if due_at is None:
             return False
@@ -58,21 +58,21 @@ class ColdWork:
         return now >= due_at or self._ticked_for != taken
 
     def is_urgent(self, now: float) -> bool:
-        """Whether something is to be done, even if there is more to be looked at."""
+        """Whether there is work to do before more arrivals are checked."""
         at = self._performer.urgent_at
         return at is not None and now >= max(at, self._ticked_at + _TICK_S)
 
     def has_looked(self) -> bool:
-        """Whether the last `work` has found nothing at the sockets; for the first who
-        asks."""
+        """Whether the last `work` found nothing at the sockets; true only for the first
+        caller."""
         looked, self._looked = self._looked, False
         return looked
 
-    # Doing it, where it cannot be cut short
+    # The work, where it cannot be interrupted
 
     def fetch(self) -> bool:
-        """Take in all that has arrived; events wait in the queue. Whether there was any, or
-        may be more."""
+        """Receive everything that has arrived; events wait in the queue. Returns whether
+        there was anything, or may be more."""
         queue, fast_path = self._queue, self._fast_path
         self._poller.waiting_in = None
         fast_path.settle()
@@ -87,7 +87,7 @@ class ColdWork:
         return found
 
     def work(self, batches: bool) -> None:
-        """Whatever is to be done that is not usual."""
+        """Do all unusual work."""
         queue, fast_path, performer = self._queue, self._fast_path, self._performer
         fast_path.settle()
         for _ in range(_FRAMES):
@@ -95,7 +95,7 @@ class ColdWork:
             if deferred is None:
                 break
             if queue.incoming:
-                return  # those before it are delivered first
+                return  # earlier events are delivered first
             self._take_deferred(*deferred)
             if performer.reports or len(queue.incoming) >= BURST_EVENTS:
                 return
@@ -110,9 +110,9 @@ class ColdWork:
         self._fast_path.deferred = None
 
     def _close_retired(self, batches: bool) -> bool:
-        """Take all that retired sockets still have, and close them. True when there is
-        something to be done before that. A broker that is still there may go on sending: what
-        comes after as much as the socket can have held is no longer waited for."""
+        """Take the remaining messages of retired sockets, and close them. True if there is
+        work to do before that. A broker may continue to send: messages beyond the capacity
+        of the socket are not waited for."""
         sockets = self._poller.sockets
         for sub_socket in sockets.retired:
             while sub_socket.most_held > 0:

@@ -1,4 +1,4 @@
-"""Decodes one frame at a time, where speed does not count."""
+"""Decodes one frame at a time, off the fast path."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from pubsub_common.protocol.sequence import StreamTracker
 from pubsub_subscriber.core import SubscriberCore
 from pubsub_subscriber.streams.subscribed_topics import SubscribedTopics
 
-# What `decode_body` raises for what is no event.
+# The errors of `decode_body` for other bytes than an event.
 MALFORMED: Final = (msgspec.MsgspecError, UnicodeDecodeError)
-# Longer than any topic with the three bytes behind it, and the topics of questions.
+# Longer than any topic with its three bytes, and than the topics of requests.
 _TOPIC_BYTES: Final = 512
 
 
 def decode_item(
     frame: bytes | memoryview, core: SubscriberCore
 ) -> Event | Batch | None:
-    """The event or the batch that a frame of one of our topics is; None for any other."""
+    """The event or the batch in a frame of a subscribed topic; None for any other frame."""
     head = bytes(frame[:_TOPIC_BYTES])
     begin = head[: head.find(b"\0") + 3]
     body = memoryview(frame)[len(begin) - 1 :]
@@ -45,8 +45,9 @@ def decode_item(
 def decode_other(
     begin: bytes, body: memoryview, topics: SubscribedTopics
 ) -> Event | Batch | None:
-    """A batch, or what is not written as ours are: it may have further elements. ``begin`` is
-    all up to the array's first byte, which ``body`` begins with. None for anything else."""
+    """A batch, or an event in another form than ours, for example with further elements; None
+    for any other frame. ``begin`` is everything before the array's first byte, with which
+    ``body`` begins."""
     topic = topics.by_batch.get(begin)
     item: Event | Batch
     try:
@@ -65,7 +66,7 @@ def decode_other(
 
 
 def is_named(tracker: StreamTracker, publisher: str) -> bool:
-    """Whether events of a stream that we know may have this name of their publisher."""
+    """Whether events of a known stream may have this name of their publisher."""
     if publisher != tracker.publisher:
         try:
             check_publisher(publisher)
@@ -76,18 +77,18 @@ def is_named(tracker: StreamTracker, publisher: str) -> bool:
 
 
 def end_of(item: Event | Batch) -> int:
-    """The number of the event that follows."""
+    """The number of the next event."""
     return item.sequence + (len(item) if isinstance(item, Batch) else 1)
 
 
 def tracker_of(item: Event | Batch, core: SubscriberCore) -> StreamTracker | None:
-    """The tracker of its stream, if we know it."""
+    """The tracker of its stream, if the stream is known."""
     return core.trackers.get((item.session, item.topic))
 
 
 def finish(frame: bytes, incoming: list[Any], core: SubscriberCore) -> bool:
-    """Whether the events of a frame are the last that were appended to ``incoming``; then
-    have them counted, if they are not yet."""
+    """Whether the events of a frame are the last ones in ``incoming``; then count them, if
+    they are not counted yet."""
     item = decode_item(frame, core) if incoming else None
     if item is None:
         return False

@@ -2,17 +2,18 @@
 
 Theory of operation
 -------------------
+
 Events are decoded into `incoming`. From there they go to the user as a *burst*, a list
-iterator, which a ``for`` loop goes through without a call per event; or to `buffered`, where
-they wait behind the burst while something else is waited for. After a loop is left, the rest is
+iterator that a ``for`` loop reads without a call per event; or to `buffered`, where they wait
+behind the burst while the program waits for something else. After a loop is left, the rest is
 still in the burst.
 
-An exception of a signal handler can come behind each call and at each turn of a loop,
-and one of a tracer at each line. So whatever moves events from one place to another is
-one line without a call, which has all its values ready: events are in one place before it, and in
-another one after it. Events leave by ``for event in burst: return event``, on one line: a
-loop over a list takes an event out and stores it with nothing in between, whereas behind a
-call of ``next`` an exception can come.
+An exception of a signal handler can come after each call and at each step of a loop, and one
+of a tracer at each line. So events move from one place to another by one line without a call,
+with all its values prepared: before it they are in one place, and after it in the other.
+Events leave by ``for event in burst: return event``, on one line: a loop over a list takes an
+event out and stores it with nothing in between, whereas after a call of ``next`` an exception
+can come.
 """
 
 from __future__ import annotations
@@ -28,16 +29,16 @@ from pubsub_subscriber.measurement.latency_sampler import LatencySampler
 
 Item = Event | Batch
 
-# So many buffered items become a burst at once.
+# Most buffered items in one burst.
 _CHUNK: Final = 512
 
 
 class EventQueue:
-    """Bursts and batches out of what arrives. For the receiving thread.
+    """Makes bursts and batches of the received events. For the receiving thread.
 
-    ``burst`` is the events that are delivered next, ``ready`` the batches that are; at most
-    one of them has any. What comes is appended to ``incoming``; all of it is single events
-    unless ``has_batches`` says that there may be whole batches.
+    ``burst`` has the events that are delivered next, ``ready`` the batches; at most one of
+    them has any. New items are appended to ``incoming``: single events, or whole batches too
+    if ``has_batches`` is set.
     """
 
     def __init__(
@@ -52,11 +53,11 @@ class EventQueue:
         self.sampler = LatencySampler()
         self._limit = limit
         self._accept = accept
-        # What the burst and ``ready`` go through, and how many events have been in them.
+        # The lists of the burst and of ``ready``, and the number of events that were in them.
         self.events: list[Event] = []
         self._batches: list[Batch] = []
         self.taken = 0
-        # Bursts are what has come, no more and no less.
+        # A burst has all new events, and no others.
         self.is_plain = limit is None and accept is None
         self._buffered: list[Item] = []
 
@@ -64,18 +65,18 @@ class EventQueue:
 
     @property
     def event_count(self) -> int:
-        """How many events were delivered."""
+        """Number of delivered events."""
         batches = self._batches[len(self._batches) - length_hint(self.ready) :]
         return self.taken - length_hint(self.burst) - sum(map(len, batches))
 
     def count(self) -> int:
-        """How many events are still to be delivered, of those that have come."""
+        """Number of received events that are not delivered yet."""
         waiting = self.waiting()
         items = sum(len(item) if isinstance(item, Batch) else 1 for item in waiting)
         return items + length_hint(self.burst)
 
     def waiting(self) -> list[Item]:
-        """What is still to be delivered, but for the rest of the burst."""
+        """The items that are not delivered yet, without the rest of the burst."""
         batches = self._batches[len(self._batches) - length_hint(self.ready) :]
         return [*self._buffered, *self.incoming, *batches]
 
@@ -86,7 +87,7 @@ class EventQueue:
         return max(0, self._limit - self.taken)
 
     def waits(self) -> bool:
-        """Whether any event is still to be delivered."""
+        """Whether an event is not delivered yet."""
         if self.incoming or self._buffered:
             return True
         return bool(length_hint(self.burst) or length_hint(self.ready))
@@ -94,7 +95,8 @@ class EventQueue:
     # Bursts
 
     def start_burst(self) -> bool:
-        """Make a burst of what has come, unless there is one; whether there is."""
+        """Make a burst of the received events, unless there is one. Returns whether there is
+        one."""
         if length_hint(self.burst):
             return True
         if length_hint(self.ready):
@@ -105,7 +107,7 @@ class EventQueue:
                 return False
             taken = self.taken + len(events)
             if self._limit is None or taken <= self._limit:
-                # Most of all events pass here.
+                # The path of most events.
                 fresh: list[Any] = []
                 after = (events, iter(events), taken, fresh)
                 self.events, self.burst, self.taken, self.incoming = after
@@ -116,7 +118,7 @@ class EventQueue:
         return self._start_buffered()
 
     def buffer_incoming(self) -> None:
-        """What has come waits for later."""
+        """Keep the new items for later."""
         self._buffered += self.incoming; self.incoming = []; self.has_batches = False  # noqa: E702  # fmt: skip
 
     def _start_buffered(self) -> bool:
@@ -140,8 +142,8 @@ class EventQueue:
         return False
 
     def start_burst_of(self, topic: str) -> bool:
-        """Have the next event that has come, of ``topic`` if one is named, first in the
-        burst; False when none has come."""
+        """Put the next event, of ``topic`` if it is not empty, first in the burst. False if
+        there is none."""
         if length_hint(self.ready):
             self._put_back_batch()
         events = self.events
@@ -171,7 +173,7 @@ class EventQueue:
             else:
                 events = self.events
                 start = len(events) - length_hint(self.burst)
-                # The old list may have a loop that goes through it and is to go on.
+                # A loop over the old list may have to continue.
                 if start == len(events):
                     events, start = [], 0
                 burst = self.burst if events else iter(events)
@@ -188,7 +190,7 @@ class EventQueue:
     # Batches
 
     def start_batch(self) -> bool:
-        """Have the next batches in ``ready``; whether there are any."""
+        """Put the next batches into ``ready``. Returns whether there are any."""
         if length_hint(self.ready):
             return True
         if length_hint(self.burst):
@@ -216,14 +218,13 @@ class EventQueue:
         return False
 
     def put_back(self) -> None:
-        """What was ready and not taken waits for later: a loop that goes through the burst
-        ends."""
+        """Keep the ready items that were not taken for later. A loop over the burst ends."""
         if length_hint(self.ready):
             self._put_back_batch()
         self._put_back_burst()
 
     def empty(self) -> None:
-        """Deliver nothing any more."""
+        """Deliver nothing more."""
         self.incoming = []
         self._buffered = []
         del self.events[:]
@@ -232,8 +233,7 @@ class EventQueue:
     # Inside
 
     def _put_back_burst(self) -> None:
-        """End the burst; what is left of it waits for later. A loop that goes through it
-        finds no more."""
+        """End the burst, and keep its rest for later. A loop over it finds no more events."""
         events = self.events
         start = len(events) - length_hint(self.burst)
         rest = events[start:]
@@ -241,7 +241,7 @@ class EventQueue:
         self._buffered[:0] = rest; self.taken = taken; del events[start:]  # noqa: E702  # fmt: skip
 
     def _put_back_batch(self) -> None:
-        """What is left of the batches that were ready waits for later."""
+        """Keep the rest of the ready batches for later."""
         batches = self._batches
         start = len(batches) - length_hint(self.ready)
         rest = batches[start:]
@@ -249,7 +249,7 @@ class EventQueue:
         self._buffered[:0] = rest; self.taken = taken; del batches[start:]  # noqa: E702  # fmt: skip
 
     def _accepted(self, events: list[Event]) -> list[Event]:
-        """Those of the events that ``accept`` accepts."""
+        """The events that ``accept`` accepts."""
         accept = self._accept
         if accept is None:
             return events

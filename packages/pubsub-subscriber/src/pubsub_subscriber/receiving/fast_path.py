@@ -2,19 +2,21 @@
 
 Theory of operation
 -------------------
-Frames are taken from a socket in bursts and decoded at once, in one loop that does nothing but
-the usual: an event of a stream that we know, with the number that we expect and the publisher's
-name that was checked. Whatever else comes (another number or name, a new stream, an answer of
-the handshake, garbage) ends the burst and is *deferred* to the cold path, which the next burst
-begins with. So all that came before has been delivered when a gap is reported.
 
-A burst is bounded because its first event waits for its last.
+Frames are taken from a socket in bursts and decoded at once, in one loop for the usual case
+only: an event of a known stream, with the expected number and the checked name of the
+publisher. Any other frame (another number or name, a new stream, a reply of the handshake,
+other bytes) ends the burst and is *deferred* to the cold path, with which the next burst
+begins. So all earlier events have been delivered when a gap is reported.
+
+A burst is limited because its first event waits for its last.
 
 An exception of a signal handler or a tracer may come at each step, and loses nothing. A frame
-is in the buffer until the first byte says that it is not (`FrameBuffer`). Before the next one it
-is done with in this order: append the event (one call in C), store the number that is expected
-next. What an exception leaves in the buffer is *in doubt*; `settle` goes on from where it came,
-before anything else is received. Large events the main thread must not take (`large_events`).
+stays in the buffer until its first byte says that it is processed (`FrameBuffer`). It is
+processed in this order: append the event (one call in C), store the next expected number. A
+frame that an exception leaves in the buffer is *in doubt*; `settle` continues at the same
+place, before anything else is received. The main thread must not take large events
+(`large_events`).
 """
 
 from __future__ import annotations
@@ -35,17 +37,17 @@ from pubsub_subscriber.receiving import decoding
 from pubsub_subscriber.receiving.event_queue import EventQueue
 from pubsub_subscriber.receiving.large_events import LARGE_BYTES, Deferred, take_large
 
-# Frames taken from a socket in one go.
+# Most frames taken from a socket at once.
 BURST: Final = 64
-# With so many events or bytes a burst ends: more would not stay in the processor's cache until
-# they are delivered.
+# A burst ends with so many events or bytes: more would leave the processor's cache before they
+# are delivered.
 BURST_EVENTS: Final = 512
 _BURST_BYTES: Final = 262_144
-# From here on a copy of a frame costs more than a view of it; and from here on, bytes count.
+# For larger frames a copy costs more than a view; and larger ones count in bytes.
 _VIEW_BYTES: Final = 512
 _MEDIUM_BYTES: Final = 16_384
 
-# What no frame begins with.
+# No frame begins with this.
 _NO_PREFIX: Final = b"\xff\xff"
 _NO_STREAM: Final = StreamTracker(-1, "")
 _NOBLOCK: Final = int(zmq.NOBLOCK)
@@ -64,13 +66,13 @@ class FastPath:
         self._now_ns = now_ns
         self._buffer = FrameBuffer()
         self._memory = self._buffer.memory
-        self._source: SubSocket | None = None  # of the frame in the buffer
-        # The frame that cold work has yet to look at: when it came, and by which socket.
+        self._source: SubSocket | None = None  # the socket of the frame in the buffer
+        # The frame that is left to cold work, its time and its socket.
         self.deferred: Deferred | None = None
-        # The last event was, so the next one probably is. Then `take` is not to be called in
-        # the main thread, where an exception would lose an event.
+        # The last event was large, so the next one probably is. Then the main thread must not
+        # call `take`: an exception would lose an event.
         self.large = False
-        # The topic of the last frame, which is likely that of the next one.
+        # The topic of the last frame; the next one probably has the same.
         self._prefix, self._topic = _NO_PREFIX, ""
 
     @property
@@ -80,11 +82,11 @@ class FastPath:
 
     @property
     def has_events(self) -> bool:
-        """Whether events were taken that nobody has made a burst of."""
+        """Whether there are taken events without a burst."""
         return bool(self._queue.incoming)
 
     def may_take(self) -> bool:
-        """Whether `take` may be called in this thread: it loses no event."""
+        """Whether `take` may be called in this thread without losing an event."""
         return not self.large or threading.get_ident() != threading.main_thread().ident
 
     def is_ready(self) -> bool:
@@ -92,22 +94,22 @@ class FastPath:
         return self._memory[0] == FREE and self.deferred is None and not self.large
 
     def take(self, sub_socket: SubSocket, batches: bool) -> bool:
-        """Append the usual events that wait at ``sub_socket`` to the queue, those of at most
-        a burst of messages; True when nothing is left. Nothing may be deferred or in doubt."""
+        """Append the usual events that wait at ``sub_socket`` to the queue, at most a burst
+        of messages. True if nothing is left. Nothing may be deferred or in doubt."""
         take = self._take_large if self.large else self._take_burst
         with sub_socket.lock: empty = take(sub_socket, batches)  # noqa: E701  # fmt: skip
         self._memory[0] = FREE
         return empty
 
     def _take_burst(self, sub_socket: SubSocket, batches: bool) -> bool:
-        """Most of it is one loop, for speed's sake: a call costs as much as a step of it."""
+        """Mostly one loop, for speed: a call costs as much as a step of it."""
         receive, now_ns, memory = sub_socket.receive_into, self._now_ns, self._memory
         view = self._buffer.view
         self._source = sub_socket
         size = 0
         received_ns = 0
         try:
-            # The first frame before anything else: it is its time that is measured.
+            # The first frame before anything else: its time is measured.
             size = receive(view, flags=_NOBLOCK)
             received_ns = now_ns()
             only, trackers = sub_socket.only_session, self._core.trackers
@@ -115,11 +117,11 @@ class FastPath:
             decode, incoming = decode_body, self._queue.incoming
             put = incoming.append
             prefix, topic = self._prefix, self._topic
-            head, start = slice(len(prefix)), len(prefix) - 1  # where the array is
+            head, start = slice(len(prefix)), len(prefix) - 1  # position of the array
             session, publisher, expected, tracker = -1, None, -1, _NO_STREAM
             for number in range(BURST):
                 if number:
-                    # Mostly only one waits; an exception is a slow way to learn it.
+                    # Usually only one waits; learning that by an exception is slow.
                     if number == 1 and not sub_socket.events() & _POLLIN:
                         return True
                     size = receive(view, flags=_NOBLOCK)
@@ -159,7 +161,7 @@ class FastPath:
         except zmq.Again:
             return True
         except zmq.ZMQError:
-            # Another thread has closed it.
+            # Another thread has closed the socket.
             if not sub_socket.closed:
                 raise
             return True
@@ -168,19 +170,19 @@ class FastPath:
         return False
 
     def take_next(self, sub_socket: SubSocket) -> bool:
-        """Wait in the socket for one message, and make a burst of its events. False when
-        it is none of the usual ones, or another thread interrupts, or none of its events
-        is to be delivered. The socket must be one that can be interrupted. Nothing may be
-        deferred or in doubt, or wait in the queue.
+        """Wait in the socket for one message, and make a burst of its events. False if it is not
+        a usual message, another thread interrupts, or none of its events is delivered. The
+        socket must be interruptible. Nothing may be deferred or in doubt, or wait in the
+        queue.
 
-        The shortest way from a message to the user, for one event at a time.
+        The shortest path from a message to the user, for one event at a time.
         """
         memory, view, queue = self._memory, self._buffer.view, self._queue
         receive = sub_socket.receive_into
         self._source = sub_socket
         try:
             with sub_socket.lock: size = receive(view) if sub_socket.interrupt_message else -1  # noqa: E701  # fmt: skip
-        except zmq.Again:  # a flood of what nobody wants, see `SubSocket.restrict_to`
+        except zmq.Again:  # a flood of unwanted messages, see `SubSocket.restrict_to`
             return False
         except zmq.ZMQError:
             if not sub_socket.closed:
@@ -230,14 +232,14 @@ class FastPath:
         return True
 
     def settle(self) -> None:
-        """Finish what an exception has cut short. Not where another one can come."""
+        """Complete the work that an exception interrupted. Must not be interrupted itself."""
         if not self.in_doubt:
             return
         source = self._source
         if self.deferred is None and source is not None:
             frame = self._buffer.frame()
             if source.drop_parts(self._buffer.view):
-                pass  # of several parts, hence not wanted
+                pass  # a message of several parts
             elif not decoding.finish(frame, self._queue.incoming, self._core):
                 self.deferred = (frame, self._now_ns(), source)
         self._memory[0] = FREE
@@ -245,7 +247,7 @@ class FastPath:
     # Inside
 
     def _defer(self, size: int, received_ns: int) -> bool:
-        """The frame in the buffer is for the cold path. Always False."""
+        """Leave the frame in the buffer to the cold path. Always False."""
         source = self._source
         assert source is not None, "it was received"
         frame = self._memory[:size]
@@ -253,8 +255,8 @@ class FastPath:
         return False
 
     def _is_enough(self, size: int, count: int) -> bool:
-        """An event of a frame of ``size`` bytes was taken, the last of ``count``: whether the
-        burst ends."""
+        """Whether the burst ends after an event of a frame of ``size`` bytes, the last of
+        ``count``."""
         if size < LARGE_BYTES:
             return count * size >= _BURST_BYTES
         self.large = True
@@ -264,9 +266,9 @@ class FastPath:
     def _take_other(
         self, begin: bytes, size: int, received_ns: int, whole: bool
     ) -> bool:
-        """Append the events of the frame in the buffer if it is a batch, or an event with further
-        elements, of a stream we know, with the number that we expect; else it is deferred, and
-        this is False."""
+        """Append the events of the frame in the buffer if it is a batch, or an event with
+        further elements, of a known stream and with the expected number. Else it is
+        deferred, and the result is False."""
         memory, body = self._memory, self._buffer.view[len(begin) - 1 : size]
         item = decoding.decode_other(begin, body, self._core.topics)
         if item is None:

@@ -1,7 +1,7 @@
-"""Tells whether so many events wait that no more are to be taken in.
+"""Decides whether so many events wait that no more are received.
 
-Events wait in the queue while the program waits for something else: for publishers to answer, or
-for an event of one topic. Nobody else bounds them there.
+Events wait in the queue while the program waits for something else: for publishers to answer,
+or for an event of one topic. Nothing else limits them there.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from pubsub_common.defaults import EVENT_OVERHEAD_BYTES, RECEIVED_AHEAD_BYTES
 from pubsub_common.protocol.batches import Batch
 from pubsub_subscriber.receiving.event_queue import EventQueue, Item
 
-# It takes a look at all of them: not more often than this, and no larger part of the time.
+# A check reads all of them: not more often than this, and no larger part of the time.
 _LOOK_EVERY_S: Final = 0.02
 _LARGEST_PART: Final = 0.1
 
 
 class Fullness:
-    """Of a queue, and of the reports that wait until the program receives. For the receiving
-    thread."""
+    """For a queue, and for the reports that wait until the program receives. For the
+    receiving thread."""
 
     def __init__(self, queue: EventQueue, reports: Sized) -> None:
         self._queue = queue
@@ -31,7 +31,7 @@ class Fullness:
         self._taken = 0
 
     def __call__(self) -> bool:
-        """Whether more than the limit waits, as of a moment ago."""
+        """Whether more than the limit waited a moment ago."""
         now = time.monotonic()
         emptied = self._full and self._queue.taken != self._taken
         if now >= self._look_at or emptied:

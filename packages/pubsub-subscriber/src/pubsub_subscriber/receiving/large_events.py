@@ -1,8 +1,8 @@
-"""Takes large events, which are decoded out of libzmq's memory.
+"""Takes large events, which are decoded from libzmq's memory.
 
-In the buffer of `pubsub_subscriber.receiving.fast_path` they would be one copy more. The price is
-that an exception of a signal handler behind the call that took one would lose it. So in the main
-thread another one does this.
+In the buffer of `pubsub_subscriber.receiving.fast_path` they would be copied again. Here an
+exception of a signal handler after the receiving call would lose the event. So the main
+thread has another thread do this.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from pubsub_subscriber.core import SubscriberCore
 from pubsub_subscriber.receiving.decoding import decode_item, is_named, tracker_of
 from pubsub_subscriber.receiving.event_queue import EventQueue
 
-# From here on an event costs less here than in the buffer.
+# Larger events cost less here than in the buffer.
 LARGE_BYTES: Final = 131_072
-# So many in one go, or so many bytes: the first waits for the last.
+# Most events and bytes at once: the first waits for the last.
 _BURST: Final = 4
 _BURST_BYTES: Final = 2**20
 _NOBLOCK: Final = int(zmq.NOBLOCK)
@@ -30,8 +30,8 @@ Deferred = tuple[bytes, int, SubSocket]
 
 
 class Taken(NamedTuple):
-    """How far it came: whether nothing is left at the socket, whether the last event was
-    large, and the frame that is not as usual, which ended it."""
+    """The result: whether nothing is left at the socket, whether the last event was large,
+    and the unusual frame that ended it."""
 
     empty: bool
     large: bool
@@ -44,8 +44,8 @@ def take_large(
     queue: EventQueue,
     now_ns: Callable[[], int],
 ) -> Taken:
-    """Append the usual events that wait at a socket to the queue, as long as they are
-    large. The caller holds the socket's lock."""
+    """Append the usual events that wait at a socket to the queue, as long as they are large.
+    The caller holds the socket's lock."""
     only = sub_socket.only_session
     large = True
     try:

@@ -1,9 +1,9 @@
-"""Calls the core, and performs what it asks for.
+"""Calls the core, and performs its effects.
 
-The control thread and the user's share this, and the core behind it. One lock guards both, and
-that connections follow what the core knows. It is taken before a socket's. No call of the user's
-and no log call is made while it is held: what is for them waits in `reports`. The main thread,
-where signal handlers run, never holds it (`pubsub_common.uninterrupted`).
+The control thread and the user's thread share this and the core. One lock guards both, and
+the connections. It is taken before a socket's lock. The user's functions and the log are not
+called while it is held: their data waits in `reports`. The main thread, where signal handlers
+run, never holds it (`pubsub_common.uninterrupted`).
 """
 
 from __future__ import annotations
@@ -41,9 +41,8 @@ from pubsub_subscriber.streams.repetition import Repetition
 class Performer:
     """The core of a subscriber, with its lock and its connections.
 
-    ``due_at`` is when `tick` has something to do at the latest (time.monotonic), None:
-    never; ``urgent_at`` the same while not all that arrived was looked at. Any thread may
-    read them.
+    ``due_at`` is when `tick` has work at the latest (time.monotonic), None: never;
+    ``urgent_at`` the same while arrivals are not all checked. Any thread may read them.
     """
 
     def __init__(
@@ -68,7 +67,7 @@ class Performer:
         self.reports = ReceptionReports(on_gap)
         self._publisher_reports = PublisherReports(on_publisher)
 
-    # For the user's thread, or for one that works in its place
+    # For the user's thread, or a thread that works for it
 
     def take(
         self,
@@ -77,8 +76,8 @@ class Performer:
         sub_socket: SubSocket,
         items: MutableSequence[Any],
     ) -> None:
-        """A frame that is not as usual; append the events that come next to ``items``.
-        Must not be cut short."""
+        """Process an unusual frame; append the next events to ``items``. Must not be
+        interrupted."""
         if is_interrupt(frame):
             return
         now = time.monotonic()
@@ -87,10 +86,10 @@ class Performer:
             self._perform(effects, items)
 
     def tick(self, items: MutableSequence[Any], *, idle: bool) -> bool:
-        """Do what is due, and append the events that this frees to ``items``. ``idle``: all
-        that arrived was looked at. True when there are some, or some `reports`, or some
-        may have arrived meanwhile, of which the descriptors may then not tell. Must not be cut
-        short."""
+        """Do the due work, and append the events that become deliverable to ``items``.
+        ``idle``: all arrivals were checked. True if there are events or `reports`, or if
+        events may have arrived meanwhile that the descriptors no longer signal. Must not
+        be interrupted."""
         now = time.monotonic()
         at = self.due_at if idle else self.urgent_at
         if at is None or (not idle and now < at):
@@ -103,8 +102,8 @@ class Performer:
     # For the control thread
 
     def register(self, reply: Registered) -> None:
-        """The broker has registered us, again perhaps. May raise what the user's
-        ``on_publisher`` does."""
+        """The broker has registered this subscriber, the first time or again. Raises the
+        errors of the user's ``on_publisher``."""
         with self._lock:
             if reply.model != self._model:
                 self._connect_by(reply.model)
@@ -113,12 +112,12 @@ class Performer:
         self._publisher_reports.tell()
 
     def update(self, update: PublishersUpdated) -> None:
-        """The broker tells which publishers came and went: for `apply_updates`."""
+        """The broker reports publishers that came and left; for `apply_updates`."""
         self._updates.append(update)
 
     def apply_updates(self) -> None:
-        """Take in what the broker has told since the last call. May raise what the user's
-        ``on_publisher`` does."""
+        """Apply the broker's reports since the last call. Raises the errors of the user's
+        ``on_publisher``."""
         with self._lock:
             while self._updates:
                 update = self._updates.popleft()
@@ -128,8 +127,8 @@ class Performer:
         self._publisher_reports.tell()
 
     def check_connections(self) -> float | None:
-        """Retry connections where it is time, and ask publishers again that have not answered;
-        the seconds after which to call again."""
+        """Retry connections that are due, and repeat unanswered requests to publishers.
+        Returns the seconds until the next call."""
         with self._lock:
             connections = self._connections
             due_s = None if connections is None else connections.check()
@@ -140,36 +139,35 @@ class Performer:
         return min((each for each in times if each is not None), default=None)
 
     def use(self, connections: Connections) -> None:
-        """Connect by these."""
+        """Use these connections."""
         self._connections = connections
 
     # For any thread
 
     def counts(self) -> Counts:
-        """What became of all events that were decoded so far."""
+        """Numbers of all events that were decoded so far."""
         with self._lock:
             return self.core.streams.counts()
 
     def lost(self) -> dict[str, int]:
-        """How many events of each topic are known to be lost."""
+        """Number of lost events of each topic."""
         with self._lock:
             return dict(self.core.lost)
 
     def awaited_replies(self) -> int:
-        """How many answers of publishers are still to come before all are ready."""
+        """Number of publishers' replies that are missing before all are ready."""
         return self.core.streams.ready.awaited()
 
     def awaited_publishers(self) -> list[str]:
-        """The publishers of which an answer is still to come, by address or session."""
+        """The publishers with a missing reply, by address or session."""
         with self._lock:
             sessions = self.core.streams.ready.awaited_sessions()
             return sorted(map(self.core.streams.name_of, sessions))
 
     def ask_again(self, *, looked: bool) -> bool:
-        """If it is time, ask again where an answer is still to come. ``looked``: all that
-        arrived was looked at. Else only sockets are asked by at which nothing waits: the
-        answers may be there, and nobody receives. True when events may have arrived
-        meanwhile."""
+        """If it is time, repeat requests without a reply. ``looked``: all arrivals were
+        checked. Else only sockets are used at which nothing waits: the replies may be
+        there, and no thread receives. True if events may have arrived meanwhile."""
         with self._lock:
             ready = self.core.streams.ready
             if not self.repetition.is_due(ready.awaited(), time.monotonic()):
@@ -185,28 +183,28 @@ class Performer:
         return arrived
 
     def perform(self, effects: Callable[[SubscriberCore], Iterable[Effect]]) -> None:
-        """Perform what ``effects`` asks of the core. Must not be cut short."""
+        """Perform effects of the core. Must not be interrupted."""
         with self._lock:
             self._perform(effects(self.core), [])
         self.sockets.wake()
 
     def close(self) -> None:
-        """Perform nothing any more: the sockets are about to be closed."""
+        """Perform nothing more: the sockets are about to be closed."""
         with self._lock:
             self._connections = None
 
     # Inside
 
     def _connect_by(self, model: Model) -> None:
-        """The broker is of this model: of another one, if it was restarted so."""
+        """The broker has this model: another one, if it was restarted so."""
         for key in self.sockets.open_keys():
             self.sockets.retire(key)
         self.use(self._new_connections(model))
         self._model = model
 
     def _perform(self, effects: Iterable[Effect], items: MutableSequence[Any]) -> bool:
-        """Perform effects. Whether events may have arrived meanwhile. The caller holds the
-        lock."""
+        """Perform effects. Returns whether events may have arrived meanwhile. The caller
+        holds the lock."""
         arrived = False
         for effect in effects:
             match effect:

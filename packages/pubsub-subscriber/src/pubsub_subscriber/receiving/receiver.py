@@ -2,17 +2,19 @@
 
 Theory of operation
 -------------------
-Frames come from the sockets (`pubsub_subscriber.receiving.socket_poller`), are decoded in bursts
-(`pubsub_subscriber.receiving.fast_path`) into a queue (`pubsub_subscriber.receiving.event_queue`),
-and leave that one by one here. `pubsub_subscriber.receiving.turns` says who may do what when.
 
-An exception of a signal handler, or of a tracer, may come anywhere in this, in the main thread.
+Frames come from the sockets (`pubsub_subscriber.receiving.socket_poller`), are decoded in
+bursts (`pubsub_subscriber.receiving.fast_path`) into a queue
+(`pubsub_subscriber.receiving.event_queue`), and leave the queue one by one here.
+`pubsub_subscriber.receiving.turns` decides which thread may do which step.
+
+In the main thread, an exception of a signal handler or of a tracer may come anywhere in this.
 It loses no event and delivers none twice: each event is in the socket, in the buffer, in the
 queue, or was returned.
 
-To drop or change delivered events, use ``accept`` (see `Receiver`). Every event passes it in the
-step that makes it ready for delivery, whatever path it took before: usual, in a batch, recovered,
-held, or taken out of a socket that is about to be closed. The steps before that must not drop
+To drop or change delivered events, use ``accept`` (see `Receiver`). Every event passes it in
+the step that makes it ready for delivery, on all paths: usual, in a batch, recovered, held,
+or taken out of a socket that is about to be closed. The steps before that must not drop
 events.
 """
 
@@ -46,51 +48,52 @@ class Receiver:
         check_usable: Callable[[], None],
         accept: Callable[[Event], bool] | None = None,
     ) -> None:
-        """At most ``limit`` events are delivered. ``now_ns`` stamps them. ``check_usable`` raises
-        when there is no use in waiting.
+        """At most ``limit`` events are delivered. ``now_ns`` returns their time stamp.
+        ``check_usable`` raises if a wait would be useless.
 
-        ``accept`` is asked about each event right before it is made ready for delivery, in the
-        user's thread: an event for which it is False is not delivered and not counted in
-        ``limit``. It may change the event. It may be asked again about an event that it
-        accepted but that was not yet wanted. None: all events are delivered. `dropped_count` is
-        how many were not accepted; `Subscriber.counts` counts them as received, since they did
-        arrive."""
+        ``accept`` is called with each event right before it is made ready for delivery, in
+        the user's thread: if it returns False, the event is not delivered and does not count
+        in ``limit``. It may change the event. It may be called again with an event that it
+        accepted but that was not wanted yet. None: all events are delivered. `dropped_count`
+        is the number of events that were not accepted; `Subscriber.counts` counts them as
+        received, because they did arrive.
+        """
         self.sockets = performer.sockets
         self.performer = performer
         self._queue = EventQueue(limit, accept)
         self._fast_path = FastPath(performer.core, self._queue, now_ns)
         self._turns = Turns(self._queue, performer, self._fast_path, check_usable)
         self.sockets.receiving = self
-        # In any thread: how many events were decoded and come next, whether the calling thread is
-        # inside a receive call (what calls is a signal handler, or the garbage collector did),
-        # and when to receive again although nothing has arrived.
+        # For any thread: the number of decoded events that come next, whether the calling thread
+        # is inside a receive call (the caller is then a signal handler or a finalizer), and when
+        # to receive again although nothing has arrived.
         self.buffered_count = self._queue.count
         self.is_inside = self._turns.is_inside
         self.due_at = self._turns.cold.due_at
-        # Receptions that are under way end, others raise.
+        # Running receptions end, new ones raise.
         self.end = self._turns.end
-        # For a thread that waits for something else than events; what comes is buffered.
+        # For a thread that does not wait for events: they are buffered.
         self.fetch = self._turns.fetch
         self.wait = self._turns.wait
-        # Whether so much is buffered that no more is to come.
+        # Whether so much is buffered that nothing more is received.
         self.is_full = self._turns.is_full
 
     # Set-up and end
 
     @property
     def waker(self) -> Waker | None:
-        """Its descriptor is readable when everything is to be looked at anew. None before
+        """Its descriptor is readable when everything must be checked again. None before
         `open` and after `close`."""
         return self._turns.poller.waker
 
     def open(self) -> None:
-        """Get ready to receive."""
+        """Prepare to receive."""
         self._turns.poller.waker = Waker()
 
     def close(self) -> None:
-        """End the receive calls of other threads, and close all sockets; what they hold is
-        lost. Again: does nothing. Must not be cut short, and must not be called inside a
-        receive call (`is_inside`)."""
+        """End the receive calls of other threads, and close all sockets; their messages are
+        lost. Again, this does nothing. Must not be interrupted, and must not be called
+        inside a receive call (`is_inside`)."""
         self._turns.close(self._close, _CLOSE_S)
 
     def _close(self) -> None:
@@ -101,8 +104,7 @@ class Receiver:
             waker.close()
 
     def cut_off(self) -> None:
-        """In a forked child: nothing is delivered any more, and no socket touched. Takes no
-        lock."""
+        """In a forked child: deliver nothing more, and use no socket. Takes no lock."""
         self._turns.closed = True
         self._turns.poller.cut_off = True
         self._queue.empty()
@@ -115,39 +117,39 @@ class Receiver:
         return self._turns.stopping
 
     def stop(self) -> None:
-        """End waits soon; what has arrived until then is still delivered, as far as it
-        can be within a second."""
+        """Make waits end soon. Events that have arrived are still delivered, for at most a
+        second."""
         self._turns.stop()
 
     def wake(self) -> None:
-        """Have the receiving thread look at everything anew."""
+        """Make the receiving thread check everything again."""
         self._turns.poller.wake()
 
     def latency(self) -> Latency | None:
-        """The latency of what was received since it was asked for last; None without
-        any. For the control thread."""
+        """The latency of the events since the last call; None if there were none. For the
+        control thread."""
         return self._queue.sampler.summary(self._queue.taken)
 
     @property
     def event_count(self) -> int:
-        """How many events were delivered."""
+        """Number of delivered events."""
         return self._queue.event_count
 
     @property
     def dropped_count(self) -> int:
-        """How many events ``accept`` did not accept."""
+        """Number of events that ``accept`` did not accept."""
         return self._queue.dropped_count
 
     @property
     def ended(self) -> bool:
-        """Whether there is nothing to wait for any more."""
+        """Whether no more events will come."""
         return self._turns.stopping or not self._queue.wanted()
 
     # For the user's thread. Nothing may follow the step in which an event leaves the queue.
 
     def bursts(self, owner: object = None) -> Iterator[Iterator[Event]]:
-        """Bursts, until there will be no more events, or `end`. Whoever goes through them
-        keeps the ``owner`` of this receiver from being dropped."""
+        """Bursts, until there will be no more events, or `end`. The iterator keeps ``owner``
+        alive."""
         turns, queue = self._turns, self._queue
         turns.begin()
         while turns.advance(queue.start_burst, None, under_way=True):
@@ -156,23 +158,23 @@ class Receiver:
                 yield from turns.bursts_in_socket()
 
     def receive(self, deadline: float | None) -> Event | None:
-        """The next event; None when there will be none, or not before the deadline."""
+        """The next event; None if there will be none, or none before the deadline."""
         while True:
             for event in self._queue.burst: return event  # noqa: E701  # fmt: skip
             if not self._turns.advance(self._queue.start_burst, deadline):
                 return None
 
     def next_arrived(self, topic: str) -> Event | None:
-        """The next event that has arrived, of ``topic`` if one is named, without
-        waiting; None when there is none. Events of other topics stay for later; when they
-        are too many, nothing more is taken in."""
+        """The next event that has arrived, of ``topic`` if it is not empty, without waiting;
+        None if there is none. Events of other topics are kept for later; while they are
+        too many, nothing more is received."""
         pick = functools.partial(self._queue.start_burst_of, topic)
         while self._turns.advance(pick, 0.0, limited=False):
             for event in self._queue.burst: return event  # noqa: E701  # fmt: skip
         return None
 
     def burst(self) -> Iterator[Event] | None:
-        """The burst that is next, without waiting; None when nothing has arrived."""
+        """The next burst, without waiting; None if nothing has arrived."""
         ready = self._turns.advance(self._queue.start_burst, 0.0)
         return self._queue.burst if ready else None
 
@@ -184,7 +186,7 @@ class Receiver:
             yield from queue.ready
 
     def next_batch(self, deadline: float | None) -> Batch | None:
-        """The next batch; None when there will be none, or not before the deadline."""
+        """The next batch; None if there will be none, or none before the deadline."""
         while True:
             for batch in self._queue.ready: return batch  # noqa: E701  # fmt: skip
             if not self._turns.advance(self._queue.start_batch, deadline, batches=True):

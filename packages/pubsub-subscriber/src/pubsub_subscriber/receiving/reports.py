@@ -1,4 +1,4 @@
-"""What the user and the log are told of, once no lock is held."""
+"""Reports to the user and the log, made while no lock is held."""
 
 from __future__ import annotations
 
@@ -26,23 +26,23 @@ Report = Lost | Malformed | Jumped | NoHistory | OwnerIdle
 
 
 class ReceptionReports:
-    """What was found while frames were looked at. For any thread."""
+    """Reports about received frames. For any thread."""
 
     def __init__(self, on_gap: Callable[[Gap], None] | None) -> None:
         self._on_gap = on_gap
         self._waiting: deque[Report] = deque()
-        self._once: set[type[Report]] = set()  # these are told of only once
+        self._once: set[type[Report]] = set()  # reported only once
 
     def __bool__(self) -> bool:
-        """Whether there is something to tell."""
+        """Whether there are reports."""
         return bool(self._waiting)
 
     def __len__(self) -> int:
-        """How much there is to tell."""
+        """Number of reports."""
         return len(self._waiting)
 
     def add(self, report: Report) -> None:
-        """Tell of this later."""
+        """Add a report."""
         kind = type(report)
         if kind not in self._once:
             self._waiting.append(report)
@@ -50,7 +50,7 @@ class ReceptionReports:
                 self._once.add(kind)
 
     def tell(self) -> None:
-        """Tell. Calls the user's ``on_gap``, which may raise."""
+        """Make the reports. Calls the user's ``on_gap``, which may raise."""
         while self._waiting:
             try:
                 report = self._waiting.popleft()
@@ -76,28 +76,26 @@ class ReceptionReports:
                 )
             case Jumped(publisher, topic):
                 _log.warning(
-                    "publisher (%s) jumped in the numbers of topic %r, further than it can have "
-                    "published: its events of this topic are ignored, and counted as "
-                    "malformed; this is not said again",
+                    "publisher (%s) sent an impossible sequence number for topic %r: its events "
+                    "of this topic are ignored and count as malformed (logged once)",
                     *(printable(publisher), printable(topic)),
                 )
             case OwnerIdle(publisher, topic):
                 _log.warning(
-                    "publisher (%s) owns topic %r and sends nothing while others do: it is "
-                    "given up until it does; this is not said again",
+                    "publisher (%s) owns topic %r and sends nothing while others do: skipping "
+                    "it until it sends an event (logged once)",
                     *(publisher, topic),
                 )
             case NoHistory(publisher, topic):
                 _log.warning(
-                    "publisher (%s) has nothing from before of topic %r: it keeps no "
-                    "history, or too short a one (pubsub-publisher --history); this is "
-                    "not said again",
+                    "publisher (%s) has no earlier events of topic %r: it keeps no history, or "
+                    "a short one (pubsub-publisher --history) (logged once)",
                     *(publisher, topic),
                 )
 
 
 class PublisherReports:
-    """Which publishers came and went. For the control thread."""
+    """Publishers that joined and left. For the control thread."""
 
     def __init__(
         self, on_publisher: Callable[[PublisherInfo, bool], None] | None
@@ -106,11 +104,11 @@ class PublisherReports:
         self._waiting: deque[PublisherJoined | PublisherLeft] = deque()
 
     def add(self, report: PublisherJoined | PublisherLeft) -> None:
-        """Tell of this later."""
+        """Add a report."""
         self._waiting.append(report)
 
     def tell(self) -> None:
-        """Tell. Calls the user's ``on_publisher``, which may raise."""
+        """Make the reports. Calls the user's ``on_publisher``, which may raise."""
         while self._waiting:
             report = self._waiting.popleft()
             if self._on_publisher is not None:

@@ -2,17 +2,18 @@
 
 Theory of operation
 -------------------
-Sockets are drained without waiting, and their file descriptors polled when they are
-empty. The control thread connects the sockets to publishers, and wakes this one when that
-may have swallowed the news of an event (`pubsub_common.net.sockets`).
 
-Where all events come by one socket, and wake-ups bring one event each, most of an event's
-cost is the way from the descriptor to the socket. Then this thread waits in the socket
-itself, with its lock, until it is interrupted (`SubSocket.interrupt`), or the cold path has to
-take a frame.
+Sockets are drained without waiting, and their file descriptors are polled when they are
+empty. The control thread connects the sockets to publishers; it wakes this thread if that may
+have swallowed the signal of an event (`pubsub_common.net.sockets`).
 
-What is known of the sockets (`empty_now`, `idle`) is forgotten before each wait, and known
-again after it; so after an exception they are looked at anew.
+If all events come from one socket, and each wake-up brings one event, most of an event's cost
+is the path from the descriptor to the socket. Then this thread waits in the socket itself,
+with its lock, until it is interrupted (`SubSocket.interrupt`) or the cold path has to take a
+frame.
+
+The state of the sockets (`empty_now`, `idle`) is reset before each wait and set after it; so
+after an exception they are checked again.
 """
 
 from __future__ import annotations
@@ -33,10 +34,10 @@ _MAX_POLL_S: Final = 3600.0
 class SocketPoller:
     """For the receiving thread, except `wake`.
 
-    ``empty_now``: all sockets were empty a moment ago, so their descriptors tell of what
-    comes. ``idle``: besides, there is nothing to be done at some time, and nobody has woken us.
-    ``only_socket``: all frames come by this one, if there is one. ``waiting_in``: the thread
-    waits in this socket, or is about to.
+    ``empty_now``: all sockets were empty a moment ago, so their descriptors signal new
+    messages. ``idle``: also, no work is due at a time, and no thread has woken this one.
+    ``only_socket``: the only socket, if there is one. ``waiting_in``: the thread waits in
+    this socket, or is about to.
     """
 
     def __init__(self, sockets: SocketSet, fast_path: FastPath) -> None:
@@ -48,19 +49,19 @@ class SocketPoller:
         self.only_socket: SubSocket | None = None
         self.waiting_in: SubSocket | None = None
         self._fast_path = fast_path
-        # A new one each time that somebody wakes us, and the one that we know of.
+        # A new one for each wake-up, and the last one that was seen.
         self._wake_token = self._seen_wake_token = object()
-        # For the token and ``waiting_in``. Signal handlers wake us too, hence reentrant.
+        # For the token and ``waiting_in``. Reentrant, because signal handlers wake this thread too.
         self._wake_lock = threading.RLock()
         self._poller = select.poll()
         self._watched: dict[int, SubSocket] = {}
         self._watched_open: tuple[SubSocket, ...] | None = None
-        # Where the next look begins, so that a flood of unusual frames by one socket does not
-        # keep us from the others.
+        # Where the next check begins, so that a flood of unusual frames at one socket does not
+        # delay the others.
         self._first = 0
 
     def wake(self) -> None:
-        """Have the receiving thread look at everything anew. For any thread."""
+        """Make the receiving thread check everything again. For any thread."""
         if self.cut_off:
             return
         with self._wake_lock:
@@ -68,13 +69,13 @@ class SocketPoller:
             sub_socket = self.waiting_in
         if sub_socket is not None:
             sub_socket.interrupt()
-        waker = self.waker  # which another thread may take away
+        waker = self.waker  # another thread may remove it
         if waker is not None:
             waker.wake()
 
     def look(self, batches: bool) -> bool:
-        """Take what waits at the sockets, about a burst; False when nothing waits. The events
-        are whole batches only if ``batches`` says so."""
+        """Take the messages that wait at the sockets, about a burst; False if nothing waits.
+        The events include whole batches only with ``batches``."""
         self.idle = False
         self.waiting_in = None
         fast_path, first = self._fast_path, self._first
@@ -85,7 +86,7 @@ class SocketPoller:
         empty = True
         for number, sub_socket in enumerate(sub_sockets, 1):
             if several and not sub_socket.waits():
-                continue  # hundreds may be empty, and to find out by `take` costs more
+                continue  # hundreds may be empty; checking with `take` costs more
             empty &= fast_path.take(sub_socket, batches)
             if fast_path.deferred is not None:
                 self._first = (first + number) % len(sub_sockets)
@@ -98,30 +99,30 @@ class SocketPoller:
     def wait(
         self, deadline: float | None, due_at: float | None, batches: bool = False
     ) -> None:
-        """Wait for frames, for something to become due, or for the deadline; take the events
-        that come. May return sooner."""
+        """Wait for frames, for due work, or for the deadline; take the events that come. May
+        return sooner."""
         self.empty_now = self.idle = False
         self._seen_wake_token = self._wake_token
         if self._watched_open is not self.sockets.open:
-            # A frame may have come before the descriptor was watched: look first.
+            # A frame may have come before the descriptor was watched: check first.
             self._watch()
             return
         self.idle = due_at is None
         self.poll(_timeout_ms(deadline, due_at), batches)
 
     def poll(self, timeout_ms: float | None, batches: bool) -> None:
-        """Wait for the descriptors, and take the events that come. The shortest way from
-        there to the socket: it is part of every latency."""
+        """Wait for the descriptors, and take the events that come. The path to the socket is
+        short, because it is part of every latency."""
         quiet, self.idle, self.empty_now = self.idle, False, False
         waker, fast_path = self.waker, self._fast_path
         if waker is None or self._watched_open is not self.sockets.open:
-            return  # another thread has just seen to that
+            return  # another thread has just done that
         empty = True
         for fd, _ in self._poller.poll(timeout_ms):
             sub_socket = self._watched.get(fd)
             if sub_socket is None:
                 waker.clear()
-                empty = False  # whatever it was about
+                empty = False  # for any reason
             elif fast_path.deferred is not None or not fast_path.may_take():
                 empty = False
             else:
@@ -130,9 +131,9 @@ class SocketPoller:
         self.idle = quiet and empty
 
     def enter(self, sub_socket: SubSocket) -> bool:
-        """From here on `wake` interrupts a wait in this socket. False when somebody has woken
-        us before."""
-        # Its descriptor tells nothing of what comes from here on.
+        """From now on `wake` interrupts a wait in this socket. False if a thread has woken
+        this one before."""
+        # From now on its descriptor does not signal new messages.
         self.idle = self.empty_now = False
         with self._wake_lock:
             self.waiting_in = sub_socket
@@ -156,7 +157,7 @@ class SocketPoller:
 
 
 def _timeout_ms(*deadlines: float | None) -> float | None:
-    """Until the first of the deadlines, rounded up; None without any."""
+    """Milliseconds until the first of the deadlines, rounded up; None without a deadline."""
     due = [at for at in deadlines if at is not None]
     if not due:
         return None

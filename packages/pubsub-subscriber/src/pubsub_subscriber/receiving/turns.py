@@ -1,17 +1,18 @@
-"""Who may receive, and the steps of it.
+"""Which thread may receive, and the steps of receiving.
 
 Theory of operation
 -------------------
-One thread at a time receives: it has the *turn*, a lock. Each step with it ends with what comes
-next, and lets go of it. What comes next is told to the caller (a burst is ready, nothing more
-will come) or done without the turn: a report, which calls functions of the user's; or *cold*
+
+One thread at a time receives: it has the *turn*, a lock. Each step with it ends with the next
+action, and releases it. The next action goes back to the caller (a burst is ready, no more
+will come) or is done without the turn: a report, which calls the user's functions; or *cold*
 work.
 
-Cold work is everything that an exception of a signal handler must not cut short: frames that are
-not as usual, what is due, the ends of sockets, large events, and whatever an earlier exception
-has left undone. In the main thread another one does it, and takes the turn
-for that (`pubsub_common.uninterrupted`). So when the wait for it is interrupted, the next receive
-call waits for its end, and finds all in order.
+Cold work is all work that an exception of a signal handler must not interrupt: unusual
+frames, due work, the ends of sockets, large events, and work that an earlier exception
+interrupted. The main thread has another thread do it, which takes the turn for that
+(`pubsub_common.uninterrupted`). So when the wait for it is interrupted, the next receive call
+waits for its end, and finds all in order.
 """
 
 from __future__ import annotations
@@ -33,16 +34,16 @@ from pubsub_subscriber.receiving.fullness import Fullness
 from pubsub_subscriber.receiving.performer import Performer
 from pubsub_subscriber.receiving.socket_poller import SocketPoller
 
-# What a step ends with.
+# The results of a step.
 _AGAIN, _READY, _END, _COLD, _REPORT, _CLOSED = range(6)
 
-# How long after `stop` frames are still taken from the sockets: without a limit, a
-# publisher that is faster than this subscriber would keep it from ending.
+# How long after `stop` frames are still taken from the sockets: without a limit, a fast publisher
+# would keep a slow subscriber from ending.
 _STOP_S: Final = 1.0
-# While another thread is to let go of the turn, it is called out so often.
+# How often another thread is woken until it releases the turn.
 _CALL_OUT_S: Final = 0.05
-# After so many messages less than that apart, switch from one-at-a-time to burst receive.
-# Fewer may have come in one burst, and one-at-a-time goes on.
+# After so many messages with shorter gaps, switch from one-at-a-time to burst receive.
+# Fewer may have come in one burst; then one-at-a-time continues.
 _BURST_AFTER: Final = 16
 _BURST_GAP_NS: Final = 20_000
 
@@ -72,26 +73,26 @@ class Turns:
     # For any thread
 
     def stop(self) -> None:
-        """Deliver what has arrived, for a second at most, then nothing more."""
+        """Deliver the events that have arrived, for a second at most, then nothing more."""
         if not self.stopping:
             self._stop_at = time.monotonic() + _STOP_S
             self.stopping = True
         self.poller.wake()
 
     def end(self) -> None:
-        """Receive nothing any more."""
+        """Receive nothing more."""
         self.closed = True
         self.poller.wake()
 
     def is_inside(self) -> bool:
-        """Whether the calling thread has the turn: what calls is a signal handler or the
-        garbage collector, inside a receive call."""
-        # No public method tells; `threading.Condition` asks locks this way too.
+        """Whether the calling thread has the turn: the caller is a signal handler or a
+        finalizer inside a receive call."""
+        # There is no public method for this; `threading.Condition` uses the same one.
         return bool(self._turn._is_owned())
 
     def close(self, close: Callable[[], None], timeout_s: float) -> None:
-        """End the receive calls of other threads; call ``close`` when nobody receives, but
-        in ``timeout_s`` seconds at the latest. Not inside a receive call."""
+        """End the receive calls of other threads. Call ``close`` when no thread receives, or
+        after ``timeout_s`` seconds. Not inside a receive call."""
         self.end()
         deadline = time.monotonic() + timeout_s
         ours = False
@@ -117,17 +118,17 @@ class Turns:
         limited: bool = True,
         under_way: bool = False,
     ) -> bool:
-        """Receive until ``prepare`` says that it has got what it wants out of the queue; False
-        when there will be no more: the limit is reached, `stop` was called, or the deadline
-        has passed; or, when the reception is ``under_way``, it was disconnected.
+        """Receive until ``prepare`` returns True: it has taken the wanted items from the queue.
+        False if there will be no more: the limit is reached, `stop` was called, or the
+        deadline has passed; or, with the reception ``under_way``, it was disconnected.
 
         Raises:
-            PubSubError: the subscriber is not connected, or this is called inside a
-                receive call.
+            PubSubError: The subscriber is not connected, or this is called inside a receive
+                call.
         """
         self._check_outside()
         while True:
-            # Also in a forked child, where the turn may be taken for ever.
+            # Also in a forked child, where the turn may never be released.
             if self.closed:
                 under_way = under_way and not self.poller.cut_off
                 return not under_way and self._has_ended()
@@ -142,28 +143,28 @@ class Turns:
                 self.performer.reports.tell()
 
     def begin(self) -> None:
-        """A reception begins that `advance` will go on with.
+        """Begin a reception that `advance` continues.
 
         Raises:
-            PubSubError: the subscriber was disconnected.
+            PubSubError: The subscriber was disconnected.
         """
         if self.closed:
             self._has_ended()
 
     def fetch(self) -> bool:
-        """Take in what waits, and do what is due; events wait in the queue. False when
+        """Receive waiting messages, and do the due work; events wait in the queue. False if
         nothing waited."""
         self._check_outside()
         return self._has_ended() if self.closed else run_uninterrupted(self._fetch)
 
     def wait(self, deadline: float | None) -> None:
-        """Wait for frames, for something to become due, or for the deadline."""
+        """Wait for frames, for due work, or for the deadline."""
         self._check_outside()
         self._check_usable()
         with self._turn: self.poller.wait(deadline, self.cold.due_at())  # noqa: E701  # fmt: skip
 
     def enter_socket(self) -> bool:
-        """Whether to go on by `bursts_in_socket`: nothing else is to be waited for."""
+        """Whether to continue with `bursts_in_socket`: there is nothing else to wait for."""
         poller = self.poller
         sub_socket = poller.only_socket
         if self.closed or not poller.idle or sub_socket is None or self.queue.waits():
@@ -178,7 +179,7 @@ class Turns:
 
     def bursts_in_socket(self) -> Iterator[Iterator[Event]]:
         """Wait in the socket for one message after the other: the bursts of their events,
-        until everything is to be looked at anew. After `enter_socket`."""
+        until everything must be checked again. After `enter_socket`."""
         queue, poller = self.queue, self.poller
         fast_path, turn = self.fast_path, self._turn
         sub_socket = poller.waiting_in
@@ -186,7 +187,7 @@ class Turns:
         while (
             sub_socket is not None
             and not self.closed
-            and poller.waiting_in is sub_socket  # else something was done meanwhile
+            and poller.waiting_in is sub_socket  # else other work was done meanwhile
             and streak < _BURST_AFTER
             and not fast_path.large
             and (queue.is_plain or queue.wanted())
@@ -210,7 +211,7 @@ class Turns:
         if self.is_inside():
             raise PubSubError("a receive call inside a receive call of this subscriber")
 
-    # Inside, with the turn. Few steps: each runs with cold caches, once for every event.
+    # Inside, with the turn. Few steps: each runs with cold caches for every event.
 
     def _step(
         self,
@@ -237,7 +238,7 @@ class Turns:
                 return _END
             if self.fast_path.deferred is not None:
                 return _COLD
-            # Nearly always, unless there is much to do.
+            # Nearly always, unless there is much work.
             if poller.idle and deadline is None:
                 poller.poll(None, batches)
             else:
@@ -256,7 +257,7 @@ class Turns:
             return _END
         if poller.sockets.retired:
             return _COLD
-        # Who would not wait (any more) must look.
+        # Without a wait, check.
         if not poller.empty_now or deadline is not None or self.stopping:
             if cold.is_urgent(now):
                 return _COLD
@@ -275,7 +276,7 @@ class Turns:
         poller.wait(deadline, cold.due_at(), batches)
         return _AGAIN
 
-    # Inside, where it cannot be cut short
+    # Inside, where it cannot be interrupted
 
     def _cold(self, batches: bool) -> None:
         with self._turn:
