@@ -51,7 +51,7 @@ def test_a_role_takes_leave_when_its_terminal_is_closed(
     )
     try:
         os.close(its)
-        wait_for(lambda: f"{role} 127.0.0.1" in said(tmp_path, "pubsub-broker-0"))
+        wait_for(lambda: " joined" in said(tmp_path, "pubsub-broker-0"))
         os.close(ours)
         assert started.wait(30) == 0
         wait_for(lambda: said(tmp_path, "pubsub-broker-0").endswith(" left\n"))
