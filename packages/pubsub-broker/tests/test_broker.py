@@ -230,7 +230,7 @@ def centralized(request: pytest.FixtureRequest) -> bool:
         {"queue_limit": 2**31},
         {"overflow": "wait"},
         {"max_clients": 0},
-        {"bind": "localhost"},
+        {"bind": "10.0.0.1:80"},
         {"bind": "224.0.0.1"},
     ],
 )
