@@ -80,7 +80,7 @@ def test_a_sweep_is_decided(pristine: Path) -> None:
     assert all(cell.counted for cell in found.cells)
     assert len(found.pairs) == len(SIZES)
     assert found.problems == ()
-    assert "No centralized cell that ended says" in found.queueing.missing[0]
+    assert "No finished centralized cell has a record" in found.queueing.missing[0]
 
 
 def test_the_same_folder_and_seed_give_the_same_analysis(pristine: Path) -> None:

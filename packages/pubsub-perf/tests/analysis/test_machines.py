@@ -42,12 +42,12 @@ def test_two_machines_are_a_table_of_factors(tmp_path: Path) -> None:
     assert first * second == pytest.approx(1)
     (table,) = (t for t in findings_of(found).tables if t.title == "Machines")
     assert [row[:2] for row in table.rows] == [("lab1", "id-of-"), ("lab2", "id-of-")]
-    assert not any("one of machines" in problem for problem in found.problems)
+    assert not any("compare the machines" in problem for problem in found.problems)
 
 
 def test_a_pair_of_two_machines_is_named_and_left_out(tmp_path: Path) -> None:
     found = _analysed(tmp_path, lambda model, _: f"at-{model}")
-    told = [problem for problem in found.problems if "one of machines" in problem]
+    told = [problem for problem in found.problems if "compare the machines" in problem]
     assert len(told) == 4
     assert "run 1: one model was measured at at-centralized" in told[0]
     assert not found.pairs
@@ -75,4 +75,4 @@ def test_one_machine_or_unknown_ones_are_no_factor(
 ) -> None:
     found = _analysed(tmp_path, lambda *_: name)
     assert not found.machines
-    assert not any("one of machines" in problem for problem in found.problems)
+    assert not any("compare the machines" in problem for problem in found.problems)

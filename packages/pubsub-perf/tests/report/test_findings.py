@@ -60,7 +60,7 @@ def test_verdicts_on_cells_that_nobody_judged_come_with_a_caution() -> None:
     cells = (dataclasses.replace(first, runs=unjudged), *others)
     counted = sum(cell.counted for cell in cells)
     (said,) = found(cells=cells).cautions
-    assert said.startswith(f"No fidelity record in 1 of {counted} cells: nobody judged")
+    assert said.startswith(f"No fidelity record in 1 of {counted} cells: it is unknown")
     left_out = dataclasses.replace(first, runs=unjudged, why_not="failed")
     assert found(cells=(left_out, *others)).cautions == ()
 

@@ -164,7 +164,7 @@ def test_a_folder_without_a_report_is_one_line_that_tells_what_makes_one(
 
 
 @pytest.mark.parametrize(
-    "words", [["--port", "70000"], ["--port", "x"], ["--bind", "here"], ["--wrong"]]
+    "words", [["--port", "70000"], ["--port", "x"], ["--bind", "a b"], ["--wrong"]]
 )
 def test_options_that_make_no_sense_are_one_line(
     folder: Path, capsys: pytest.CaptureFixture[str], words: list[str]

@@ -347,7 +347,7 @@ def test_a_machine_that_nobody_judged_is_pointed_out(sweep: Path) -> None:
         sweep / "data/centralized/linear-16hosts", expected=1200, received=1196, lost=4
     )
     check(sweep)
-    said = "No fidelity record in 1 of 4 cells: nobody judged whether the machine kept"
+    said = "No fidelity record in 1 of 4 cells: it is unknown whether the machine kept"
     for name in ("report.html", "report.md"):
         text = (sweep / name).read_text()
         verdicts, results = re.split(r"Results(?:</h2>)?\n", text, maxsplit=1)

@@ -35,7 +35,7 @@ def analyse(
     resamples: int = 2000,
     margin: float = MARGIN,
 ) -> Analysis:
-    """Decide the seed's patterns and compute everything that is shown beside. The same
+    """Decide the seed's patterns and compute all other results. The same
     dataset and seed give the same analysis."""
     resampling = Resampling(seed, resamples)
     split = split_pairs(dataset.cells)
@@ -90,13 +90,13 @@ def _problems(facts: Sequence[CellFacts]) -> Iterator[str]:
 
 
 def methods(resampling: Resampling, margin: float) -> tuple[str, ...]:
-    """How everything was decided, for people."""
+    """The methods of the analysis, as sentences."""
     return (
         f"Patterns 1 to 4 are inferred over networks: {100 * DECIDING:g} % intervals by "
         f"Student's t from the scatter of networks about the line of least squares, or from "
-        f"that of runs where this is wider. One or two networks are told by their runs alone.",
-        "Both models of a network are compared round by round, so a machine that drifts "
-        "between rounds is no effect.",
+        f"that of runs where this is wider. One or two networks are judged by their runs.",
+        "Both models of a network are compared round by round, so a drift of the machine "
+        "between rounds has no effect.",
         f"Intervals of cells are 95 % intervals over their runs, by cluster bootstrap "
         f"({resampling.resamples:,} samples, seed {resampling.seed}), and need {MIN_RUNS} runs.",
         "A cell's value is the Hodges-Lehmann centre of its runs' percentiles; "
@@ -105,8 +105,8 @@ def methods(resampling: Resampling, margin: float) -> tuple[str, ...]:
         f"is on the other side by more than {100 * margin:.3g} %. Undecided otherwise.",
         f"Patterns 1 and 2 also need p <= {SIGNIFICANT:g} by Wilcoxon's signed ranks from "
         f"{MIN_RANKED} networks on, and that no network by itself shows the opposite.",
-        "Intervals and p-values of single networks are corrected for there being "
-        "several (Bonferroni; Holm). The five patterns are not corrected for being five.",
+        "Intervals and p-values of single networks are corrected for their "
+        "number (Bonferroni; Holm). The five patterns are not corrected for their number.",
         f"A shape of growth needs {MIN_SIZES} sizes and an AICc that is smaller than all "
         f"others' by more than {LEAD:g} ({LEAD_OF_CELLS:g} where networks differ); a shape "
         f"that grows does so by {100 * MIN_RISE:.3g} % or more, and saturation's pole is within "
@@ -115,5 +115,5 @@ def methods(resampling: Resampling, margin: float) -> tuple[str, ...]:
         f"{100 * TOLERANCE:g} % (F test at 5 %) and the exponent agrees. No shape fits when "
         f"the best one leaves more than networks that differ by {100 * NETWORKS_DIFFER:g} % would.",
         "Cells and runs that failed, and those on a strained or saturated machine, are "
-        "listed and not counted; those without a fidelity record are counted, and named.",
+        "listed and not counted; cells without a fidelity record are counted, and named.",
     )

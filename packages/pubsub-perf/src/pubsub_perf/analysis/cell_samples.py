@@ -1,4 +1,4 @@
-"""Turns cells on disk into samples and loads, and says which runs do not count and why."""
+"""Turns cells on disk into samples and loads, with the reasons for runs that do not count."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from pubsub_perf.results.cells import NO_RULE, Cell, Run
 from pubsub_perf.results.latency_trend import Backlog, Trend, backlog_of, trend_of
 from pubsub_perf.results.warmup import Steady, steady
 
-# What makes the load of two cells the same, beside the network.
+# Two cells have the same load if these and the network are equal.
 _LOAD = (
     ("interval_s", "{} s interval"),
     ("arrivals", "{} arrivals"),
@@ -41,14 +41,14 @@ _LOAD = (
     ("queue_limit", "queues of {} messages"),
     ("queue_bytes", "queues of {} bytes"),
 )
-# What is of the system and not of the load: with keys, everything encrypted; a group.
+# Properties of the system, not of the load: keys and encryption; a group.
 _SECURE = "secure"
 _BROKERS = "brokers"
 
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False)
 class CellFacts:
-    """A cell as verdicts see it. Without a ``sample`` no verdict counts it."""
+    """A cell for verdicts. Verdicts do not count a cell without a ``sample``."""
 
     result: CellResult
     sample: Sample | None
@@ -72,8 +72,8 @@ class _RunSamples:
 def cell_facts(
     cell: Cell, resampling: Resampling, split: Collection[int] = ()
 ) -> CellFacts:
-    """Everything about one cell that an analysis needs. ``split``: the numbers of the runs
-    whose other model was measured at another machine; these do not count."""
+    """The facts of one cell for an analysis. Runs with a number in ``split`` do not count,
+    because another machine measured their other model."""
     runs = [_samples_of(run, split) for run in cell.runs]
     counted = [m for m in runs if m.why_not is None and m.figures is not None]
     why_not = _why_not(cell, runs, counted)
@@ -98,7 +98,7 @@ def cell_facts(
 
 
 def load_of(cell: Cell) -> str:
-    """What was sent and over which links, for people; cells of unlike loads are not
+    """The events and links of a cell as text. Cells with different loads are not
     compared."""
     parameters = cell_fields.section(cell.meta, "parameters")
     values = ((text, parameters.get(name)) for name, text in _LOAD)
@@ -111,12 +111,12 @@ def load_of(cell: Cell) -> str:
 
 
 def is_secure(cell: Cell) -> bool:
-    """Whether its roles had keys."""
+    """Whether the roles had keys."""
     return cell_fields.find(cell.meta, "parameters", "secure") is True
 
 
 def but_for_the_system(load: str) -> str:
-    """A load as it would be without keys, at one broker."""
+    """The text of a load without keys and with one broker."""
     parts = (part for part in load.split(", ") if part != _SECURE)
     return ", ".join(part for part in parts if not part.endswith(f" {_BROKERS}"))
 
@@ -153,7 +153,7 @@ def _why_not(
     reasons = list(dict.fromkeys(m.why_not for m in runs if m.why_not))
     if not counted:
         return "; ".join(reasons) or "no runs"
-    # The few good runs of a machine that mostly was not are a biased choice.
+    # The few good runs of a mostly overloaded machine are a biased choice.
     return f"{len(counted)} of {len(runs)} runs can be counted: {'; '.join(reasons)}"
 
 

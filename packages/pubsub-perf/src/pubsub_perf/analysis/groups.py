@@ -1,4 +1,4 @@
-"""How the work of a group was shared by its brokers, from the ``cell.json`` of each run."""
+"""The share of each broker in the work of a group, from the ``cell.json`` of each run."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pubsub_perf.results.cell_fields import Meta
 from pubsub_perf.results.cells import Cell
 
 NO_QUEUE: Final = (
-    "The queue is that of one broker; cells of a group of several are not compared with "
+    "The queueing model has one broker; cells with several brokers are not compared with "
     "it."
 )
 
@@ -26,7 +26,7 @@ def group_results(cells: Sequence[Cell]) -> Iterator[GroupResult]:
         runs = [brokers for brokers in runs if brokers]
         if not runs:
             continue
-        # Which clients a broker gets is chance, so runs are joined by rank, not by name.
+        # Brokers get their clients by chance, so runs are joined by rank, not by name.
         ranked = zip(*(sorted(brokers, key=_work) for brokers in runs), strict=False)
         yield GroupResult(
             name=cell_name(cell.model, cell.network),

@@ -1,5 +1,5 @@
-"""Machines as a factor: how they differ in cells that several have measured, and whether a
-comparison of models is one of machines, too."""
+"""Machines as a factor: their differences in cells that several machines measured, and runs
+in which different machines measured the two models."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pubsub_perf.results.cells import Cell, Run
 
 # A machine's random id and its name.
 Machine = tuple[str, str]
-# A network and the number of a run.
+# A network, and the number of a run.
 RunOfNetwork = tuple[str, int]
 
 
@@ -49,8 +49,8 @@ def machine_factors(
 
 
 def split_pairs(cells: Sequence[Cell]) -> Mapping[RunOfNetwork, str]:
-    """The runs whose two models two machines have measured, a sentence each: no verdict counts
-    them."""
+    """The runs in which two machines measured the two models, a sentence each. Verdicts do not
+    count them."""
     first: dict[RunOfNetwork, Machine] = {}
     split: dict[RunOfNetwork, str] = {}
     for cell in cells:
@@ -63,8 +63,8 @@ def split_pairs(cells: Sequence[Cell]) -> Mapping[RunOfNetwork, str]:
             if other[0] != machine[0]:
                 split[place] = printable(
                     f"{cell.network}, run {run.number}: one model was measured at "
-                    f"{other[1]} and the other at {machine[1]}, so their comparison would be "
-                    "one of machines, too"
+                    f"{other[1]} and the other at {machine[1]}, so their comparison would "
+                    "also compare the machines"
                 )
     return split
 

@@ -1,4 +1,4 @@
-"""How much slower all cells of one sweep are than those of another, in one number.
+"""The change of all cells from one sweep to another, as one number.
 
 Cells scatter (each changed by its own factor), and so do rounds (the machine changes all
 cells of a round), so the error has both: V = V(cells) + V(rounds) - V(of single runs, which
@@ -28,7 +28,7 @@ def change_of(before: Rounds, after: Rounds) -> Student:
 
 
 def pooled_change(cells: Sequence[tuple[Rounds, Rounds]]) -> Student:
-    """The mean change over cells, all of which weigh the same. Each has runs enough for an
+    """The mean change over cells with equal weights. Each cell has enough runs for an
     interval in both sweeps."""
     changes = [change_of(before, after) for before, after in cells]
     count = len(changes)
@@ -46,7 +46,7 @@ def pooled_change(cells: Sequence[tuple[Rounds, Rounds]]) -> Student:
 
 
 def _round_means(cells: Sequence[Rounds]) -> Floats:
-    """What each round did to all cells that have it: the mean distance from their means."""
+    """The effect of each round: the mean distance of its cells from their means."""
     distances: dict[int, list[float]] = {}
     for cell in cells:
         middle = float(np.mean(list(cell.values())))

@@ -23,7 +23,7 @@ from pubsub_perf.results.table_source import TableSource
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class WrittenAnalysis:
-    """``files``: what was written of the ``analysis``."""
+    """An ``analysis`` and its written ``files``."""
 
     analysis: Analysis
     findings: Findings
@@ -37,9 +37,9 @@ def write_analyses(
     seed: int = 1,
     source: TableSource | None = None,
 ) -> tuple[WrittenAnalysis, ...]:
-    """Analyse ``folder`` and write the files into ``out``, by default the folder; of several
-    scenarios each into a folder below ``scenarios``, and a page that leads to them. ``source``
-    says of tables what these do not.
+    """Analyse ``folder`` and write the files into ``out``, by default the folder; with several
+    scenarios, each into a folder below ``scenarios``, and a page with links to them. ``source``
+    describes tables without clear headers.
 
     Raises:
         ConfigError: there is nothing to analyse, or ``out`` cannot be written.
@@ -106,7 +106,7 @@ def _summary(analysis: Analysis) -> str:
 
 
 def services(analysis: Analysis) -> Iterator[str]:
-    """What serving an event costs the broker, in words."""
+    """The cost of an event for the broker, as sentences."""
     view = analysis.queueing
     if view.per_event_s is not None and view.per_delivery_s is not None:
         yield (

@@ -17,7 +17,7 @@ from pubsub_perf.results.cells import UNKNOWN, Cell
 from pubsub_perf.results.overload import overload_advice
 from pubsub_perf.units import NOT_AVAILABLE, Unit
 
-# A fact with more different values than this is not listed in full.
+# A fact with more different values is not listed in full.
 _MAX_VALUES: Final = 6
 # Addresses, which are in the command lines, too.
 _ROLES: Final = ("broker", "publishers", "subscribers")
@@ -50,7 +50,7 @@ class ResultRow:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Fact:
-    """Something about what ran, with its value or values over all cells."""
+    """A fact about the runs, with its value or values over all cells."""
 
     name: str
     value: str
@@ -66,7 +66,7 @@ class CellCommandLines:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class ReportContent:
-    """All that a report says, but for the figures. ``advice``: what to do about a machine
+    """All texts and tables of a report, without the figures. ``advice`` is for a machine
     that could not keep up."""
 
     summary: tuple[str, ...]
@@ -82,7 +82,7 @@ class ReportContent:
 
 
 def compose(cells: Sequence[CellSummary], problems: Sequence[str]) -> ReportContent:
-    """Everything to be said about these cells."""
+    """The report about these cells."""
     shown = (m.statistics for m in cells)
     values = [v for s in shown for v in (s.p50_s, s.p90_s, s.p99_s, s.p999_s, s.max_s)]
     unit = units.unit_for(value for value in values if value is not None)
@@ -127,7 +127,7 @@ def _summary(cells: Sequence[CellSummary]) -> Iterator[str]:
     lost = sum(c.lost or 0 for c in counted)
     expected = sum(c.expected or 0 for c in counted)
     text = units.counted(samples, "latency sample", "latency samples")
-    if finished:  # Of cells that failed, nothing is said to be lost.
+    if finished:  # Failed cells have no loss.
         text += f"; {units.loss(lost, expected)}" if counted else "; loss not counted"
     if counted and len(finished) < len(plain):
         text += " in the cells that did not fail"
@@ -142,12 +142,12 @@ def _summary(cells: Sequence[CellSummary]) -> Iterator[str]:
 
 
 def _outcomes(cells: Sequence[Cell]) -> str:
-    """How many cells failed, of those whose outcome somebody recorded."""
+    """The number of failed cells among those with a recorded outcome."""
     known = [cell for cell in cells if cell.outcome != UNKNOWN]
     failed = sum(cell.failed for cell in known)
     runs = sum(run.failed for cell in known if not cell.failed for run in cell.runs)
     if not known:
-        return "of which nobody recorded whether they failed"
+        return "with unknown outcome"
     of = (
         f" of the {len(known):,} whose outcome is recorded"
         if len(known) < len(cells)
@@ -204,7 +204,7 @@ def _footnotes(cells: Sequence[CellSummary]) -> Iterator[str]:
     yield from sample_footnotes(cells)
     yield from summary_statistics.footnotes(m.statistics for m in cells)
     if any(m.cell.lost is None for m in cells):
-        yield "Lost is n/a where no cell.json says how many events were expected."
+        yield "Lost is n/a without the number of expected events in cell.json."
     files = [file for m in cells for file in m.cell.files]
     unusable = sum(file.rows - len(file.latencies) for file in files)
     if unusable:

@@ -29,7 +29,7 @@ from pubsub_perf.results.cell_summary import CellSummary
 from pubsub_perf.results.timeseries import read_series
 
 _MAX_STEM: Final = 100
-# Larger figures are shown as PNG on the page: a browser is slow to draw them.
+# Larger figures are PNG on the page, because browsers draw them slowly.
 _MAX_SVG: Final = 300_000
 
 
@@ -60,7 +60,7 @@ class NetworkSection:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class ReportFigures:
-    """All figures of a report. ``problems``: what could not be read."""
+    """All figures of a report. ``problems`` are errors of reading."""
 
     overall: tuple[ReportFigure, ...]
     sections: tuple[NetworkSection, ...]
@@ -79,8 +79,8 @@ Made = tuple[ReportFigure | None, tuple[str, ...]]
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class FigureWriting:
-    """How figures are drawn: by so many ``processes``. ``begin`` is told how many there are,
-    and ``done`` is called after each."""
+    """Draws figures with this number of ``processes``. ``begin`` is called with the number of
+    figures, and ``done`` after each."""
 
     processes: int = 1
     begin: Callable[[int], None] = lambda _count: None

@@ -98,7 +98,7 @@ def pair_table(analysis: Analysis) -> Table:
 
 
 def group_table(analysis: Analysis) -> Table:
-    """How brokers of a group shared their work."""
+    """The shares of a group's brokers in its work."""
     columns = (
         Column("Cell"),
         Column("Brokers", number=True),
@@ -147,7 +147,7 @@ def machine_table(analysis: Analysis) -> Table:
 
 
 def growth_table(analysis: Analysis) -> Table:
-    """How latency grows in each series: factor, exponent and shape side by side."""
+    """The growth of latency in each series: factor, exponent and shape."""
     columns = (
         Column("Kind"),
         Column("Model"),
@@ -211,7 +211,7 @@ def shape_table(analysis: Analysis) -> Table:
         for shape in growth.shapes
     )
     note = (
-        "Leaves: the standard deviation of cells about the shape, beyond the scatter of "
+        "Residuals: the standard deviation of cells about the shape, beyond the scatter of "
         "their runs. Unclear: it is more than that scatter; networks that differ, or "
         "another shape."
     )

@@ -31,7 +31,7 @@ MARKS: Final = {
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Finding:
-    """One of the five patterns, for people."""
+    """One of the five patterns, as text."""
 
     number: int
     claim: str
@@ -47,8 +47,8 @@ class Finding:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Findings:
-    """``cautions``: what to know before the verdicts. ``missing``: what the view of the
-    broker as a queue lacks."""
+    """``cautions`` are notes before the verdicts. ``missing`` are the missing parts of the
+    queueing model."""
 
     cautions: tuple[str, ...]
     patterns: tuple[Finding, ...]
@@ -61,14 +61,14 @@ class Findings:
 
 
 def find(analysis: Analysis) -> Findings | None:
-    """None where there are no two models to be compared."""
+    """The findings, or None without two models to compare."""
     if not {cell.model for cell in analysis.cells} >= set(MODELS):
         return None
     return findings_of(analysis)
 
 
 def findings_of(analysis: Analysis) -> Findings:
-    """All of it, whatever is missing."""
+    """The findings, also with missing parts."""
     view = analysis.queueing
     return Findings(
         cautions=tuple(_cautions(analysis)),
@@ -83,7 +83,7 @@ def findings_of(analysis: Analysis) -> Findings:
 
 
 def _cautions(analysis: Analysis) -> Iterator[str]:
-    """Only of what verdicts count."""
+    """Cautions about counted cells."""
     counted = [cell for cell in analysis.cells if cell.counted]
     unjudged = sum(
         any(run.fidelity is None for run in cell.runs if run.why_not is None)

@@ -1,5 +1,4 @@
-"""Does work in several processes, each a copy of this one: what the work needs is there
-without being sent."""
+"""Does work in several processes. Each is a copy of this one, so data need not be sent."""
 
 from __future__ import annotations
 
@@ -25,7 +24,7 @@ def in_processes(
     done: Callable[[], None] = lambda: None,
 ) -> list[Made]:
     """The results of ``jobs``, in their order; they must be able to be pickled. ``done`` is
-    called after each. With one process everything is done in this one.
+    called after each. With one process all work is done in this one.
 
     Raises:
         PubSubError: a process was killed.
@@ -55,7 +54,7 @@ def _in_processes(
     )
     try:
         with warnings.catch_warnings():
-            # Threads of linear algebra are no harm to a copy: they are made anew there.
+            # Threads of linear algebra do no harm: a copy starts its own.
             warnings.simplefilter("ignore", DeprecationWarning)
             waiting = [executor.submit(_run, number) for number in range(len(jobs))]
         for one in as_completed(waiting):
@@ -70,7 +69,7 @@ def _begin(jobs: Sequence[Callable[[], Any]]) -> None:
     global _jobs
     _jobs = jobs
     die_with_parent()
-    # A Ctrl-C goes to all; the first process says when to end.
+    # Ctrl-C reaches all processes; the first process decides when to end.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 

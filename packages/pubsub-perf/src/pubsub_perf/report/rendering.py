@@ -21,7 +21,7 @@ _MARKDOWN_SPECIAL: Final = re.compile(r"([\\`*_\[\]|~])")
 
 def render(names: tuple[str, ...], variables: Mapping[str, object]) -> dict[str, bytes]:
     """The files ``names``, each made of its template ``<name>.j2``. Pages also get the
-    style and script of all pages, and what a content security policy calls them."""
+    common style and script, and their hashes for the content security policy."""
     folder = resources.files("pubsub_perf.report") / "templates"
     sources = {
         f"{name}.j2": (folder / f"{name}.j2").read_text(encoding="utf-8")
@@ -56,7 +56,7 @@ def render(names: tuple[str, ...], variables: Mapping[str, object]) -> dict[str,
 
 
 def markdown(text: str) -> str:
-    """``text`` as Markdown that shows it and does nothing else."""
+    """``text`` as Markdown, with all special characters escaped."""
     one_line = printable(" ".join(text.split()))
     escaped = one_line.replace("&", "&amp;").replace("<", "&lt;")
     return _MARKDOWN_SPECIAL.sub(r"\\\1", escaped)
@@ -71,8 +71,8 @@ def options(text: str) -> Markup:
 
 @jinja2.pass_eval_context
 def _shown(context: jinja2.nodes.EvalContext, value: object) -> object:
-    """What stands on a page is shown as it is, and in the order it has. In Markdown the filter
-    does that: there the result of a macro is plain text too."""
+    """Show control characters and text direction of values on a page. In Markdown the filter
+    does this: there the result of a macro is plain text, too."""
     if context.autoescape and isinstance(value, str) and not isinstance(value, Markup):
         return printable(value)
     return value

@@ -1,4 +1,4 @@
-"""The page of a folder with several scenarios: the verdicts of each, and where its own page is."""
+"""The page of a folder with several scenarios: the verdicts of each, and links to its page."""
 
 from __future__ import annotations
 
@@ -87,8 +87,9 @@ def write_overview(
         "kind": kind,
         "title": title,
         "summary": f"{units.counted(cells, 'cell', 'cells')} in "
-        f"{units.counted(len(pages), 'scenario', 'scenarios')}. Within a scenario cells differ in "
-        "model, network and run alone, so each is analysed by itself.",
+        f"{units.counted(len(pages), 'scenario', 'scenarios')}. "
+        "The cells of a scenario differ only in model, network and run, so each scenario is "
+        "analysed by itself.",
         "folder": FOLDER,
         "pages": pages,
         "unit": unit.name,

@@ -1,8 +1,7 @@
 """The files of a report that are served over HTTP.
 
-Only names that `plot` and `analyze` give to what they write lead to a file, and only if
-that is a plain one that lies in the folder; so nothing else of the folder, or of the machine,
-is shown.
+Only file names of `plot` and `analyze` are served, and only plain files in the folder;
+so no other file of the folder or the machine is served.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from pubsub_common.files import NotReadable, opened, read_file
 from pubsub_common.net.http_server import Response
 from pubsub_perf.folder_files import MAX_PAGE_BYTES
 
-# The first that is there is what the folder itself shows.
+# The first existing file is shown for the folder itself.
 PAGES: Final = ("report.html", "analysis.html")
 _NAMES: Final = re.compile(
     r"(?:scenarios/\w[\w.-]*/)?"
@@ -42,11 +41,11 @@ _PAGE_POLICY: Final = f"{_POLICY}; script-src 'unsafe-inline'"
 
 
 class ReportFiles:
-    """The report in ``folder``, by the paths of URLs. What is written anew is seen."""
+    """The report in ``folder``, by the paths of URLs. Changed files are served at once."""
 
     def __init__(self, folder: Path) -> None:
         """Raises:
-        ConfigError: there is none.
+        ConfigError: there is no report.
         """
         self._folder = folder
         if self._page() is None:
@@ -71,7 +70,7 @@ class ReportFiles:
         return partial(Response, _TYPES[file.suffix], body, policy)
 
     def left_out(self) -> Iterator[str]:
-        """What is called like a file of a report and is not shown, and why."""
+        """Messages about files with the names of a report that are not served."""
         places = ("*", "plots/*", "scenarios/*/*", "scenarios/*/plots/*")
         for path in sorted(p for place in places for p in self._folder.glob(place)):
             name = path.relative_to(self._folder).as_posix()

@@ -1,9 +1,9 @@
 """Makes a figure's SVG ready for a page: small, and in the page's colours.
 
 matplotlib writes each style in full at each element, six decimals and a name for every
-group. Here styles become classes, numbers are rounded to what a screen can show, names
-that nothing refers to go, and the colours of `pubsub_perf.plots.style` become variables
-with a light and a dark value. What is drawn stays the same.
+group. Here styles become classes, numbers are rounded to the resolution of a screen, unused
+names are removed, and the colours of `pubsub_perf.plots.style` become variables
+with a light and a dark value. The drawing stays the same.
 """
 
 from __future__ import annotations
@@ -112,8 +112,8 @@ def _shrink(
 
 
 def _short_path(path: str) -> str:
-    """Without spaces that say nothing, steps that lead nowhere, and coordinates that
-    stay as they are. Steps are absolute, as matplotlib writes them."""
+    """A path without needless spaces, steps of length 0, and unchanged coordinates. Steps are
+    absolute, as matplotlib writes them."""
     made: list[str] = []
     at = ["", ""]
     before = "M"
@@ -135,7 +135,7 @@ def _short_path(path: str) -> str:
 
 
 def _rename(attributes: dict[str, str], names: Mapping[str, str]) -> None:
-    """Give what is referred to a short name, and what is not, none."""
+    """Give elements with references a short name, and others none."""
     own = attributes.pop("id", "")
     if own in names:
         attributes["id"] = names[own]
@@ -175,7 +175,7 @@ def _name(number: int) -> str:
 
 
 def _flatten(parent: ElementTree.Element) -> None:
-    """Take groups that say nothing out of the tree, and empty ones with them."""
+    """Remove groups without attributes, and empty groups."""
     children = []
     for child in list(parent):
         _flatten(child)

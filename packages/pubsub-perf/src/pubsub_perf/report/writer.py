@@ -25,7 +25,7 @@ from pubsub_perf.results.table_source import TableSource
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Report:
-    """``files``: what was written. ``warnings``: what its reader should know first."""
+    """The written ``files`` of a report, and ``warnings`` for its reader."""
 
     files: tuple[Path, ...]
     warnings: tuple[str, ...]
@@ -40,9 +40,9 @@ def write_report(
     writing: FigureWriting = IN_TURN,
 ) -> Report:
     """Write ``plots/``, ``report.md`` and ``report.html`` into ``out``, by default
-    the folder itself; of several scenarios each into a folder below ``scenarios``, and a report
-    that leads to them. ``seed`` is the analysis's; ``source`` says of tables what these do
-    not; ``writing`` is how figures are drawn.
+    the folder itself; with several scenarios, each into a folder below ``scenarios``, and a report
+    with links to them. ``seed`` is for the analysis; ``source`` describes tables without
+    clear headers; ``writing`` draws the figures.
 
     Raises:
         ConfigError: there is nothing to plot, or ``out`` cannot be written.

@@ -102,7 +102,7 @@ def test_an_exponent_at_the_end_of_those_tried_says_so() -> None:
     assert steep.rate.exponent.value == EXPONENTS[1]
     told = wording.exponent(steep.rate.exponent)
     assert told.startswith("6 or more (")
-    assert told.endswith("at the end of those tried")
+    assert told.endswith("at the end of the tested range")
 
 
 def test_an_exponent_that_anything_fits_is_not_known() -> None:

@@ -174,7 +174,7 @@ def test_one_run_of_many_networks_is_evidence() -> None:
     found = model_comparison.direct_is_smaller(evidence(both(ratios, runs=1)))
     assert found.verdict == "supported"
     assert "over networks: 7 of 7 networks agree, Wilcoxon p = 0.016" in found.sentence
-    assert "how networks differ" in found.notes[0]
+    assert "differences between networks" in found.notes[0]
 
 
 def test_one_network_is_told_by_its_runs() -> None:

@@ -112,7 +112,7 @@ def test_three_runs_with_events_enough_are_not_no_run(tmp_path: Path) -> None:
         (["ok", "ok"], "2 cells on 2 networks, none failed."),
         (
             [None, None],
-            "2 cells on 2 networks, of which nobody recorded whether they failed.",
+            "2 cells on 2 networks, with unknown outcome.",
         ),
         (
             ["ok", None],

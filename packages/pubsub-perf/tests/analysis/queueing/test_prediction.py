@@ -264,7 +264,9 @@ def test_a_broker_fed_too_fast_is_overloaded() -> None:
 
 
 def test_what_is_missing_is_said() -> None:
-    assert "No centralized cell that ended says" in queueing_view([], HOW).missing[0]
+    assert (
+        "No finished centralized cell has a record" in queueing_view([], HOW).missing[0]
+    )
     one = queueing_view([load(9)], HOW)
     assert any("different numbers of subscribers" in text for text in one.missing)
     assert one.extrapolations == ()

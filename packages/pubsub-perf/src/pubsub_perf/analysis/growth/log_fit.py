@@ -1,10 +1,10 @@
 """Fits curves ``a + b g(n)`` to logarithms of latency, by least squares.
 
 On a logarithmic scale a value far below the curve costs as much as one far above it, and
-a cell of a second weighs as much as one of a millisecond. What is looked for is the
+a cell of a second weighs as much as one of a millisecond. The fit finds the
 *rise*, the logarithm of the curve's ratio of its last to its first value: from the least
-rise that is allowed to that of g alone (a = 0). The level follows from it. The rise is
-looked for on a grid that is drawn closer and closer; many curves are fitted at once.
+allowed rise to that of g alone (a = 0). The level follows from it. The search for the
+rise uses an ever finer grid; many curves are fitted at once.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-# A grid of 21, drawn closer 6 times to its neighbours: a rise to 1e-6 of its range.
+# A grid of 21 points, refined 6 times: a rise with 1e-6 of its range.
 _GRID: Final = np.linspace(0.0, 1.0, 21)
 _ROUNDS: Final = 6
 # No measured latency grows by more than this (1e11 times); also where g begins at 0.

@@ -1,19 +1,19 @@
 """Ranks the fitted shapes, and tests whether the best of them fits at all.
 
 Cells differ from any curve for two reasons: chance of runs (variance s2/R, known from
-the runs' scatter in their cells), and whatever makes this network unlike a smooth law
-(t2, the same for all cells; each network has its own publishers' phases). The
+the runs' scatter in their cells), and peculiarities of each network, such as its publishers'
+phases (variance t2, the same for all cells). The
 likelihood of a shape is that of cell centres which scatter about it with variance
-t2 + s2/R, t2 >= 0 being fitted with the shape. So many runs of one cell do not pretend
-to be many sizes. AICc's sample size is, for the same reason, the number of runs divided
+t2 + s2/R, where t2 >= 0 is fitted with the shape. So many runs of one cell do not count
+like many sizes. AICc's sample size is, for the same reason, the number of runs divided
 by their design effect (Kish 1965), which lies between the numbers of cells and of runs.
 
 The best of several wrong shapes is still wrong. So there is a test of fit: the mean
-square of what a shape leaves, over what the scatter of runs explains, is an F ratio. A
-shape fits when it leaves no more than that and `TOLERANCE`, which keeps very many runs
-from refusing every law for a trifle. When what is left is more, it may be another shape
-or networks that differ; from 7 points nobody can tell, and no shape is decided. When it
-is more than networks of one kind may differ by, `NETWORKS_DIFFER`, no shape fits.
+square of the residuals of a shape, over the scatter of runs, is an F ratio. A
+shape fits if its residuals are within that scatter and `TOLERANCE`, which keeps very many runs
+from rejecting every law for a tiny difference. If the residuals are larger, the reason is another
+shape or networks that differ; 7 points cannot separate these, and no shape is decided. If they
+are larger than the difference of networks of one kind, `NETWORKS_DIFFER`, no shape fits.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ from pubsub_perf.analysis.values.samples import Sample
 
 # AICc by which a shape must be ahead; Burnham and Anderson call 4 "considerably less
 # support" for the other. Where a shape that grows leaves more than the scatter of runs, the
-# likelihood itself is known from a handful of cells, and it must be ahead by more: in
-# draws with networks that differ, n log n was decided of a line in 10 of 100 otherwise.
+# likelihood itself is known from a few cells, and the shape must be ahead by more: otherwise, in
+# simulations with networks that differ, n log n was decided for a line in 10 of 100.
 LEAD: Final = 4.0
 LEAD_OF_CELLS: Final = 8.0
-# As logarithms, so about 2 % and 20 %. The first is too little to matter to anybody. With
-# the second, a third of all networks are more than a fifth away from their law: what is
-# left beyond that is no scatter of networks.
+# As logarithms, so about 2 % and 20 %. The first is too small to matter. With the second, a
+# third of all networks differ from their law by more than a fifth: larger residuals are not
+# scatter of networks.
 TOLERANCE: Final = 0.02
 NETWORKS_DIFFER: Final = 0.2
 # That a shape leaves more than the scatter of runs is only a reason not to decide; that
@@ -62,7 +62,7 @@ class Scatter:
 @dataclasses.dataclass(frozen=True, slots=True, eq=False)
 class Ranked:
     """A fitted shape with its AICc. ``misfit`` is the standard deviation (of
-    logarithms) of what it leaves beyond the scatter of runs."""
+    logarithms) of its residuals beyond the scatter of runs."""
 
     fitted: Fitted
     aicc: float
@@ -87,7 +87,7 @@ def rank(
     samples: Sequence[Sample], hosts: Floats, centres: Floats, scatter: Scatter
 ) -> list[Ranked]:
     """All shapes, the best first: those that fit, by AICc; then those that may, by AICc;
-    then those that do not, by how much they leave (AICc counts their parameters, as if
+    then those that do not, by their residuals (AICc counts their parameters, as if
     they were right)."""
     fits = [fit_shape(shape, hosts, centres) for shape in SHAPES]
     least = min(fit.rss for fit in fits) / len(samples)
@@ -115,7 +115,7 @@ def _ranked(fit: Fitted, cells: int, size: float, scatter: Scatter) -> Ranked:
 
 
 def _test(square: float, freedom: int, scatter: Scatter) -> ShapeTest:
-    """Of the mean square that a shape leaves."""
+    """The test of the mean square of a shape's residuals."""
 
     def p_value(allowed: float) -> float:
         if not scatter.freedom:

@@ -51,8 +51,8 @@ def sizes(cells: Sequence[Sample]) -> list[int]:
 def growth_results(
     samples: Samples, unsteady: Collection[str] = ()
 ) -> list[GrowthResult]:
-    """The growth of every series. Cells named in ``unsteady`` have no steady state:
-    their latency is that of a backlog, and grows with the length of the run."""
+    """The growth of every series. Cells in ``unsteady`` have no steady state:
+    they have a backlog, and their latency grows with the length of the run."""
     results = []
     for (model, kind, _), cells in series_of(samples.cells).items():
         steady = [cell for cell in cells if cell.name not in unsteady]
@@ -147,7 +147,7 @@ def _lead(best: Ranked) -> float:
 
 
 def _agrees(name: str, exponent: Estimate, hosts: Floats) -> bool:
-    """Whether the interval of the exponent has one that the shape can have."""
+    """Whether the interval of the exponent contains an exponent of the shape."""
     log_n = np.log(np.maximum(hosts, 2))
     own = {
         shapes.CONSTANT.name: (-math.inf, math.inf),

@@ -1,8 +1,8 @@
 """The shapes of growth: formulas of latency against hosts, and their fit.
 
-A shape is ``a + b g(n)``, with a >= 0 (latency of no hosts) and b >= 0. What is fitted
-are the logarithms of the cells' centres. Two bounds keep each shape a claim of its own,
-since a shape that contains another can never be beaten by it: one that grows does so by
+A shape is ``a + b g(n)``, with a >= 0 (latency of no hosts) and b >= 0, fitted to
+the logarithms of the cells' centres. A shape always fits at least as well as a shape that it
+contains, so two bounds keep shapes apart: a growing shape grows by
 at least `MIN_RISE` from the smallest to the largest size, and the pole of the saturation
 curve lies at most `MAX_POLE` times the largest size away (farther, it is a line).
 """

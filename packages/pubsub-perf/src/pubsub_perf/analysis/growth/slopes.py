@@ -1,4 +1,4 @@
-"""How fast latency grows, whatever its shape: by each doubling, and the exponent.
+"""The growth of latency for any shape: the factor of each doubling, and the exponent.
 
 Both come from the cells' centres, as logarithms, and their intervals from the likelihood
 by which shapes are ranked: cells scatter by chance of runs and because networks differ.

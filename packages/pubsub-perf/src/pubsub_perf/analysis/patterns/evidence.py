@@ -1,4 +1,4 @@
-"""The data that patterns are decided from, and the form of their results."""
+"""The data for deciding patterns, and the form of the results."""
 
 from __future__ import annotations
 
@@ -66,8 +66,8 @@ def pattern_result(
     notes = []
     if evidence.samples.indicative:
         notes.append(
-            "No cell has runs enough for an interval of its own: this is inferred from "
-            "how networks differ alone."
+            "No cell has enough runs for its own interval: this is inferred only from "
+            "the differences between networks."
             if estimate is not None and estimate.bounded
             else f"No cell has the {MIN_RUNS} runs that count which an interval needs: values "
             "are indications, and nothing is decided."
@@ -101,14 +101,14 @@ def undecided_result(
 
 
 def opposite_note(against: int) -> str:
-    """Said where single cells show the opposite of all together."""
+    """A note if single cells show the opposite of all together."""
     if not against:
         return ""
     return f"; but {against} by itself shows the opposite, so it depends on the network"
 
 
 def negligible_note(verdict: Verdict, ratio: Estimate, evidence: Evidence) -> str:
-    """Said where undecided means equal, as far as it matters."""
+    """A note if undecided means that there is no difference that matters."""
     if verdict == "undecided" and negligible(ratio, evidence.margin):
         return f"; a difference below {100 * evidence.margin:.3g} %"
     return ""

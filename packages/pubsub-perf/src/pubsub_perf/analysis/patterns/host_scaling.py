@@ -98,7 +98,7 @@ def grows_faster_centralized(evidence: Evidence) -> PatternResult:
 
 
 def _networks(count: int, estimate: Estimate) -> str:
-    """What a slope is inferred from."""
+    """The number of networks behind a slope."""
     over = units.counted(count, "network", "networks")
     if estimate.bounded:
         return f"inferred over {over}"
@@ -141,9 +141,9 @@ def is_quadratic(evidence: Evidence, growth: Sequence[GrowthResult]) -> PatternR
 
 
 def _short(growth: Sequence[GrowthResult]) -> list[LeftOut]:
-    """The cells that no shape was fitted to: of short series, and without steady state."""
+    """The cells without a fitted shape: in short series, or without steady state."""
     unsteady = [
-        LeftOut(name, "no steady state: it grows with the length of the run")
+        LeftOut(name, "no steady state: latency grows with the length of the run")
         for result in growth
         for name in result.unsteady
     ]

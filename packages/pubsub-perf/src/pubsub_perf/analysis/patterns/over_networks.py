@@ -1,7 +1,7 @@
 """Inference over networks: the mean of an effect, and its slope against hosts.
 
-The unit is the network. With one network or two there is nothing to infer from; then a mean
-is of these networks alone, by their runs.
+The unit is the network. With one or two networks there is no inference; the mean then
+describes these networks alone, by their runs.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from pubsub_perf.analysis.stats import student
 from pubsub_perf.analysis.stats.student import Student
 from pubsub_perf.analysis.stats.verdicts import DECIDING
 
-# From so many networks on a mean is inference over networks.
+# From this number of networks on, a mean is inferred over networks.
 MIN_NETWORKS: Final = 3
-# From so many on the networks are explained by their size, too: that costs one degree of
-# freedom, and an effect that grows with hosts is no scatter of networks.
+# From this number on, networks are also explained by their size: this costs one degree of
+# freedom, and an effect that grows with hosts does not count as scatter.
 _MIN_FOR_SIZE: Final = 5
 # The fewest networks that Wilcoxon's test can call significant: 2 / 2^6 = 0.03.
 MIN_RANKED: Final = 6
@@ -51,7 +51,7 @@ class Mean:
 
     @property
     def told(self) -> str:
-        """What it is inferred from."""
+        """The basis of the mean, as text."""
         over = units.counted(self.networks, "network", "networks")
         if self.networks < MIN_NETWORKS:
             return f"by the runs of {over} alone"

@@ -1,4 +1,4 @@
-"""Why there is nothing to decide a pattern from, in words that follow from what was counted."""
+"""Reasons for a pattern without data, from the counted cells."""
 
 from __future__ import annotations
 
@@ -45,11 +45,12 @@ def no_two_sizes(samples: Samples, what: str) -> str:
 
 
 def not_counted(samples: Samples) -> str:
-    """How many cells of both models do not count, and why; nothing where all do."""
+    """The number of cells of both models that do not count, and the reasons; empty if all
+    count."""
     items = [item for item in samples.left_out if item.cell.partition("/")[0] in MODELS]
     if not items:
         return ""
-    # What is behind a colon are the figures of one cell.
+    # The part behind a colon has the figures of one cell.
     reasons = Counter(item.reason.partition(":")[0] for item in items)
     told = [
         f"{reason} ({count:,})" if len(reasons) > 1 else reason

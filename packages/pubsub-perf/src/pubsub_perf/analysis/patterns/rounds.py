@@ -1,7 +1,7 @@
 """Rounds: run r of every cell belongs to round r of the sweep.
 
-A machine that warms up, or has other work, changes all cells of a round. What is compared
-within rounds does not feel that.
+A machine that warms up, or has other work, changes all cells of a round. A comparison
+within rounds is not affected.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ Pick = Callable[[Sample], Floats | None]
 def paired(
     first: Sample, second: Sample, pick: Pick, *, logarithmic: bool = True
 ) -> Floats | None:
-    """What ``pick`` takes of the first cell less that of the second, for each round that
-    both have. One value, the difference of their centres, where they share no round; None
-    where a cell has no such values."""
+    """The values of ``pick`` in the first cell minus those in the second, for each common
+    round. Without a common round, one value: the difference of their centres. None if a
+    cell has no values."""
     one, other = (
         by_round(cell, pick, logarithmic=logarithmic) for cell in (first, second)
     )

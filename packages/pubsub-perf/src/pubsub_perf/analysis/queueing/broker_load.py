@@ -1,4 +1,4 @@
-"""The work of one centralized cell's broker, and what it cost."""
+"""The work of one centralized cell's broker, and its cost."""
 
 from __future__ import annotations
 
@@ -63,8 +63,8 @@ def broker_load(
     *,
     counted: bool,
 ) -> BrokerLoad | None:
-    """From the ``cell.json`` of a cell's runs; None when they do not say how many
-    events went through the broker."""
+    """From the ``cell.json`` of a cell's runs; None if they lack the number of
+    events through the broker."""
     known = [meta for meta in metas if _positive(meta, "broker", "events")]
     known = [meta for meta in known if _positive(meta, "broker", "deliveries")]
     if not known:

@@ -1,4 +1,4 @@
-"""Predicts from the broker's stations how it does with other numbers of hosts."""
+"""Predicts the broker's latency with other numbers of hosts from its stations."""
 
 from __future__ import annotations
 
@@ -135,7 +135,7 @@ def _far_sentence(
 
 
 def assumptions(broker: Broker) -> tuple[str, ...]:
-    """What must hold for predictions to hold."""
+    """The assumptions of the predictions."""
     found = [
         "Half of the hosts publish and half subscribe, each publisher at the measured "
         f"interval of {wording.number(broker.interval_s)} s, with the measured payload.",

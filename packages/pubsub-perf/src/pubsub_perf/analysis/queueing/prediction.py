@@ -24,22 +24,20 @@ from pubsub_perf.analysis.stats.bootstrap import Resampling
 from pubsub_perf.analysis.values.queueing import QueueingView, QueuePoint
 
 FAR: Final = (1_000, 10_000)
-# Beyond this there is no steady state; 5 % are left for what is not known of a link's
-# overhead. Periodic publishers are served in full up to 1.
+# Above this there is no steady state; the 5 % allow for the unknown overhead of a
+# link. Periodic publishers are served up to 1.
 OVERLOADED: Final = 1.05
-# Costs for an event and for a delivery are told apart by fanouts this far apart.
+# Costs of an event and of a delivery are separated by fanouts that differ this much.
 _MIN_SPREAD: Final = 1.5
 
 Floats = NDArray[np.float64]
 
 
 def queueing_view(loads: Sequence[BrokerLoad], resampling: Resampling) -> QueueingView:
-    """From all centralized cells that tell what went through their broker."""
+    """The model, from all centralized cells with a record of their broker's work."""
     if not loads:
         return QueueingView(
-            missing=(
-                "No centralized cell that ended says what went through its broker.",
-            )
+            missing=("No finished centralized cell has a record of its broker's work.",)
         )
     loads, missing = _of_one_load(loads)
     cpu, why = _cost(
@@ -102,12 +100,12 @@ def utilisations(load: BrokerLoad) -> tuple[float | None, float | None]:
 
 
 def is_overloaded(load: BrokerLoad) -> bool:
-    """Whether events came faster than the broker can serve."""
+    """Whether events arrived faster than the broker can serve."""
     return any((used or 0) >= OVERLOADED for used in utilisations(load))
 
 
 def _of_one_load(loads: Sequence[BrokerLoad]) -> tuple[list[BrokerLoad], list[str]]:
-    """The cells of the most frequent load; one curve can only be of one."""
+    """The cells of the most frequent load; a curve is for one load."""
 
     def key(load: BrokerLoad) -> tuple[float | None, float | None, int, bool]:
         return load.interval_s, load.bandwidth_mbit, load.topics, load.periodic

@@ -1,9 +1,9 @@
 """The broker's two stations, its processor and its link, as queues with batches.
 
 One event makes F deliveries, so a station serves it in B = e + d F seconds: e for the
-event, d for each delivery (Menth and Henjes, ICDCS 2006, describe a broker so). With
+event, d for each delivery (as in Menth and Henjes, ICDCS 2006). With
 events at rate l it is used for u = l B of the time, and the middle delivery leaves
-e + d (F + 1) / 2 after service began. What waits before depends on the arrivals:
+e + d (F + 1) / 2 after the begin of service. The wait before depends on the arrivals:
 
 - at random (Poisson): l B^2 / (2 (1 - u)), Pollaczek and Khinchine with constant B. No
   schedule of many independent publishers does worse;
@@ -112,8 +112,8 @@ class CellCost:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Cost:
-    """A station fitted to what events cost in several cells; ``background`` is what
-    each second costs without any event."""
+    """A station fitted to the costs of events in several cells; ``background`` is the cost
+    of each second without any event."""
 
     per_event: Estimate
     per_delivery: Estimate
@@ -125,8 +125,8 @@ class Cost:
 
 
 def fit_cost(cells: Sequence[CellCost], resampling: Resampling, key: str) -> Cost:
-    """Fit cost = e + d F + background x seconds to cells of unlike fanouts; no term is
-    negative. Residuals are relative, since larger costs scatter more. Without
+    """Fit cost = e + d F + background x seconds to cells of different fanouts, without negative
+    terms. Residuals are relative, since larger costs scatter more. Without
     `_MIN_BACKGROUND` cells that tell their seconds there is no background."""
     middle = np.array([float(cell.costs.mean()) for cell in cells])
     terms = [np.ones(len(cells)), np.array([cell.fanout for cell in cells])]

@@ -44,12 +44,12 @@ __all__ = [
 ]
 
 FORMAT: Final = 1
-# The exponents of growth that are tried; at an end of them the best may be beyond.
+# The range of tested exponents; a best value at its end may lie beyond.
 EXPONENTS: Final = (0.1, 6.0)
 
 Verdict = Literal["supported", "contradicted", "undecided"]
-# Of a shape: it leaves no more than the scatter of runs; more, but perhaps no more than
-# networks differ by; or more than that.
+# The test of a shape: residuals within the scatter of runs; within the differences of
+# networks; or larger.
 ShapeTest = Literal["fits", "unclear", "does not fit"]
 
 
@@ -127,7 +127,7 @@ class LeftOut:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Part:
-    """What contributes to a pattern's verdict, of one model or of one measure; without
+    """A part of a pattern's verdict, for one model or one measure; without
     a ``verdict`` it is for information only."""
 
     name: str
@@ -174,9 +174,9 @@ class Parameter:
 @dataclasses.dataclass(frozen=True, slots=True)
 class ShapeFit:
     """One shape, fitted. ``delta``: its AICc less the smallest of all shapes.
-    ``residuals``: ln(measured / fitted), in the order of the points. ``misfit``: what it
-    leaves beyond the scatter of runs, a standard deviation of logarithms; ``test``:
-    whether that is too much."""
+    ``residuals``: ln(measured / fitted), in the order of the points. ``misfit``: the
+    standard deviation (of logarithms) of its residuals beyond the scatter of runs; ``test``:
+    whether it is too large."""
 
     name: str
     formula: str
@@ -201,7 +201,7 @@ class HeldOut:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class GrowthRate:
-    """How fast latency grows, whatever its shape: the ``factor`` from the smallest to
+    """The growth of latency for any shape: the ``factor`` from the smallest to
     the largest size, the factor of each doubling, the ``exponent`` p of ``a + b n^p``
     within `EXPONENTS`; and the ``scatter`` of a cell by chance of its runs, a standard
     deviation of logarithms."""
@@ -238,7 +238,7 @@ class GrowthResult:
 @dataclasses.dataclass(frozen=True, slots=True)
 class BrokerUse:
     """One broker of a group, mean over runs: its clients, and the share of a processor that
-    it used; None where nobody measured it."""
+    it used; None without a measurement."""
 
     clients: float | None
     processor: float | None
@@ -255,7 +255,7 @@ class GroupResult:
 
     @property
     def busiest_share(self) -> float | None:
-        """Of the processor time of all brokers, what the busiest one has."""
+        """The busiest broker's share of the processor time of all brokers."""
         used = [broker.processor for broker in self.brokers]
         known = [each for each in used if each is not None]
         if len(known) < len(used) or not sum(known):
@@ -277,7 +277,7 @@ class MachineResult:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Analysis:
-    """Everything that was found in one folder."""
+    """All results for one folder."""
 
     title: str
     seed: int

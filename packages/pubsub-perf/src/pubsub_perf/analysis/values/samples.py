@@ -76,8 +76,8 @@ class Sample:
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False)
 class Samples:
-    """All cells that can be counted, and those that cannot. ``indicative``: none has
-    enough runs for an interval, so that values can be told, and nothing decided."""
+    """All cells that can be counted, and those that cannot. ``indicative``: no cell has
+    enough runs for an interval, so values are shown without verdicts."""
 
     cells: tuple[Sample, ...]
     left_out: tuple[LeftOut, ...]

@@ -63,10 +63,10 @@ def change(factor: float) -> str:
 
 
 def exponent(estimate: Estimate) -> str:
-    """``1.5 (1.2 to 6 or more)``; ``not known`` where all that were tried are as good."""
+    """``1.5 (1.2 to 6 or more)``; ``not known`` if all tested exponents fit equally."""
     least, most = EXPONENTS
     if (estimate.low, estimate.high) == EXPONENTS:
-        return f"not known ({least:g} to {most:g} are as good)"
+        return f"not known ({least:g} to {most:g} fit equally well)"
 
     def one(value: float) -> str:
         if value <= least:
@@ -77,7 +77,7 @@ def exponent(estimate: Estimate) -> str:
     if estimate.low is not None and estimate.high is not None:
         text += f" ({one(estimate.low)} to {one(estimate.high)})"
     if estimate.value in EXPONENTS:
-        text += ", at the end of those tried"
+        text += ", at the end of the tested range"
     return text
 
 
@@ -100,20 +100,20 @@ def spread(deviation: float) -> str:
 
 
 def unjudged(cells: int, of: int) -> str:
-    """What must be known of ``cells`` of ``of`` that have no fidelity record."""
+    """A caution about ``cells`` of ``of`` without a fidelity record."""
     which = f"{cells} of {units.counted(of, 'cell', 'cells')}"
     return (
-        f"No fidelity record in {which}: nobody judged whether the machine kept up, so "
-        "latencies may be those of a busy machine."
+        f"No fidelity record in {which}: it is unknown whether the machine kept up, and a "
+        "busy machine may have caused these latencies."
     )
 
 
 def unsteady(cells: int, of: int) -> str:
-    """What must be known of ``cells`` of ``of`` whose latency grows during their runs."""
+    """A caution about ``cells`` of ``of`` in which latency grows during the runs."""
     which = f"{cells} of {units.counted(of, 'cell', 'cells')}"
     return (
-        f"No steady state in {which}: latency grows during the runs, so that its values "
-        "depend on how long a run is. Shapes of growth leave these cells out."
+        f"No steady state in {which}: latency grows during the runs, so its values depend "
+        "on the length of a run. Shapes of growth leave these cells out."
     )
 
 
