@@ -257,6 +257,7 @@ def test_it_registers_its_port_topics_clock_and_strengths_and_expects_no_model(
         "role": "publisher",
         "topics": ["A", "é"],
         "address": publisher.address,
+        "name": request.name,
         "clock": "monotonic",
         "model": None,
         "session": None,
@@ -997,7 +998,7 @@ def test_a_mere_subscription_is_not_a_ready_subscriber(
     publisher = new_publisher("A")
     subscribe(publisher, "A")
 
-    with pytest.raises(NotReady, match="0 of 1 subscribers are ready"):
+    with pytest.raises(NotReady, match="0 of 1 subscriber is ready"):
         publisher.wait_for_subscribers(1, timeout_s=0.05)
 
 
@@ -1028,7 +1029,7 @@ def test_stop_ends_the_wait_for_subscribers(new_publisher: NewPublisher) -> None
     publisher.stop()
 
     assert ended(thread)
-    assert str(errors[0]) == "0 of 1 subscribers are ready"
+    assert str(errors[0]) == "0 of 1 subscriber is ready"
 
 
 # Full queues
