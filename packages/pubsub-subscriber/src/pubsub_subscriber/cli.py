@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 PROGRAM = "pubsub-subscriber"
 
-# Options that are called otherwise than their arguments.
+# Options with another name than their argument.
 _RENAMED: Final = {"topics": "--topic", "max_event_count": "--count"}
 _FILE_EVENTS: Final = defaults.MAX_EVENT_COUNT
 
@@ -106,19 +106,19 @@ def config_of(
     *,
     on_event: Callable[[Event], None] | None = None,
 ) -> SubscriberConfig:
-    """What the options ask of a subscriber.
+    """The configuration of a subscriber from its options.
 
     Raises:
-        ConfigError: they ask for something that cannot be.
+        ConfigError: An option is not valid, or two contradict each other.
     """
     from pubsub_subscriber.config import SubscriberConfig
 
     limit = None
-    if not output_options.filters(options):  # else events that are handled are counted
+    if not output_options.filters(options):  # else the handled events are counted
         limit = output_options.event_limit(options)
     arguments = role_config.client_arguments(options)
     if options["--timeout"] is not None:
-        # It is the time to the first event, whatever passes before.
+        # The time to the first event, including the connection.
         timeout_s = console_script.seconds(options, "--timeout")
         for name in ("connect_timeout_s", "attach_timeout_s"):
             arguments[name] = min(arguments[name], timeout_s)
@@ -185,8 +185,8 @@ def run(
     limit: output_options.EventLimit | None = None,
     say: Callable[[str], None] = _say,
 ) -> None:
-    """Receive what the subscriber is made for, by ``handle`` or by `notify`. ``say``
-    tells the user at the end what ended it, and sums up."""
+    """Receive events with ``handle`` or `notify`. At the end, ``say`` prints the reason for
+    the end and a summary."""
     from pubsub_common.errors import NotReady
     from pubsub_subscriber.output.topic_hint import topic_hint
 
@@ -197,8 +197,8 @@ def run(
             registered = True
         try:
             if not registered:
-                # Stopped by a signal before there was a broker: nothing to receive, but
-                # the file is written all the same.
+                # Stopped by a signal before the connection to a broker: nothing to receive,
+                # but the file is written.
                 subscriber.write_stored_messages()
             elif handle is not None:
                 handle(subscriber)
@@ -207,7 +207,7 @@ def run(
             if registered and (hint := topic_hint(subscriber)):
                 say(hint)
         except OutputFailed:
-            say = _say_nothing  # the one line that says so is what matters
+            say = _say_nothing  # the error line is enough
             raise
         finally:
             handled = None if handle is None else handle.handled
@@ -218,8 +218,8 @@ def run(
 
 
 def summary(subscriber: Subscriber, handled: int | None = None) -> str:
-    """One line: how many events arrived and did not, and how long they took. ``handled`` of
-    them were not left out; None: all."""
+    """One line: the numbers of received and missing events, and the latency. ``handled`` is
+    the number of events that were not left out; None: all."""
     from pubsub_common.measurement.latency_histogram import format_ns
 
     counts = subscriber.counts()
@@ -236,7 +236,7 @@ def summary(subscriber: Subscriber, handled: int | None = None) -> str:
         if count or what == "0 lost":
             parts.append(what)
     points = subscriber.latencies.summary_ns()
-    if subscriber.latencies.count == 1:  # which has no percentiles
+    if subscriber.latencies.count == 1:  # one event has no percentiles
         latency = format_ns(points["min"])
     else:
         latency = ", ".join(f"{name} {format_ns(ns)}" for name, ns in points.items())

@@ -56,7 +56,8 @@ class SubscriberConfig:
 
     def __post_init__(self) -> None:
         """Raises:
-        ConfigError: ``topics`` is no list of texts, or ``broker_address`` is none.
+        ConfigError: ``topics`` is not a list of texts, or ``broker_address`` is not an
+            address.
         """
         if not isinstance(self.broker_address, str):
             names = validation.names("broker_address", self.broker_address)
@@ -67,7 +68,7 @@ class SubscriberConfig:
 
     def validate(self) -> None:
         """Raises:
-        ConfigError: an option cannot work.
+        ConfigError: An option is not valid.
         """
         validation.path("filename", self.filename)
         self.brokers()
@@ -106,18 +107,18 @@ class SubscriberConfig:
         """The address or name of each broker, and its port.
 
         Raises:
-            ConfigError: they make no sense, or contradict each other.
+            ConfigError: An address is not valid, or the ports contradict each other.
         """
         return broker_endpoints(self.broker_address, self.broker_port)
 
     @property
     def host(self) -> str | None:
-        """This host as others are told of it, where ``address`` was given."""
+        """This host as others reach it, from ``address``; None without one."""
         return validate_own_host(self.address) if self.address else None
 
     @property
     def bounds(self) -> QueueBounds:
-        """How much may wait in the queues of events."""
+        """The limits of the queues of events."""
         return QueueBounds(
             self.queue_limit,
             self.queue_bytes,
@@ -127,17 +128,17 @@ class SubscriberConfig:
 
     @property
     def recovers(self) -> bool:
-        """Whether missing events are asked for."""
+        """Whether missing events are requested."""
         return self.recover or self.start == "history"
 
     @property
     def event_limit(self) -> int | None:
-        """After how many events iteration ends; None: after none."""
+        """The number of events after which iteration ends; None: no limit."""
         return None if self.indefinite else self.max_event_count
 
     @property
     def notify_limit(self) -> int | None:
-        """After how many events `notify` ends; None: after none."""
+        """The number of events after which `notify` ends; None: no limit."""
         if self.indefinite or self.max_event_count is not None:
             return self.event_limit
         return defaults.MAX_EVENT_COUNT

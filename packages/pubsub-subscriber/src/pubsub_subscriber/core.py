@@ -1,19 +1,21 @@
-"""The subscriber's core: frames, news of the broker and times in, effects out.
+"""The subscriber's core: takes frames, the broker's updates and times, and returns effects.
 
 Theory of operation
 -------------------
-Most frames are the next event of a stream that is known. The receiving thread decodes those by
-itself (`pubsub_subscriber.receiving.fast_path`): it looks their topic up in `topics`, their stream
-in `trackers`, and advances the number that the tracker expects. Every other frame it hands to
-`receive`: the first event of a stream, one that comes too soon or again, an answer of a
-publisher, garbage.
 
-What the broker tells goes to `register` and `change_publishers`. What is due at some time is
-done by `tick`. All of them return effects (`pubsub_subscriber.streams.effects`), which the shell
-performs in order before it calls again. The caller sees to it that one thread at a time calls.
+Most frames are the next event of a known stream. The receiving thread decodes those itself
+(`pubsub_subscriber.receiving.fast_path`): it looks up their topic in `topics` and their
+stream in `trackers`, and advances the tracker's expected number. It passes every other frame
+to `receive`: the first event of a stream, one that comes too early or again, a publisher's
+reply, other bytes.
 
-The core has no socket, thread, lock or clock. Times are seconds of one monotonic clock, but
-those in events, which are nanoseconds of the clock that was named at the registration.
+The broker's updates go to `register` and `change_publishers`. `tick` does the work that is
+due. All of them return effects (`pubsub_subscriber.streams.effects`), which the shell
+performs in order before its next call. The caller makes sure that one thread at a time calls.
+
+The core has no socket, thread, lock or clock. Times are seconds of one monotonic clock,
+except time stamps of events, which are nanoseconds of the clock that was named at the
+registration.
 """
 
 from __future__ import annotations
@@ -52,10 +54,10 @@ from pubsub_subscriber.streams.trackers import Key
 
 
 class SubscriberCore:
-    """Everything a subscriber decides.
+    """All decisions of a subscriber.
 
-    ``session`` is its own, -1 before it has one. ``lost`` counts lost events by topic, of at most
-    `MAX_TOPICS_PER_CLIENT` topics, ``malformed_count`` frames that were ignored.
+    ``session`` is its own, -1 before it has one. ``lost`` counts lost events by topic, for at
+    most `MAX_TOPICS_PER_CLIENT` topics; ``malformed_count`` counts ignored frames.
     """
 
     def __init__(
@@ -68,11 +70,10 @@ class SubscriberCore:
         from_start: bool = False,
         grace_s: float = GRACE_S,
     ) -> None:
-        """``topics`` are topics and wildcards. Missing events are asked for if there is a
-        ``recover_timeout_s``, the time after which they count as lost; then at most
-        ``max_held`` events of a stream, and ``held_bytes`` of all, wait for those before
-        them, and ``from_start`` says that
-        streams begin with the oldest event that their publisher has."""
+        """``topics`` are topics and wildcards. With a ``recover_timeout_s`` missing events
+        are requested, and count as lost after that time. Then at most ``max_held`` events
+        of a stream, and ``held_bytes`` of all, wait for earlier ones, and with
+        ``from_start`` streams begin with the oldest event of their publisher."""
         self.session = -1
         self.lost: dict[str, int] = {}
         self.malformed_count = 0
@@ -95,7 +96,7 @@ class SubscriberCore:
     def receive(
         self, frame: bytes, connection: Connection, received_ns: int, now: float
     ) -> list[Effect]:
-        """A frame that came by ``connection`` at ``received_ns``."""
+        """A frame from ``connection`` at ``received_ns``."""
         items: list[Event] = []
         try:
             found = read_frame(
@@ -106,7 +107,7 @@ class SubscriberCore:
             )
             check_sender(found.session, connection, self.streams)
             if isinstance(found, Position) and found.ready:
-                # The way is there, whatever the number is.
+                # The path works, with any number.
                 self.streams.ready.receive(found.session, found.topic)
             jumps = self.streams.jumps(found.session, found.topic, found.sequence)
         except ProtocolError as error:
@@ -137,8 +138,8 @@ class SubscriberCore:
                 return self._recovery.on_reply(request, batch, now, items)
 
     def _observe(self, event: Event, now: float, items: list[Event]) -> list[Gap]:
-        """Count an event; it is to be delivered unless it is a duplicate, must wait for
-        those before it, or is not ours to have."""
+        """Count an event. It is delivered unless it is a duplicate, must wait for earlier
+        events, or is skipped."""
         session, topic, number = event.session, event.topic, event.sequence
         if self._is_skipped(session, topic, number + 1):
             return []
@@ -154,7 +155,7 @@ class SubscriberCore:
         return [] if gap is None else [gap]
 
     def _reach(self, position: Position, now: float, items: list[Event]) -> list[Gap]:
-        """How far a publisher is."""
+        """Process the position of a publisher."""
         session, topic, sequence = position.session, position.topic, position.sequence
         if self._is_skipped(session, topic, sequence):
             return []
@@ -174,19 +175,20 @@ class SubscriberCore:
     # Time
 
     def next_deadline(self) -> float | None:
-        """When `tick` has something to do at the latest."""
+        """When `tick` has work at the latest."""
         deadlines = [self.streams.departures.next_deadline()]
         if self._recovery is not None:
             deadlines.append(self._recovery.next_deadline())
         return min((at for at in deadlines if at is not None), default=None)
 
     def urgent_deadline(self) -> float | None:
-        """The same, while not all that arrived was looked at."""
+        """The same, while arrivals are not all checked."""
         return None if self._recovery is None else self._recovery.next_deadline()
 
     def tick(self, now: float, *, idle: bool) -> list[Effect]:
-        """What is due. ``idle``: all that arrived was looked at; while it was not, time
-        proves little, but what is missing is asked for again, and given up in the end."""
+        """Do the due work. ``idle``: all arrivals were checked. Otherwise an elapsed time
+        proves little, but missing events are still requested again, and count as lost in
+        the end."""
         recovery = self._recovery
         items: list[Event] = []
         if recovery is not None and idle:
@@ -203,7 +205,7 @@ class SubscriberCore:
 
     @property
     def model(self) -> Model | None:
-        """The broker's; None before it is known."""
+        """The broker's model; None before it is known."""
         return self.sources.model
 
     def register(self, reply: Registered, now: float) -> list[Effect]:
@@ -212,13 +214,13 @@ class SubscriberCore:
         return self.sources.register(reply, now)
 
     def use_session(self, session: int) -> None:
-        """This subscriber has this session, by which publishers answer it."""
+        """Set this subscriber's session, which publishers' replies contain."""
         self.session = session
         if self._recovery is not None:
             self._recovery.session = session
 
     def change_publishers(self, update: PublishersUpdated, now: float) -> list[Effect]:
-        """The broker tells who came and who left since the last time."""
+        """The broker's report on publishers that have joined or left."""
         jumps: list[Effect] = []
         for departure in update.left:
             session = departure.session
@@ -231,19 +233,18 @@ class SubscriberCore:
     # Inside
 
     def _end_stream(self, session: int, topic: str) -> list[Effect]:
-        """A stream jumps in its numbers: what is held of it is delivered, and nothing that
-        follows."""
+        """A stream jumps in its numbers: deliver its held events, and ignore all later ones."""
         items: list[Event] = []
         gaps = self._abandoning(items)((session, topic))
         return [*self._effects(items, gaps), self.streams.end(session, topic)]
 
     def _abandoning(self, items: list[Event]) -> Callable[[Key], list[Gap]]:
-        """What is to be done with a stream of which nothing more will come."""
+        """A function that ends a stream without further events."""
         recovery = self._recovery
         return lambda key: [] if recovery is None else recovery.abandon(key, items)
 
     def _effects(self, items: list[Event], gaps: Iterable[Gap]) -> list[Effect]:
-        """What is lost, what is to be delivered, and what is to be asked."""
+        """The effects for lost events, deliveries and requests."""
         effects: list[Effect] = []
         for gap in gaps:
             count_lost(self.lost, gap)

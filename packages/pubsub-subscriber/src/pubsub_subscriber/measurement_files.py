@@ -23,13 +23,13 @@ HEADER: Final = (
 
 
 class SubscriberFiles:
-    """Collects what the two options ask for."""
+    """Collects the data for the two options."""
 
     def __init__(
         self, details: str | None, report: str | None, *, safe_csv: bool = False
     ) -> None:
         """Raises:
-        ConfigError: a file cannot be written.
+        ConfigError: A file cannot be written.
         """
         self._files = MeasurementFiles(details, report, safe_csv=safe_csv)
         self._columns: Columns | None = None
@@ -37,7 +37,7 @@ class SubscriberFiles:
     def listener(
         self, show: Callable[[Event], None] | None
     ) -> Callable[[Event], None] | None:
-        """What is to be called for each event; None when nothing is."""
+        """The function to call for each event; None if there is none."""
         if not self._files.details_wanted:
             return show
         self._columns = columns = self._files.new_columns(4)
@@ -60,7 +60,7 @@ class SubscriberFiles:
         """Write the files.
 
         Raises:
-            OSError: one could not be written.
+            OSError: A file could not be written.
         """
         if self._columns is not None:
             self._files.write_details(HEADER, self._columns)
@@ -69,7 +69,7 @@ class SubscriberFiles:
 
 
 def report(subscriber: Subscriber) -> dict[str, Any]:
-    """What became of the events, and how long they took."""
+    """The numbers of events, and their latency."""
     counts = subscriber.counts()
     return {
         "role": "subscriber",
@@ -82,6 +82,6 @@ def report(subscriber: Subscriber) -> dict[str, Any]:
         "reordered": counts.reordered,
         "malformed": subscriber.malformed_count,
         "latency_ns": dict(subscriber.latencies.summary_ns()),
-        # The true latency is the measured one plus something in this range.
+        # The true latency is the measured one plus a number in this range.
         "latency_error_ns": subscriber.latency_error_ns(),
     }

@@ -1,4 +1,4 @@
-"""Waits until all publishers are ready: what they publish from then on arrives."""
+"""Waits until all publishers are ready: all events that they publish from then on arrive."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ def wait_until_ready(
 def ready_steps(
     receiver: Receiver, timeout_s: float | None, stopped: Callable[[], bool]
 ) -> Iterator[float | None]:
-    """The steps of a wait: at each the caller is to wait for frames, but not longer than
-    until the given time; None: no need to wait.
+    """The steps of a wait: at each the caller waits for frames until the given time at most;
+    None: no need to wait.
 
     Raises:
-        NotReady: some had not answered after ``timeout_s`` seconds, or when ``stopped``
-            became true, or when too many events had come that nobody received.
-        PubSubError: the subscriber is not connected.
+        NotReady: Publishers had not replied after ``timeout_s`` seconds, or when ``stopped``
+            became true, or when too many events had come that were not received.
+        PubSubError: The subscriber is not connected.
     """
     performer = receiver.performer
     ask = functools.partial(performer.ask_again, looked=True)

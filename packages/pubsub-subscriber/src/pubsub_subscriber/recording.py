@@ -20,14 +20,15 @@ _log = logging.getLogger(__name__)
 
 
 class Recording:
-    """``latencies`` are those of all events, the recorder keeps each one for the file."""
+    """``latencies`` has the latencies of all events; the recorder stores each one for the
+    file."""
 
     def __init__(self, config: SubscriberConfig, receiver: Receiver) -> None:
         self.latencies = LatencyHistogram()
         self._config = config
-        # Without one, anything in C that does nothing.
+        # Without one, a function in C that does nothing.
         self.on_event: Callable[[Event], object] = config.on_event or bool
-        self._last: Event | None = None  # that was recorded
+        self._last: Event | None = None  # the last recorded event
         self._receiver = receiver
         self._recorder = LatencyRecorder()
 
@@ -39,7 +40,7 @@ class Recording:
         return max(0, limit - self._receiver.event_count)
 
     def limited(self, events: Iterable[Event]) -> Iterator[Event]:
-        """The events of an iteration, as many as are wanted."""
+        """The events of an iteration, at most as many as wanted."""
         return islice(events, self.wanted())
 
     def add(self, event: Event) -> None:
@@ -50,21 +51,21 @@ class Recording:
             self.record(event)
 
     def record(self, event: Event) -> None:
-        """Record an event of which the user was told."""
+        """Record an event that was passed to the user."""
         self._last = event
         if self._config.filename is not None:
             self._recorder.add(event)
         self.latencies.add(event.latency_ns)
 
     def log_limit(self) -> None:
-        """Say it if the number of events has ended the reception."""
+        """Log it if the number of events has ended the reception."""
         if self.wanted():
             return
         limit = counted(self._config.notify_limit or 0, "event")
-        if self._config.max_event_count is None:  # nobody asked for it
+        if self._config.max_event_count is None:  # the default
             _log.warning(
-                "notify ended after %s, as always without a max_event_count; with "
-                "indefinite=True it goes on",
+                "notify ended after %s, the limit without a max_event_count; "
+                "indefinite=True has no limit",
                 limit,
             )
         else:
@@ -74,11 +75,11 @@ class Recording:
             )
 
     def write(self, last: Event | None = None) -> None:
-        """Write the latencies to the file, if there is one, that of the ``last`` event too, if
+        """Write the latencies to the file, if there is one. This includes the ``last`` event if
         it was not recorded because ``on_event`` raised.
 
         Raises:
-            OSError: it could not be written.
+            OSError: The file could not be written.
         """
         if last is not None and last is not self._last:
             self.record(last)

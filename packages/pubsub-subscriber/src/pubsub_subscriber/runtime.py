@@ -1,7 +1,7 @@
-"""What a subscriber is made of, from its set-up to its end: sockets, control client, core.
+"""The parts of a subscriber, from set-up to end: sockets, control client, core.
 
-Both shells, `pubsub_subscriber.subscriber` for threads and `pubsub_subscriber.aio`, work with it.
-The control thread and the finalizer know it, and not the object that the user holds.
+Both shells, `pubsub_subscriber.subscriber` for threads and `pubsub_subscriber.aio`, use it.
+The control thread and the finalizer refer to it, not to the user's object.
 """
 
 from __future__ import annotations
@@ -52,11 +52,11 @@ _log = logging.getLogger(__name__)
 
 
 class SubscriberRuntime:
-    """One subscriber. `life` is where it is in its life."""
+    """One subscriber. `life` is its state."""
 
     def __init__(self, config: SubscriberConfig) -> None:
         """Raises:
-        ConfigError: the options cannot work.
+        ConfigError: An option is not valid.
         """
         config.validate()
         self.config = config
@@ -101,7 +101,7 @@ class SubscriberRuntime:
         )
         self.recording = Recording(config, self.receiver)
         self.life = LifeCycle("subscriber", self._cut_off)
-        # One thread at a time sets up or takes down.
+        # One thread at a time opens or closes.
         self._turn = threading.Lock()
         self._opening_thread: int | None = None
         self._control_thread: int | None = None
@@ -113,9 +113,9 @@ class SubscriberRuntime:
     # Set-up and end
 
     def open(self) -> None:
-        """Register with the broker, connect, and wait for the publishers that are there.
-        When this fails, all of it is taken down again. Not for the main thread, where
-        signal handlers could cut it short."""
+        """Register with the broker, connect, and wait for the publishers. After an error
+        everything is closed again. Not for the main thread, where signal handlers could
+        interrupt it."""
         with self._turn:
             self.life.begin()
             self._opening_thread = threading.get_ident()
@@ -127,19 +127,19 @@ class SubscriberRuntime:
                 self.check_usable()
             except BaseException:
                 self._opening_thread = None
-                # Else another thread has closed it, and waits for its turn.
+                # Else another thread has closed it, and waits for the lock.
                 if self.life.close():
                     self._take_down()
                 raise
 
     def abort(self) -> None:
-        """Have `open` fail soon, if it has not ended. For any thread."""
+        """Make `open` fail soon, if it has not ended. For any thread."""
         if self.life.state == "configuring":
             self._hurry()
 
     def disconnect(self) -> None:
-        """Close it: for any thread, signal handlers, callbacks and finalizers. Where the
-        thread that would be waited for is this one, another one does it."""
+        """Close it. For any thread, signal handlers, callbacks and finalizers. A caller that
+        would wait for itself has another thread do it."""
         if self.life.state == "made":
             return
         here = threading.get_ident()
@@ -153,9 +153,8 @@ class SubscriberRuntime:
             run_uninterrupted(self.close)
 
     def close(self) -> None:
-        """Close it, in this thread, which nobody interrupts and nobody waits for. Again:
-        does nothing."""
-        self._hurry()  # before it is closed, so that receptions that are under way end
+        """Close it in this thread, which must not be interrupted. Again, this does nothing."""
+        self._hurry()  # before it is closed, so that running receptions end
         if self.life.close():
             self._finish()
 
@@ -172,13 +171,13 @@ class SubscriberRuntime:
 
     @property
     def broker(self) -> str:
-        """The broker that this subscriber is connected to, as ``host:port``; before it is, the
-        first that it was given."""
+        """The broker that this subscriber is connected to, as ``host:port``; before that, the
+        first one that was given."""
         return current_broker(self._brokers, self.config.brokers())
 
     def check_usable(self) -> None:
         """Raises:
-        PubSubError: it is not connected, or the broker does not have it any more.
+        PubSubError: It is not connected, or the broker refused it.
         """
         if self.control is not None and self.control.error is not None:
             raise self.control.error
@@ -225,8 +224,8 @@ class SubscriberRuntime:
         )
 
     def _attach(self) -> None:
-        """Wait for the publishers that are there; those that do not answer in time are
-        named."""
+        """Wait for the publishers that the broker named. Those without a reply in time are
+        logged."""
         timeout_s = self.config.attach_timeout_s
         if timeout_s <= 0:
             return
@@ -269,25 +268,25 @@ class SubscriberRuntime:
             self._claim.abandon()
 
     def stopped(self) -> bool:
-        """Whether `stop` was called, or `open` is to end."""
+        """Whether `stop` was called, or `open` must end."""
         return self._aborting or self.receiver.stopping
 
     # Receiving
 
     def wait_until_ready(self, timeout_s: float | None) -> None:
-        """Wait until all publishers have answered.
+        """Wait until all publishers have replied.
 
         Raises:
-            NotReady: some had not after ``timeout_s`` seconds, or `stop` was called.
-            PubSubError: it is not connected, or the broker does not have it any more.
+            NotReady: Some had not after ``timeout_s`` seconds, or `stop` was called.
+            PubSubError: It is not connected, or the broker refused it.
         """
         self.check_usable()
         wait_until_ready(self.receiver, timeout_s, self.stopped)
         self.performer.reports.tell()
 
     def counts(self) -> Counts:
-        """What became of all events so far."""
-        # The main thread never has the performer's lock: a signal handler there may
+        """Numbers of all events so far."""
+        # The main thread never holds the performer's lock: a signal handler there may
         # disconnect, which waits for it.
         counts = run_uninterrupted(self.performer.counts)
         counts.received -= self.receiver.buffered_count()

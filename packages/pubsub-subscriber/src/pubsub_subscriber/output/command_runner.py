@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
 
 class CommandRunner:
-    """Runs a command of the shell for each event: the payload on its standard input, the
-    rest in its environment. While as many run as may, `write` waits, and events wait in the
-    subscriber's queue."""
+    """Runs a shell command for each event: the payload on its standard input, the other
+    fields in its environment. While the most allowed commands run, `write` waits, and
+    events wait in the subscriber's queue."""
 
     def __init__(
         self,
@@ -27,9 +27,9 @@ class CommandRunner:
         warn: Callable[[str], None],
         stopped: Callable[[], bool] = lambda: False,
     ) -> None:
-        """``jobs`` commands run at once. ``warn`` is told of the first failure. Commands that
-        end after the subscriber was ``stopped`` may have been ended by the same Ctrl-C: they
-        are not counted as failures."""
+        """At most ``jobs`` commands run at once. ``warn`` gets the first failure. The same
+        Ctrl-C may end the subscriber and its commands, so commands that end after the
+        subscriber was ``stopped`` do not count as failures."""
         self._command = command
         self._warn = warn
         self._stopped = stopped
@@ -40,7 +40,7 @@ class CommandRunner:
         self._failed = 0
 
     def write(self, event: Event) -> None:
-        """Start a command, as soon as there is room for it."""
+        """Start a command, when there is room for it."""
         self._slots.acquire()
         self._started += 1
         thread = threading.Thread(
@@ -55,10 +55,10 @@ class CommandRunner:
         """Commands need no reader."""
 
     def close(self) -> None:
-        """Wait for the commands that run.
+        """Wait for the running commands.
 
         Raises:
-            PubSubError: some have failed.
+            PubSubError: Some have failed.
         """
         for _ in range(self._jobs):
             self._slots.acquire()
@@ -73,7 +73,7 @@ class CommandRunner:
             self._slots.release()
 
     def _outcome(self, event: Event) -> str | None:
-        """Why the command has failed; None: it has not."""
+        """The reason of a failure; None: the command succeeded."""
         try:
             done = subprocess.run(
                 ("/bin/sh", "-c", self._command),
@@ -102,7 +102,7 @@ class CommandRunner:
 
 
 def variables(event: Event) -> dict[str, str]:
-    """What a command finds in its environment."""
+    """The environment variables of a command."""
     return {
         "PUBSUB_TOPIC": event.topic,
         "PUBSUB_PUBLISHER": event.publisher,

@@ -20,14 +20,14 @@ _SUFFIX: Final = ".bin"
 
 
 class FolderWriter:
-    """Writes payloads as files that are numbered, and what else is known of the events to
-    ``events.jsonl``, an object a line. Names of files never depend on publishers."""
+    """Writes payloads as numbered files, and the other fields of events to ``events.jsonl``,
+    an object a line. File names never depend on publishers."""
 
     def __init__(self, folder: str) -> None:
-        """Makes the folder if there is none. Numbers go on after those that are there.
+        """Makes the folder if there is none. Numbers continue after those of existing files.
 
         Raises:
-            ConfigError: the folder cannot be made or written.
+            ConfigError: The folder cannot be made or written.
         """
         self._folder = Path(folder)
         try:
@@ -44,7 +44,7 @@ class FolderWriter:
         """Write one event.
 
         Raises:
-            OSError: a file cannot be written.
+            OSError: A file cannot be written.
         """
         self._number += 1
         name = f"{self._number:08}{_SUFFIX}"
@@ -54,7 +54,7 @@ class FolderWriter:
         self._index.write(self._encode({"file": name, **members}) + b"\n")
 
     def flush(self) -> None:
-        """Write the lines of the index that were collected."""
+        """Write the collected lines of the index."""
         self._index.flush()
 
     def check(self) -> None:

@@ -1,7 +1,7 @@
 """Formats events for standard output.
 
-On a terminal, what publishers wrote is shown (`pubsub_common.printable`), and not done: an escape
-sequence in a payload would clear the screen. Programs get it as it is.
+On a terminal, control characters of publishers are shown as text (`pubsub_common.printable`):
+an escape sequence in a payload could clear the screen. Programs get the original bytes.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ MEMBERS: Final[Mapping[str, Callable[[Event], Any]]] = {
 
 
 def payload_json(payload: bytes) -> str:
-    """A payload that is JSON, on one line; another one as a string of JSON."""
+    """A JSON payload on one line; any other payload as a JSON string."""
     return (
         _compact(payload)
         or msgspec.json.encode(payload.decode(errors="backslashreplace")).decode()
@@ -71,8 +71,8 @@ def raw(end: bytes) -> Render:
 
 
 def json(end: bytes, *, nest: bool = False, on_terminal: bool = False) -> Render:
-    """An object on a line. A payload that is not UTF-8 is in base64. With ``nest`` a
-    payload that is JSON is a value of JSON, and not a string."""
+    """An object on a line. A payload that is not UTF-8 is in base64. With ``nest`` a JSON
+    payload becomes a JSON value instead of a string."""
     encode = msgspec.json.Encoder().encode
 
     def render(event: Event) -> bytes:
@@ -94,7 +94,7 @@ def template(text: str, end: bytes, *, on_terminal: bool = False) -> Render:
     """``text`` with each {NAME} replaced (`pubsub_common.text_template`).
 
     Raises:
-        ConfigError: there is no field of a name, or the text is not a template.
+        ConfigError: A field has an unknown name, or the text is not a template.
     """
     from pubsub_common.protocol.events import Event
 
@@ -105,7 +105,7 @@ def template(text: str, end: bytes, *, on_terminal: bool = False) -> Render:
     )
     example = Event("10.0.0.1:5556", 0, 0, 0, b"")
     fill = compiled(text, fields, "--format", of="an event", example=example)
-    # Bytes of the command line that are no UTF-8 stay what they are.
+    # Bytes of the command line that are not UTF-8 are not changed.
     return lambda event: fill(event).encode(errors="surrogateescape") + end
 
 
@@ -120,8 +120,7 @@ def _shown(name: str, get: Callable[[Event], Any]) -> Callable[[Event], Any]:
 
 
 def _compact(payload: bytes) -> str | None:
-    """JSON without spaces and line ends, its numbers as they were written; None: it is
-    not JSON."""
+    """JSON without spaces and line ends, with its numbers unchanged; None: it is not JSON."""
     try:
         return msgspec.json.format(payload, indent=-1).decode()
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):

@@ -26,17 +26,17 @@ class EventOutput(Protocol):
         """Take one event."""
 
     def flush(self) -> None:
-        """No event waits now: pass on what was collected."""
+        """No event waits now: write the collected ones."""
 
     def check(self) -> None:
-        """No event has arrived for a while. Raises an error if the output is gone."""
+        """No event has arrived for a while. Raises an error if the output is closed."""
 
     def close(self) -> None:
         """There are no more events."""
 
 
 class EventFilter:
-    """Chooses events: none of the excluded topics, of the others a part at random."""
+    """Leaves out excluded topics, and chooses a part of the other events at random."""
 
     def __init__(self, exclude: Iterable[str], percent: float) -> None:
         names = subscriptions_of(tuple(exclude))
@@ -54,11 +54,12 @@ class EventFilter:
 
 @dataclasses.dataclass(slots=True)
 class Handling:
-    """What is done with events, and when that ends.
+    """Handles events until a limit.
 
-    ``limit`` is in handled events, for a filter; without one the subscriber has the limit.
-    ``timeout_s`` ends the handling when no event was handled for that long; the first one is
-    counted from ``since``, in seconds of the monotonic clock. ``handled`` counts events.
+    ``limit`` counts handled events, with a filter; without a filter the subscriber has the
+    limit. ``timeout_s`` ends the handling when no event was handled for that long; for the
+    first event the time counts from ``since``, in seconds of the monotonic clock. ``handled``
+    counts events.
     """
 
     output: EventOutput
@@ -70,14 +71,14 @@ class Handling:
     handled: int = 0
 
     def run(self, subscriber: Subscriber) -> bool:
-        """Handle events as they arrive, until the subscriber has received all that it
-        wants, is stopped, or ``timeout_s`` has passed. False: that ended it.
+        """Handle events as they arrive, until the subscriber has received all wanted ones, is
+        stopped, or ``timeout_s`` has passed. False after a timeout.
 
         Raises:
-            ReaderLeft: the reader of standard output has left.
-            OutputFailed: standard output is closed, or full.
-            OSError: a file cannot be written.
-            PubSubError: the broker refuses the subscriber, or commands have failed.
+            ReaderLeft: The reader of standard output has closed it.
+            OutputFailed: Standard output is closed, or full.
+            OSError: A file cannot be written.
+            PubSubError: The broker refused the subscriber, or commands have failed.
         """
         try:
             ended = self._run(subscriber)
@@ -115,8 +116,8 @@ class Handling:
         return timeout_s is not None and time.monotonic() >= self.since + timeout_s
 
     def _wait(self, subscriber: Subscriber) -> tuple[Event | None, bool]:
-        """The next event; without one, whether the subscriber has ended: else it took too
-        long."""
+        """The next event; without one, whether the subscriber has ended; else the timeout is
+        over."""
         while True:
             now = time.monotonic()
             turn_s = _TURN_S
@@ -125,7 +126,7 @@ class Handling:
             event = subscriber.receive(turn_s)
             if event is not None:
                 return event, False
-            if time.monotonic() < now + turn_s:  # it did not even wait
+            if time.monotonic() < now + turn_s:  # it did not wait at all
                 return None, True
             if self._overdue():
                 return None, False

@@ -1,4 +1,4 @@
-"""Reads the options that say what is done with events, and when that ends."""
+"""Reads the options for handling events, and for the end."""
 
 from __future__ import annotations
 
@@ -26,24 +26,24 @@ _ONE_JOB: Final = "1"
 
 
 class EventLimit(NamedTuple):
-    """How many events there are to be, and by which option."""
+    """The number of events after which to end, and its option."""
 
     events: int
     option: str
 
     def ended(self, event_count: int) -> str | None:
-        """What to say of a subscriber that has received ``event_count`` events; None: it
-        was not the limit that ended it."""
+        """The message after ``event_count`` received events; None: the limit was not the
+        reason for the end."""
         if event_count < self.events:
             return None
         return f"ended after {counted(self.events, 'event')} ({self.option})"
 
 
 def event_limit(options: console_script.Options) -> EventLimit | None:
-    """How many events there are to be; None: it goes on until stopped.
+    """The number of events after which to end; None: no limit.
 
     Raises:
-        ConfigError: the options contradict each other, or it is not a number.
+        ConfigError: The options contradict each other, or the value is not a number.
     """
     if options["--count"] is not None:
         name = "--count"
@@ -70,10 +70,10 @@ def event_handling(
     on_event: Callable[[Event], None] | None,
     say: Callable[[str], None],
 ) -> EventHandling | None:
-    """What the options ask to do with events; None: nothing. ``say`` tells the user.
+    """The handling of events from the options; None: none. ``say`` prints a message.
 
     Raises:
-        ConfigError: they contradict each other, or make no sense.
+        ConfigError: An option is not valid, or two contradict each other.
     """
     if options["--filename"]:
         if event_limit(options) is None:
@@ -86,9 +86,9 @@ def event_handling(
 
 
 class EventHandling:
-    """Reads the options, and handles the events as they ask.
+    """Reads the options, and handles the events accordingly.
 
-    ``handled`` counts events; None: all that the subscriber has received.
+    ``handled`` counts events; None: all events of the subscriber.
     """
 
     def __init__(
@@ -98,7 +98,7 @@ class EventHandling:
         say: Callable[[str], None],
     ) -> None:
         """Raises:
-        ConfigError: the options make no sense.
+        ConfigError: An option is not valid, or two contradict each other.
         """
         from pubsub_subscriber.output.handling import Handling
 
@@ -124,7 +124,7 @@ class EventHandling:
         """Handle the events of ``subscriber`` until there are no more.
 
         Raises:
-            PubSubError: none arrived within ``--timeout``, or one could not be handled.
+            PubSubError: None arrived within ``--timeout``, or one could not be handled.
         """
         self._stopped = lambda: subscriber.stopped
         if self._handling.run(subscriber):

@@ -1,8 +1,8 @@
 """Writes events to standard output, which may be a pipe.
 
-To a terminal each event goes at once. To a pipe or file they are collected while more
-events are waiting, and go when none is: so the next program sees a lone event at once,
-and many without a call of the kernel for each.
+To a terminal each event is written at once. For a pipe or file, events are collected while
+more are waiting, and written when none waits: the next program gets a single event at once,
+and many with few system calls.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class StdoutWriter:
     def __init__(
         self, render: Callable[[Event], bytes], *, flush: bool = False
     ) -> None:
-        """``flush`` asks for each event at once, wherever it goes."""
+        """``flush``: write each event at once, to any output."""
         self._render = render
         self._file = sys.stdout.buffer
         self._at_once = flush or sys.stdout.isatty()
@@ -34,8 +34,8 @@ class StdoutWriter:
 
     def write(self, event: Event) -> None:
         """Raises:
-        ReaderLeft: nobody reads any more.
-        OutputFailed: standard output is closed, or full.
+        ReaderLeft: The reader has closed the pipe.
+        OutputFailed: Standard output is closed, or full.
         """
         self._file.write(self._render(event))
         if self._at_once:
@@ -43,8 +43,8 @@ class StdoutWriter:
 
     def flush(self) -> None:
         """Raises:
-        ReaderLeft: nobody reads any more.
-        OutputFailed: standard output is closed, or full.
+        ReaderLeft: The reader has closed the pipe.
+        OutputFailed: Standard output is closed, or full.
         """
         self._file.flush()
 
@@ -52,17 +52,17 @@ class StdoutWriter:
         """Standard output stays open."""
 
     def check(self) -> None:
-        """Find out without writing whether somebody still reads.
+        """Check without writing whether the pipe still has a reader.
 
         Raises:
-            ReaderLeft: nobody does.
+            ReaderLeft: It has none.
         """
         if self._pipe is not None and self._pipe.poll(0):
             raise ReaderLeft("the reader of standard output has left")
 
 
 def _pipe_of_stdout() -> select.poll | None:
-    """What tells that the reader of standard output has left, if that is a pipe."""
+    """A poller for the end of the reader of standard output, if that is a pipe."""
     try:
         fd = sys.stdout.fileno()
         if not stat.S_ISFIFO(os.fstat(fd).st_mode):
@@ -70,5 +70,5 @@ def _pipe_of_stdout() -> select.poll | None:
     except (OSError, ValueError):  # it is not a file
         return None
     poller = select.poll()
-    poller.register(fd, 0)  # an error is told of without being asked for
+    poller.register(fd, 0)  # errors are always reported
     return poller

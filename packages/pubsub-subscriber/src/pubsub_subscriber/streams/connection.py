@@ -1,4 +1,4 @@
-"""Decides whether a frame may be of the publisher that it names, by where it came from."""
+"""Checks that a frame comes from the publisher that it names, by its connection."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from typing import Final, Protocol
 from pubsub_common.errors import ProtocolError
 from pubsub_subscriber.streams.stream_table import StreamTable, location_of
 
-# Sessions that a publisher may have by one connection, besides the one we were told of: each
-# is remembered, and nobody else bounds them.
+# Sessions that a publisher may have on one connection, without the one that the broker named: each
+# is stored, and nothing else limits them.
 _MAX_SESSIONS: Final = 8
 
 
 class Connection(Protocol):
-    """Where frames come from. ``only_session`` is that of the one publisher there, None:
-    there may be any; ``other_sessions`` are other ones of it."""
+    """The origin of frames. ``only_session`` is the session of its only publisher; None: any
+    publisher. ``other_sessions`` are other sessions of that publisher."""
 
     @property
     def only_session(self) -> int | None: ...
@@ -23,13 +23,13 @@ class Connection(Protocol):
 
 
 def check_sender(session: int, connection: Connection, streams: StreamTable) -> None:
-    """Whether what came by a connection to one publisher may be of this session: its own,
-    or one that nobody else is known to have. It may have another one than we were
-    told, when the broker had nothing from it for a while; its events arrive sooner than
-    the broker's word, and it counts on us.
+    """Check that a frame from a connection to one publisher may have this session: the
+    publisher's own, or one that no other publisher is known to have. A publisher may have
+    another session than the broker named, if the broker had heard nothing from it for a
+    while; its events arrive before the broker's notification, and must not be lost.
 
     Raises:
-        ProtocolError: it is another publisher's, or one too many.
+        ProtocolError: The session is another publisher's, or one too many.
     """
     only = connection.only_session
     if only is None or session == only or session in connection.other_sessions:

@@ -1,4 +1,4 @@
-"""Publishers that left, and whose events may still be under way.
+"""Publishers that left, with events that may still arrive.
 
 All times are seconds of one monotonic clock.
 """
@@ -13,10 +13,9 @@ from pubsub_common.protocol.messages import Departure, PublisherInfo
 from pubsub_common.protocol.sequence import StreamTracker
 from pubsub_subscriber.streams.trackers import Trackers
 
-# After a publisher has left, events of it may still be under way; when none of them
-# has arrived for this many seconds, what is missing counts as lost. At least one
-# lease, so that a publisher that the broker forgot for a moment (it restarted) is not
-# given up meanwhile.
+# After a publisher has left, its events may still arrive; when none has arrived for this many
+# seconds, missing ones count as lost. At least one lease, so that a publisher that a restarted
+# broker does not know for a moment is kept meanwhile.
 GRACE_S: Final = 6.0
 
 
@@ -40,7 +39,8 @@ class Departures:
         return session in self._departing
 
     def begin(self, departure: Departure, now: float, *, may_return: bool) -> None:
-        """A publisher left or died. One that may return stays an owner meanwhile."""
+        """A publisher left or its lease expired. A publisher that may return stays an owner
+        meanwhile."""
         deadline = now + self.grace_s
         self._departing[departure.session] = _Departing(
             departure, deadline, owner_until=deadline if may_return else None
@@ -57,17 +57,17 @@ class Departures:
         return departing is None or departing.owner_until is not None
 
     def is_orderly(self, session: int) -> bool:
-        """Whether a publisher left and has told where its streams end."""
+        """Whether a publisher left and has sent the ends of its streams."""
         departing = self._departing.get(session)
         return departing is not None and bool(departing.departure.next_sequences)
 
     def next_deadline(self) -> float | None:
-        """When something is due at the latest."""
+        """When there is work at the latest."""
         times = (each.owner_until or each.deadline for each in self._departing.values())
         return min(times, default=None)
 
     def end_ownership(self, now: float) -> list[int]:
-        """The publishers that may not own a topic any longer, from now on."""
+        """The publishers that may no longer own a topic, from now on."""
         ended = []
         for session, departing in self._departing.items():
             until = departing.owner_until
@@ -79,8 +79,8 @@ class Departures:
     def finished(
         self, publishers: Mapping[int, PublisherInfo], now: float
     ) -> list[int]:
-        """Those of which all that they sent has arrived, as far as they told, or nothing
-        has for the grace time."""
+        """The publishers of which all events have arrived, as far as they announced, or no
+        event has within the grace time."""
         return [
             session
             for session, departing in self._departing.items()
@@ -89,8 +89,8 @@ class Departures:
         ]
 
     def unfinished(self) -> list[tuple[StreamTracker, int]]:
-        """Streams, and the number at which each ends, where that is more than has
-        arrived."""
+        """Streams, and the number at which each ends, if later events than the last arrived
+        one are missing."""
         found = []
         for session, departing in self._departing.items():
             for topic, end in departing.departure.next_sequences.items():
@@ -116,7 +116,7 @@ class Departures:
             if (tracker := self._trackers.active.get((publisher.session, topic)))
             is not None
         )
-        # It is less when the events of one that owns a topic no more are skipped.
+        # It decreases when the events of a former owner are skipped.
         if received > departing.received:
             departing.deadline = now + self.grace_s
         departing.received = received

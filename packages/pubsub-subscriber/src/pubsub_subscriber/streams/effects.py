@@ -1,4 +1,4 @@
-"""What the subscriber's core asks its shell to do."""
+"""The effects of the subscriber's core, which the shell performs."""
 
 from __future__ import annotations
 
@@ -12,29 +12,29 @@ from pubsub_common.protocol.sequence import Gap
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Lost:
-    """Events are known to be lost. For the user, before events that are delivered."""
+    """Events are lost. For the user, before events that are delivered."""
 
     gap: Gap
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Deliver:
-    """These events come next for the user."""
+    """The next events for the user."""
 
     events: Sequence[Event]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Malformed:
-    """A frame was none that a publisher of ours may send. It is counted. For the log."""
+    """A frame that no publisher of this subscriber may send. It is counted. For the log."""
 
     detail: str
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Jumped:
-    """A publisher's number of a topic is too far beyond the expected one: nothing of that
-    stream counts any more. For the log."""
+    """A publisher's number of a topic is too far beyond the expected one: the stream is
+    ignored from now on. For the log."""
 
     publisher: str
     topic: str
@@ -42,8 +42,8 @@ class Jumped:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Request:
-    """Subscribe to the private topic ``raw``, where events of ``publisher`` (its session)
-    and ``topic`` come from."""
+    """Subscribe to the private topic ``raw``, on the path of the events of ``publisher`` (its
+    session) and ``topic``."""
 
     publisher: int
     topic: str
@@ -68,8 +68,8 @@ class Connect:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Disconnect:
-    """Receive from a publisher no longer; ``address_in_use`` when another one has taken
-    its address over (decentralized)."""
+    """Stop receiving from a publisher; ``address_in_use`` if another publisher has its
+    address now (decentralized)."""
 
     publisher: PublisherInfo
     address_in_use: bool = False
@@ -77,14 +77,14 @@ class Disconnect:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Subscribe:
-    """These topics are wanted, besides earlier ones (decentralized)."""
+    """Subscribe to these topics too (decentralized)."""
 
     topics: Sequence[str]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Unsubscribe:
-    """This topic is wanted no longer."""
+    """Unsubscribe from this topic."""
 
     topic: str
 
@@ -92,7 +92,7 @@ class Unsubscribe:
 @dataclasses.dataclass(frozen=True, slots=True)
 class Listen:
     """Receive from the broker, on these ports by topic and on no others (centralized).
-    ``topic_count`` is how many topics there are in all."""
+    ``topic_count`` is the number of topics in all."""
 
     ports: Mapping[str, TopicPort]
     topic_count: int
@@ -100,22 +100,21 @@ class Listen:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class PublisherJoined:
-    """A publisher is there. For the user."""
+    """A publisher has joined. For the user."""
 
     publisher: PublisherInfo
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class PublisherLeft:
-    """A publisher is gone. For the user."""
+    """A publisher has left. For the user."""
 
     publisher: PublisherInfo
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class NoHistory:
-    """A publisher keeps no history, though the beginning of its stream was wanted. For
-    the log."""
+    """A publisher has no history, but the beginning of its stream was requested. For the log."""
 
     publisher: str
     topic: str
@@ -123,8 +122,8 @@ class NoHistory:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class OwnerIdle:
-    """The owner of a topic has sent nothing for too long while others have: it does not own
-    it until it sends something. For the log."""
+    """The owner of a topic has sent nothing for too long while others have: it is skipped
+    until it sends something. For the log."""
 
     publisher: str
     topic: str

@@ -1,4 +1,4 @@
-"""Reads frames of every kind that a subscriber receives."""
+"""Reads all kinds of frames that a subscriber receives."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from pubsub_common.protocol.recovery_messages import (
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Position:
-    """A publisher's next event of a topic is number ``sequence``, and all before it have
-    been sent here; ``ready`` when it answers the ready handshake."""
+    """The next event of a publisher's topic has number ``sequence``, and all events before it
+    have been sent here; ``ready`` in a reply of the ready handshake."""
 
     session: int
     topic: str
@@ -33,19 +33,19 @@ class Position:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class RecoveryReply:
-    """A publisher's answer to ``request``."""
+    """A publisher's reply to ``request``."""
 
     request: RecoveryRequest
     batch: Batch
 
     @property
     def session(self) -> int:
-        """The publisher's."""
+        """The publisher's session."""
         return self.batch.session
 
     @property
     def topic(self) -> str:
-        """The topic that was asked about."""
+        """The topic of the request."""
         return self.request.topic
 
     @property
@@ -60,12 +60,12 @@ Frame = Event | Batch | Position | RecoveryReply
 def read_frame(
     frame: bytes, topics: Mapping[bytes, str], received_ns: int, *, recovering: bool
 ) -> Frame:
-    """What a frame says that was received at ``received_ns``. ``topics`` are ours, by what
-    events of them begin with; positions and recovered events are for a ``recovering``
-    subscriber only.
+    """The content of a frame that was received at ``received_ns``. ``topics`` are the subscribed
+    topics by the prefix of their events. Positions and recovered events are for a
+    ``recovering`` subscriber only.
 
     Raises:
-        ProtocolError: nothing that is for us.
+        ProtocolError: The frame is not for this subscriber.
     """
     end = frame.find(b"\0")
     topic = topics.get(frame[: end + 1] + EVENT_MARK)

@@ -1,4 +1,5 @@
-"""One stream with a gap: the events that wait behind it, and since when each is missing.
+"""One stream with a gap: the events that wait behind it, and the time since when each is
+missing.
 
 All times are seconds of one monotonic clock.
 """
@@ -17,42 +18,42 @@ from pubsub_common.protocol.recovery_messages import RecoveryRequest
 from pubsub_common.protocol.sequence import StreamTracker
 
 RETRY_S: Final = 0.5
-# What becomes missing within this time after something else counts as missing since then.
+# Events that become missing within this time after others count as missing since then.
 _SAME_TIME_S: Final = 0.1
-# Time is up, but there are frames that were not looked at, with the answer perhaps among
-# them: that long they are looked at, and no longer.
+# The time is over, but there are frames that were not checked, perhaps with the reply: the longest
+# time to check them.
 _LAST_LOOK_S: Final = 0.25
 
 
-# When there is too much, a share of what is allowed is given up at once: to find the stream that
-# holds most takes a look at all of them.
+# Above the limit, a share of it is dropped at once, because finding the largest stream reads all of
+# them.
 _SHARE: Final = 64
 
 
 @dataclasses.dataclass(slots=True)
 class HeldBytes:
-    """What all streams hold together, in bytes of payload and of what Python needs for each
-    event, and the most that they may."""
+    """The bytes that all streams hold together, payload and Python's own for each event, and
+    their limit."""
 
     limit: int = RECOVER_BYTES
     size: int = 0
 
     def give_up(self, streams: Collection[HeldStream], now: float) -> None:
-        """If it is too much, the streams that hold most give up their last events. Those
-        will be asked for like what never arrived."""
+        """Above the limit, the largest streams drop their last events, which are requested
+        again later."""
         if self.size <= self.limit:
             return
         wanted = self.limit - self.limit // _SHARE
         while self.size > wanted:
             most = max(streams, key=lambda stream: stream.size)
-            # Half of it: then another one has most.
+            # Half of it: then another stream is the largest.
             most.give_up(max(most.size // 2, most.size - self.size + wanted), now)
 
 
 @dataclasses.dataclass(slots=True)
 class HeldStream:
-    """A stream with a gap: all below ``target`` has been published. It holds ``size`` of the
-    bytes of ``all_held``."""
+    """A stream with a gap: all events below ``target`` have been published. It holds ``size``
+    of the bytes of ``all_held``."""
 
     tracker: StreamTracker
     target: int
@@ -64,24 +65,24 @@ class HeldStream:
     request: RecoveryRequest | None = None
     retry_at: float = 0.0
     pause_s: float = RETRY_S
-    scheduled_at: float | None = None  # when it is looked at next
-    # What is none of ours: each the first number, and the one behind the last.
+    scheduled_at: float | None = None  # time of the next check
+    # Skipped ranges: the first number, and the number after the last.
     passed: list[tuple[int, int]] = dataclasses.field(default_factory=list)
-    # The numbers of what is held, and of what was before what is expected: a heap.
+    # A heap of the numbers of held events, also of released ones.
     _order: list[int] = dataclasses.field(default_factory=list)
-    # What is missing below a number is so since a time, of several the first.
+    # Missing events below a number are missing since a time, for several the first.
     _missing: deque[tuple[int, float]] = dataclasses.field(default_factory=deque)
     _progress_at: float = float("-inf")
     _overdue_at: float | None = None
 
     def skip(self, end: int) -> None:
-        """From the target on to number ``end``. The target stays while this goes on."""
+        """Skip from the target on up to number ``end``. The target stays meanwhile."""
         if self.passed and self.passed[-1][0] == self.target:
             end = max(end, self.passed.pop()[1])
         self.passed.append((self.target, end))
 
     def gap_end(self) -> int:
-        """The number behind the gap that comes next."""
+        """The number after the next gap."""
         end = self.target
         self._drop_overtaken()
         if self._order:
@@ -91,14 +92,14 @@ class HeldStream:
         return end
 
     def _drop_overtaken(self) -> None:
-        """Forget what was released, and what another one has overtaken that came late."""
+        """Drop events that were released, or replaced by a late one."""
         order, expected = self._order, self.tracker.expected
         while order and order[0] < expected:
             self.take(heapq.heappop(order))
 
     def extend(self, target: int, now: float) -> None:
-        """All below ``target`` has been published; what of it is new is missing from now
-        on."""
+        """All events below ``target`` have been published; the new ones of them are missing
+        from now on."""
         if target <= self.target:
             return
         self.target = target
@@ -108,7 +109,7 @@ class HeldStream:
             self._missing.append((target, now))
 
     def hold(self, event: Event, now: float) -> None:
-        """Keep an event until those before it have come, if there is room."""
+        """Keep an event until the earlier ones have come, if there is room."""
         number = event.sequence
         if number in self.held:
             self.tracker.duplicated += 1
@@ -118,18 +119,18 @@ class HeldStream:
             self._grow(_cost(event))
             self.extend(number, now)
             self.target = max(self.target, number + 1)
-        else:  # it will be asked for like what never arrived
+        else:  # it is requested again, like a missing event
             self.extend(number + 1, now)
 
     def take(self, number: int) -> Event | None:
-        """Hold this event no longer, if it is held."""
+        """Remove and return this event, if it is held."""
         event = self.held.pop(number, None)
         if event is not None:
             self._grow(-_cost(event))
         return event
 
     def give_up(self, size: int, now: float) -> None:
-        """Hold no more than ``size`` bytes: give up the last events."""
+        """Hold at most ``size`` bytes: drop the last events."""
         numbers = sorted(self.held)
         last = numbers[-1]
         while numbers and self.size > size:
@@ -139,7 +140,7 @@ class HeldStream:
             self._missing.append((last + 1, now))
 
     def close(self) -> None:
-        """Hold nothing any more."""
+        """Drop everything."""
         for number in tuple(self.held):
             self.take(number)
 
@@ -148,7 +149,7 @@ class HeldStream:
         self.all_held.size += size
 
     def release(self, items: MutableSequence[Any]) -> None:
-        """Deliver what is held and follows, behind what is skipped."""
+        """Deliver the held events that follow, after the skipped ones."""
         tracker = self.tracker
         while True:
             while (event := self.take(tracker.expected)) is not None:
@@ -162,7 +163,7 @@ class HeldStream:
     # Time
 
     def made_progress(self, now: float) -> None:
-        """An answer has brought something: the next one has as much time."""
+        """A reply has brought something: the next one has the full time."""
         self._progress_at = now
         self._overdue_at = None
         self.pause_s = RETRY_S
@@ -177,8 +178,8 @@ class HeldStream:
         return max(since, self._progress_at) + timeout_s
 
     def overdue(self, now: float, timeout_s: float, *, idle: bool) -> int | None:
-        """The number below which what is missing will not come; None: it still may.
-        ``idle``: all frames that arrived were looked at."""
+        """The number below which missing events will not come; None: they still may.
+        ``idle``: all arrived frames were checked."""
         if now < self.give_up_at(timeout_s):
             return None
         if not idle and self._overdue_at is None:

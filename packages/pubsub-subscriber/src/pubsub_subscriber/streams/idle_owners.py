@@ -1,7 +1,7 @@
-"""Gives up owners that send nothing while others do, where the broker says after what time.
+"""Skips owners that send nothing while others do, after a time that the broker sets.
 
-An owner is silent from the first event of another publisher on, until its own stream advances.
-One that was given up owns the topic again with its next event.
+An owner is silent from the first event of another publisher on, until its own stream
+advances. A skipped owner owns the topic again with its next event.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ from pubsub_subscriber.streams.trackers import Key
 
 
 class IdleOwners:
-    """``timeout_s`` is how long an owner may be silent; None: for ever. Times are seconds
-    of one monotonic clock."""
+    """``timeout_s`` is how long an owner may be silent; None: without a limit. Times are
+    seconds of one monotonic clock."""
 
     def __init__(self) -> None:
         self.timeout_s: float | None = None
-        # By topic: the owner, how far its stream was, and since when.
+        # By topic: the owner, the position of its stream, and since when.
         self._watched: dict[str, tuple[int, int, float]] = {}
         self._given_up: dict[str, set[int]] = {}
 
@@ -25,8 +25,8 @@ class IdleOwners:
         return session in self._given_up.get(topic, ())
 
     def gives_up(self, topic: str, owner: int, expected: int, now: float) -> bool:
-        """Another publisher has sent an event of ``topic``, while the number of the next
-        one of its ``owner`` is ``expected``. Whether the owner is given up now."""
+        """Another publisher has sent an event of ``topic``, while the next number of its
+        ``owner`` is ``expected``. Returns whether the owner is skipped now."""
         if self.timeout_s is None:
             return False
         watched = self._watched.get(topic)
@@ -40,7 +40,7 @@ class IdleOwners:
         return True
 
     def returns(self, key: Key) -> bool:
-        """A publisher is there again, or gone. Whether it had been given up."""
+        """A publisher has sent something, or has left. Returns whether it was skipped."""
         session, topic = key
         sessions = self._given_up.get(topic)
         if sessions is None or session not in sessions:
@@ -51,6 +51,6 @@ class IdleOwners:
         return True
 
     def forget(self, topic: str) -> None:
-        """Nobody publishes this topic any more."""
+        """The topic has no publishers any more."""
         self._watched.pop(topic, None)
         self._given_up.pop(topic, None)

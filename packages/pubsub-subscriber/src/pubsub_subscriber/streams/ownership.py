@@ -1,7 +1,7 @@
 """Chooses the owner of each topic for which a publisher has an ownership strength.
 
-The owner is the strongest publisher that is there, of several the one with the lowest
-session. A topic for which nobody has a strength has no owner.
+The owner is the strongest registered publisher; of equally strong ones, the one with the
+lowest session. A topic without strengths has no owner.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from pubsub_common.protocol.messages import PublisherInfo
 
 
 class Ownership:
-    """``in_use`` says whether any publisher ever had a strength."""
+    """``in_use``: a publisher has had a strength."""
 
     def __init__(self) -> None:
         self.in_use = False
@@ -23,8 +23,8 @@ class Ownership:
         return self._owners.get(topic)
 
     def choose(self, topic: str, publishers: Collection[PublisherInfo]) -> bool:
-        """Choose the owner of ``topic`` among its ``publishers``. Whether it has one, or
-        has none any more."""
+        """Choose the owner of ``topic`` among its ``publishers``. Returns whether it has an
+        owner, or has lost it."""
         if any(topic in info.strengths for info in publishers):
             strongest = max(
                 publishers,

@@ -1,4 +1,4 @@
-"""Which publishers the user was told are there."""
+"""The publishers that were reported to the user."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from pubsub_subscriber.streams.effects import PublisherJoined, PublisherLeft
 
 
 class PresentPublishers:
-    """Tells of a publisher once when it joins and once when it leaves, whatever the broker
-    repeats."""
+    """Reports a publisher once when it joins and once when it leaves, also if the broker
+    repeats it."""
 
     def __init__(self) -> None:
         self._present: dict[int, PublisherInfo] = {}
@@ -18,14 +18,14 @@ class PresentPublishers:
     def replace(
         self, publishers: Iterable[PublisherInfo]
     ) -> list[PublisherJoined | PublisherLeft]:
-        """These are there, and no others."""
+        """The full list of publishers."""
         there = {info.session: info for info in publishers}
         return self.change(there.values(), self._present.keys() - there.keys())
 
     def change(
         self, joined: Iterable[PublisherInfo], left: Iterable[int]
     ) -> list[PublisherJoined | PublisherLeft]:
-        """Some have joined, and sessions have left. One that is named in both is back."""
+        """Publishers have joined, and sessions have left. A session in both is back."""
         news: list[PublisherJoined | PublisherLeft] = []
         for session in tuple(left):
             info = self._present.pop(session, None)

@@ -2,26 +2,27 @@
 
 Theory of operation
 -------------------
-A stream whose next event is missing is held: events that arrive after the gap are buffered
-until those in it have come, or are known to be lost: so many of a stream, and so many bytes of all
-streams together. Meanwhile the publisher is
-asked for the gap, part by part (`pubsub_common.protocol.recovery_messages`): each answer
-delivers what it brings, then what was held and follows, and the next request goes out if
-there is still a gap. An answer that does not come is asked for again, less and less often.
-What has been missing for ``timeout_s`` seconds, in which no answer has brought anything, counts
-as lost, and the stream goes on behind it (`pubsub_subscriber.streams.held_stream`).
 
-A stream's tracker says which event is next, as it does without recovery; events that are
-held are not yet counted. What cannot be held is dropped and will be asked for like what
-never arrived: what its publisher no longer has then is reported lost. When all streams together
-hold too much, those that hold most give up their last events.
+A stream is held while its next event is missing: events after the gap are buffered until the
+missing ones have come or are lost. The number of held events of a stream and the bytes of all
+streams are limited. Meanwhile the publisher is asked for the gap, part by part
+(`pubsub_common.protocol.recovery_messages`): each reply delivers its events, then the held
+ones that follow, and the next request is sent if there is still a gap. A request without a
+reply is repeated at growing intervals. An event that has been missing for ``timeout_s``
+seconds, without a helpful reply in that time, counts as lost, and the stream continues after
+it (`pubsub_subscriber.streams.held_stream`).
+
+A stream's tracker has the next number, as without recovery; held events are not counted yet.
+An event that does not fit is dropped and requested later like a missing one; if its publisher
+no longer has it then, it is reported as lost. When all streams together hold too much, the
+largest ones drop their last events.
 
 With ``from_start`` a stream begins with the oldest event that its publisher still has.
-What it no longer has was never ours, so it is not lost.
+Earlier events do not count as lost.
 
-When another publisher takes over the topic (`pubsub_subscriber.streams.stream_table`), a
-stream that is held still gets what was published before that, and nothing more: what comes
-then is skipped, also if the stream is still held when the topic is its own again.
+When another publisher takes over the topic (`pubsub_subscriber.streams.stream_table`), a held
+stream still gets the events that were published before, and nothing more: later ones are
+skipped, also if the stream is still held when its publisher owns the topic again.
 
 All times are seconds of one monotonic clock.
 """
@@ -61,10 +62,10 @@ class Recovery:
         held_bytes: int = RECOVER_BYTES,
         from_start: bool = False,
     ) -> None:
-        """``session`` is this subscriber's, which may change; at most ``max_held`` events
-        of a stream are held, and ``held_bytes`` of all."""
+        """``session`` is this subscriber's, which may change. At most ``max_held`` events of
+        a stream are held, and ``held_bytes`` of all."""
         self.effects: list[Request | Withdraw] = []
-        # Publishers that have nothing from before, with the topic, where that was wanted.
+        # Publishers without earlier events, with the topic, where those were requested.
         self.without_history: list[Key] = []
         self.session = session
         self._timeout_s = timeout_s
@@ -73,8 +74,8 @@ class Recovery:
         self._from_start = from_start
         self._streams: dict[Key, HeldStream] = {}
         self._attempt = 0
-        # When to look at a stream: no later than it is due. What is no stream's
-        # ``scheduled_at`` any more is stale.
+        # When to check a stream: no later than it is due. An entry that differs from the
+        # ``scheduled_at`` of its stream is stale.
         self._schedule: list[tuple[float, int, HeldStream]] = []
         self._order = itertools.count()
 
@@ -83,7 +84,7 @@ class Recovery:
         return key in self._streams
 
     def next_deadline(self) -> float | None:
-        """When `poll` may have something to do."""
+        """When `poll` may have work."""
         if not self._streams:
             self._schedule.clear()
         return self._schedule[0][0] if self._schedule else None
@@ -95,7 +96,7 @@ class Recovery:
         now: float,
         items: MutableSequence[Any],
     ) -> None:
-        """An event has arrived; append what is to be delivered now to ``items``."""
+        """An event has arrived; append the events to deliver now to ``items``."""
         number = event.sequence
         stream = self._streams.get((tracker.session, tracker.topic))
         if tracker.expected < 0:
@@ -123,8 +124,8 @@ class Recovery:
         now: float,
         items: MutableSequence[Any],
     ) -> None:
-        """All events of a stream below number ``sequence`` have been published, and none
-        of them will arrive that has not."""
+        """All events of a stream below number ``sequence`` have been published, and missing
+        ones of them will not arrive without a request."""
         stream = self._streams.get((tracker.session, tracker.topic))
         if tracker.expected < 0:
             stream = self._begin(tracker, sequence, now)
@@ -146,19 +147,21 @@ class Recovery:
         now: float,
         items: MutableSequence[Any],
     ) -> list[Gap]:
-        """A publisher's answer; what it says is lost."""
+        """Process a publisher's reply; returns the events that it reports as lost."""
         stream = self._streams.get((request.publisher, request.topic))
         if stream is None:
-            return []  # it came late, and another one has served
+            return []  # it came late, after another reply
         tracker = stream.tracker
         gaps: list[Gap] = []
         before = tracker.expected
         if request == stream.request:
             if stream.joining and before == 0 and not len(reply):
                 self.without_history.append((request.publisher, request.topic))
-            # The rest of what was asked for is still to be had.
+            # The publisher still has the rest of the requested events.
             end = min(reply.sequence, request.last + 1)
-            while tracker.expected < end:  # but what came by itself meanwhile
+            while (
+                tracker.expected < end
+            ):  # except events that came without a request meanwhile
                 gaps += self._give_up(stream, min(end, stream.gap_end()))
                 stream.release(items)
             stream.joining = False
@@ -175,8 +178,8 @@ class Recovery:
         return gaps
 
     def poll(self, now: float, items: MutableSequence[Any], *, idle: bool) -> list[Gap]:
-        """Ask again, or give up, where it is time; what is lost thereby. ``idle``: all
-        that has been received was looked at."""
+        """Repeat requests, or count events as lost, where it is time. Returns the lost
+        events. ``idle``: all received frames were checked."""
         gaps = []
         due = []
         while self._schedule and self._schedule[0][0] <= now:
@@ -185,7 +188,7 @@ class Recovery:
                 stream.scheduled_at = None
                 due.append(stream)
         for stream in due:
-            # The receive path has perhaps delivered what was missing, without a word.
+            # The fast path may have delivered the missing events without a report.
             stream.release(items)
             if stream.tracker.expected >= stream.target:
                 self._close(stream)
@@ -203,8 +206,7 @@ class Recovery:
         return gaps
 
     def abandon(self, key: Key, items: MutableSequence[Any]) -> list[Gap]:
-        """Nothing more will come of a stream: deliver what is held; all gaps are
-        lost."""
+        """A stream has ended: deliver the held events. Returns all gaps, which are lost."""
         gaps = []
         while (stream := self._streams.get(key)) is not None:
             gaps += self._give_up(stream, stream.gap_end())
@@ -218,8 +220,8 @@ class Recovery:
     def _begin(
         self, tracker: StreamTracker, number: int, now: float
     ) -> HeldStream | None:
-        """The first word of a stream: its event ``number`` is next, or has come."""
-        # Nobody has so much history as there would be to ask for behind a jump.
+        """The first message of a stream: its event ``number`` is next, or has come."""
+        # No history is as long as the gap of a jump.
         if not self._from_start or number == 0 or number > MAX_JUMP:
             tracker.begin(number)
             return None
@@ -238,8 +240,7 @@ class Recovery:
     def _advance(
         self, stream: HeldStream, now: float, items: MutableSequence[Any]
     ) -> None:
-        """Deliver what follows; then the stream is whole, or there is a request to
-        ask."""
+        """Deliver the events that follow; then the stream has no gap, or a request is needed."""
         stream.release(items)
         tracker = stream.tracker
         if tracker.expected >= stream.target:
@@ -248,7 +249,7 @@ class Recovery:
         asked = stream.request
         if asked is not None and asked.first <= tracker.expected <= asked.last:
             self._reschedule(stream)
-            return  # the answer is on the way
+            return  # the reply is still missing
         self._withdraw_request(stream)
         self._attempt += 1
         request = RecoveryRequest(
@@ -268,8 +269,8 @@ class Recovery:
         )
 
     def _give_up(self, stream: HeldStream, end: int) -> list[Gap]:
-        """What is next and lies before number ``end`` will not come."""
-        # Once something was delivered, what is missing is missing.
+        """The next events below number ``end`` will not come."""
+        # After the first delivered event, missing events count.
         joining = stream.joining and stream.tracker.expected == 0
         stream.joining = False
         if joining:
@@ -286,7 +287,7 @@ class Recovery:
             stream.request = None
 
     def _reschedule(self, stream: HeldStream) -> None:
-        """See to it that a stream is looked at in time."""
+        """Plan the next check of a stream."""
         at = min(stream.retry_at, stream.give_up_at(self._timeout_s))
         if stream.scheduled_at is None or at < stream.scheduled_at:
             stream.scheduled_at = at

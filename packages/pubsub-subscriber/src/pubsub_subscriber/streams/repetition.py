@@ -1,4 +1,4 @@
-"""When publishers are asked again that have not answered.
+"""Repeats requests to publishers without a reply.
 
 All times are seconds of one monotonic clock.
 """
@@ -7,25 +7,25 @@ from __future__ import annotations
 
 from typing import Final
 
-# After so long without an answer, at first and at last.
+# First and longest time without a reply.
 REPEAT_S: Final = 1.0
 REPEAT_MAX_S: Final = 4.0
 
 
 class Repetition:
-    """Of what has been asked of all publishers together."""
+    """For the requests to all publishers together."""
 
     def __init__(self) -> None:
-        self.at: float | None = None  # when to ask again; None: nothing is awaited
+        self.at: float | None = None  # when to repeat; None: no reply is missing
         self._awaited = 0
         self._pause_s = REPEAT_S
 
     def is_due(self, awaited: int, now: float) -> bool:
-        """Whether to ask again, now that so many answers are ``awaited``. If so it is taken
-        as done."""
+        """Whether to repeat the requests, while ``awaited`` replies are missing. If so, it
+        counts as done."""
         if awaited > self._awaited or not awaited:
             self._pause_s = REPEAT_S
-        came = awaited != self._awaited  # and more may be coming
+        came = awaited != self._awaited  # more may follow
         self._awaited = awaited
         if not awaited:
             self.at = None
@@ -39,5 +39,5 @@ class Repetition:
         return True
 
     def put_off(self, now: float) -> None:
-        """It could not be asked."""
+        """The requests could not be sent."""
         self.at = now + REPEAT_S

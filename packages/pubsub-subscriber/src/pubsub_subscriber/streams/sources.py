@@ -1,5 +1,5 @@
-"""Where a subscriber's events come from: what the broker tells of publishers and of its own ports
-in, connections and subscriptions out."""
+"""The sources of a subscriber's events: takes the broker's reports on publishers and ports,
+returns connections and subscriptions."""
 
 from __future__ import annotations
 
@@ -49,8 +49,8 @@ class Sources:
             self._topics.replace(reply.ports)
             effects.append(self.listen(reply.ports))
         else:
-            # A publisher that is not there at present may come back: a connection that
-            # was given up meanwhile would lose events, and the others count its topics.
+            # A publisher that is missing at present may come back: without a connection its
+            # events would be lost, and the others count its topics.
             effects.append(self.listen({**self._ports, **reply.ports}))
         new = self._streams.replace(reply.publishers, now, restarted=restarted)
         if reply.model == "decentralized":
@@ -58,7 +58,7 @@ class Sources:
         return effects + self._present.replace(reply.publishers)
 
     def change(self, update: PublishersUpdated, now: float) -> list[Effect]:
-        """The broker tells who came and who left since the last time."""
+        """The broker's report on publishers that have joined or left."""
         direct = self.model == "decentralized"
         effects: list[Effect] = []
         for departure in update.left:
@@ -79,23 +79,23 @@ class Sources:
         return effects + self._present.change(update.joined, left)
 
     def subscribe(self) -> Subscribe:
-        """We want our topics of the publishers."""
+        """Subscribe to the topics at the publishers."""
         return Subscribe(tuple(self._topics))
 
     def listen(self, ports: Mapping[str, TopicPort]) -> Listen:
-        """The broker forwards our topics from these ports, and no others."""
+        """The broker forwards the topics from these ports, and from no others."""
         self._ports = dict(ports)
         return Listen(dict(ports), len(self._topics))
 
     def drop(self, gone: list[PublisherInfo]) -> list[Effect]:
-        """End the connections to publishers that are gone, and give up topics that were
-        there by a wildcard, if nobody publishes them any more."""
+        """End the connections to publishers that have left, and remove topics of wildcards
+        that have no publishers any more."""
         in_use = self._streams.addresses_in_use() if gone else set()
         effects: list[Effect] = [
             Disconnect(info, info.address in in_use) for info in gone if info.address
         ]
-        # Publishers count ours, over all connections to the broker. They would take one that
-        # we have just given up for another that they do not know yet.
+        # Publishers count the topics of this subscriber over all connections to the broker. They
+        # would mistake a removed topic for one that they do not know yet.
         if len(set(self._ports.values())) <= 1:
             for topic in dict.fromkeys(topic for info in gone for topic in info.topics):
                 if not self._streams.published(topic) and self._topics.remove(topic):

@@ -1,9 +1,9 @@
 """The publishers of a subscriber, and their streams: one for each topic, with its counts.
 
-Of a topic that has an owner (`pubsub_subscriber.streams.ownership`), events of the other
-publishers are skipped: they are neither received nor lost. An owner that leaves in an
-orderly way is received to its end. A publisher that a restarted broker does not know stays the
-owner for the grace time: it is likely to come back.
+In a topic with an owner (`pubsub_subscriber.streams.ownership`), events of other publishers
+are skipped: they count neither as received nor as lost. The last events of an owner that
+disconnects are still received. A publisher that a restarted broker does not know stays the
+owner for the grace time: it probably comes back.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from pubsub_subscriber.streams.trackers import Key, Trackers
 
 
 def location_of(publisher: PublisherInfo) -> tuple[str | None, str | None]:
-    """Where a publisher is, and with which key: two sessions of one place are of one
-    publisher, from which the broker had nothing for a while, or which was started again."""
+    """The address and key of a publisher. Two sessions of one location belong to one
+    publisher, which the broker had not heard from for a while, or which was restarted."""
     return publisher.address, publisher.key
 
 
@@ -38,15 +38,15 @@ class StreamTable:
         self._ownership = Ownership()
         self.idle_owners = IdleOwners()
         self._publishers: dict[int, PublisherInfo] = {}
-        # Their sessions, also of those that are leaving, by topic.
+        # Their sessions by topic, also of leaving publishers.
         self._publishers_of: dict[str, set[int]] = {}
-        # Topics that a publisher has had, of which there may be streams.
+        # Topics that a publisher has had, which may have streams.
         self._former_topics: dict[int, set[str]] = {}
 
     # Joins and departures
 
     def join(self, info: PublisherInfo) -> None:
-        """A publisher is there (or back)."""
+        """A publisher has joined, or is back."""
         session = info.session
         self.departures.end(session)
         before = self._publishers.get(session)
@@ -60,15 +60,15 @@ class StreamTable:
             self._forget_topics(session, given_up)
             self.ready.expect_no_longer(session, given_up)
         self.ready.expect(session, info.topics)
-        # In a list of all publishers nobody says what one has given up.
+        # A list of all publishers does not name removed topics.
         self._choose_owners((*info.topics, *given_up))
 
     def publisher(self, session: int) -> PublisherInfo | None:
-        """What is known of a publisher, also while it is leaving."""
+        """The data of a publisher, also while it is leaving."""
         return self._publishers.get(session)
 
     def name_of(self, session: int) -> str:
-        """What people are told of a publisher: its address, if it is known."""
+        """The name of a publisher for people: its address, if it is known."""
         info = self._publishers.get(session)
         known = None if info is None else info.address
         return known or f"session {session}"
@@ -76,8 +76,8 @@ class StreamTable:
     def leave(
         self, departure: Departure, now: float, *, may_return: bool = False
     ) -> None:
-        """A publisher left or died; ``may_return`` when a restarted broker has not heard
-        of it yet."""
+        """A publisher left or its lease expired; ``may_return`` if a restarted broker has not
+        heard of it yet."""
         info = self._publishers.get(departure.session)
         if info is None:
             return
@@ -92,8 +92,8 @@ class StreamTable:
         *,
         restarted: bool = False,
     ) -> list[PublisherInfo]:
-        """The broker's full list: those not in it have left, or, if the broker was
-        ``restarted``, may not have come back yet. Returns those that are new to us."""
+        """The broker's full list: publishers that are not in it have left or, if the broker
+        was ``restarted``, may not have come back yet. Returns the new ones."""
         listed = {info.session: info for info in publishers}
         for session in self._publishers.keys() - listed.keys():
             if session not in self.departures:
@@ -116,21 +116,20 @@ class StreamTable:
         }
 
     def published(self, topic: str) -> bool:
-        """Whether a publisher of this topic is known, be it one that is leaving."""
+        """Whether a publisher of this topic is known, also one that is leaving."""
         return topic in self._publishers_of
 
     # Events
 
     def tracker(self, session: int, topic: str) -> StreamTracker:
-        """The tracker of a stream; a new one if need be."""
+        """The tracker of a stream, a new one if necessary."""
         return self._trackers.of(session, topic)
 
     def jumps(self, session: int, topic: str, sequence: int) -> bool:
-        """Whether a stream goes on with a number that is too far beyond the expected one;
-        then `end` it.
+        """Whether the next number of a stream is too far beyond the expected one; then `end` it.
 
         Raises:
-            ProtocolError: it has done so before.
+            ProtocolError: It has jumped before.
         """
         tracker = self._trackers.find(session, topic)
         if tracker is None:
@@ -140,15 +139,14 @@ class StreamTable:
         return tracker.jumps_to(sequence)
 
     def end(self, session: int, topic: str) -> Jumped:
-        """A stream jumps: nothing of it counts any more."""
+        """A stream jumps: ignore it from now on."""
         tracker = self._trackers.find(session, topic)
         name = None if tracker is None else tracker.publisher
         self._trackers.end((session, topic))
         return Jumped(name or self.name_of(session), topic)
 
     def watch_owner(self, session: int, topic: str, now: float) -> list[OwnerIdle]:
-        """An event of this stream has arrived, which may end the ownership of an owner
-        that is silent."""
+        """An event of this stream has arrived, which may end the ownership of a silent owner."""
         idle = self.idle_owners
         if idle.returns((session, topic)):
             self._choose_owners([topic])
@@ -165,7 +163,7 @@ class StreamTable:
 
     def skip(self, session: int, topic: str, sequence: int) -> bool:
         """Whether another publisher owns the topic; then events below ``sequence`` are
-        none of ours."""
+        skipped."""
         if not self._is_skipped((session, topic)):
             return False
         self._trackers.skipped(session, topic).begin(sequence)
@@ -174,9 +172,8 @@ class StreamTable:
     def close_surplus(
         self, abandon: Callable[[Key], list[Gap]] = lambda _key: []
     ) -> list[Gap]:
-        """Forget streams of sessions that publishers made up, if there are too many: the
-        broker has not named the publisher, or not with that topic. ``abandon`` as in
-        `finish_departed`."""
+        """Remove streams of invented sessions, if there are too many: the broker has not
+        named the publisher, or not with that topic. ``abandon`` as in `finish_departed`."""
         gaps: list[Gap] = []
         while (key := self._trackers.next_surplus(self._is_named)) is not None:
             gaps += abandon(key)
@@ -185,7 +182,7 @@ class StreamTable:
         return gaps
 
     def counts(self) -> Counts:
-        """What became of all events so far."""
+        """Numbers of all events so far."""
         return self._trackers.counts()
 
     # Ends of streams
@@ -193,12 +190,12 @@ class StreamTable:
     def finish_departed(
         self, now: float, abandon: Callable[[Key], list[Gap]] = lambda _key: []
     ) -> tuple[list[PublisherInfo], list[Gap]]:
-        """Finish publishers that left, once all they sent has arrived or
-        nothing has for the grace time. Returns those publishers, and what never
-        arrived. ``abandon`` is told of each stream before that, and may know of losses.
+        """Finish publishers that left, when all their events have arrived, or none has within
+        the grace time. Returns those publishers and the missing events. ``abandon`` is called
+        for each stream before, and may report losses.
 
-        To be called when the receiver has taken in all that waited: while it has not,
-        time proves nothing.
+        Call it only when the receiver has received everything that waited: before that, an
+        elapsed time proves nothing.
         """
         for session in self.departures.end_ownership(now):
             self._choose_owners(self._publishers[session].topics)
@@ -229,7 +226,7 @@ class StreamTable:
         return gaps
 
     def _forget_topics(self, session: int, topics: Iterable[str]) -> None:
-        """A publisher has these topics no longer."""
+        """A publisher has removed these topics."""
         for topic in topics:
             sessions = self._publishers_of.get(topic)
             if sessions is not None:
@@ -256,11 +253,11 @@ class StreamTable:
         owner = self._ownership.owner(topic)
         if owner is None or owner == session:
             return False
-        # Only an owner has a stream here that is not skipped.
+        # Only an owner has a stream that is not skipped.
         return not (self.departures.is_orderly(session) and key in self.trackers)
 
     def _choose_owners(self, topics: Iterable[str]) -> None:
-        """Publishers of ``topics`` have come or gone."""
+        """Publishers of ``topics`` have joined or left."""
         if not self._ownership.in_use:
             return
         for topic in topics:

@@ -11,11 +11,11 @@ from pubsub_common.protocol.wildcards import is_filter
 
 
 class SubscribedTopics:
-    """Its own topics, and those of publishers that a wildcard of its own stands for.
+    """Its own topics, and topics of publishers that match its wildcards.
 
-    ``by_event`` and ``by_batch`` are the topics by what a frame of an event, or of a batch,
-    begins with. The receiving thread reads them without a lock, for each frame: a key is
-    only ever looked up in them.
+    ``by_event`` and ``by_batch`` are the topics by the first bytes of an event's or a batch's
+    frame. The receiving thread reads them without a lock for each frame, only by looking up a
+    key.
     """
 
     def __init__(self, own: Sequence[str]) -> None:
@@ -33,12 +33,12 @@ class SubscribedTopics:
         return len(self._topics)
 
     def replace(self, topics: Iterable[str]) -> None:
-        """These and no others, says the broker. Events of the others may still wait."""
+        """The broker's full list of topics. Events of others may still wait."""
         self._topics = {}
         self._add(topics)
 
     def add_of(self, publishers: Iterable[PublisherInfo]) -> tuple[str, ...]:
-        """The topics of publishers belong to them from now on; those that are new."""
+        """Add the topics of publishers; returns the new ones."""
         new = {
             topic: None
             for info in publishers
@@ -49,8 +49,8 @@ class SubscribedTopics:
         return tuple(new)
 
     def remove(self, topic: str) -> bool:
-        """A topic that nobody publishes, and of which no event waits; False when it is one
-        of our own, and stays."""
+        """Remove a topic without publishers and without waiting events; False if it is one of
+        the subscriber's own, which stays."""
         if topic in self._own:
             return False
         self._topics.pop(topic, None)

@@ -1,7 +1,7 @@
-"""The trackers of all streams: those whose events are delivered, skipped, or over.
+"""The trackers of all streams: delivered, skipped and ended ones.
 
-``active`` is read by the receiving thread without a lock, for each frame: a key is only ever
-looked up in it. All else is done under the caller's lock.
+The receiving thread reads ``active`` without a lock for each frame, only by looking up a key.
+Everything else is done under the caller's lock.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from typing import Final
 from pubsub_common.defaults import UNNAMED_STREAMS
 from pubsub_common.protocol.sequence import Counts, StreamTracker
 
-# A publisher that was given up may come back under the same session, and what it has
-# published meanwhile is missing. So many streams are remembered for that.
+# A publisher that was removed may come back under the same session, and the events that it has
+# published meanwhile are missing. So many streams are stored for that.
 _MAX_CLOSED: Final = 4096
 
 Key = tuple[int, str]
@@ -29,13 +29,13 @@ class Trackers:
         self._skipped: dict[Key, StreamTracker] = {}
         self._closed: OrderedDict[Key, StreamTracker] = OrderedDict()
         self._closed_counts = Counts()
-        # Streams that are not over, the oldest first, but those that `next_surplus` has seen.
+        # Streams that have not ended, the oldest first, without those that `next_surplus` has seen.
         self._recent: OrderedDict[Key, None] = OrderedDict()
-        # Of which publishers there are streams that are not over, by topic.
+        # Publishers with streams that have not ended, by topic.
         self._sessions: dict[str, set[int]] = {}
 
     def of(self, session: int, topic: str) -> StreamTracker:
-        """The tracker of a stream; a new one if need be."""
+        """The tracker of a stream, a new one if necessary."""
         key = session, topic
         tracker = self.active.get(key) or self._skipped.get(key)
         if tracker is None:
@@ -43,7 +43,7 @@ class Trackers:
         return tracker
 
     def skipped(self, session: int, topic: str) -> StreamTracker:
-        """The tracker of a stream that is skipped from here on, if it was not before."""
+        """The tracker of a stream that is skipped from now on."""
         key = session, topic
         tracker = self._skipped.get(key)
         if tracker is None:
@@ -55,7 +55,7 @@ class Trackers:
         return tracker
 
     def sort(self, topic: str, is_skipped: Callable[[Key], bool]) -> None:
-        """Have the streams of a topic where they belong."""
+        """Put each stream of a topic into its group."""
         for session in tuple(self._sessions.get(topic, ())):
             key = session, topic
             if key in self.active:
@@ -66,19 +66,19 @@ class Trackers:
                 tracker.skipped = False
 
     def find(self, session: int, topic: str) -> StreamTracker | None:
-        """The tracker of a stream that is known, also of one that is over."""
+        """The tracker of a known stream, also of an ended one."""
         key = session, topic
         return self.active.get(key) or self._skipped.get(key) or self._closed.get(key)
 
     def end(self, key: Key) -> None:
-        """Nothing more of a stream counts, as long as it is remembered."""
+        """Ignore a stream, as long as it is stored."""
         self.close(key)
         if key in self._closed:
             self._closed[key].ended = True
 
     def reached(self, key: Key, end: int) -> bool:
-        """Whether all events of a stream below number ``end`` have arrived, or are none
-        of ours, or do not count."""
+        """Whether all events of a stream below number ``end`` have arrived, are skipped, or
+        do not count."""
         closed = self._closed.get(key)
         if key in self._skipped or (closed is not None and closed.ended):
             return True
@@ -86,7 +86,7 @@ class Trackers:
         return tracker is not None and tracker.expected >= end
 
     def close(self, key: Key) -> None:
-        """A stream is over."""
+        """A stream has ended."""
         tracker = self.active.pop(key, None) or self._skipped.pop(key, None)
         if tracker is None:
             return
@@ -102,8 +102,8 @@ class Trackers:
             self._closed_counts.add(self._closed.popitem(last=False)[1])
 
     def next_surplus(self, is_named: Callable[[Key], bool]) -> Key | None:
-        """The oldest stream of those that nobody vouches for, when there are too many of
-        them; None: there are not."""
+        """The oldest stream that the broker has not named, if there are too many of them;
+        else None."""
         while len(self._recent) > UNNAMED_STREAMS:
             key, _ = self._recent.popitem(last=False)
             if not is_named(key):
@@ -111,7 +111,7 @@ class Trackers:
         return None
 
     def counts(self) -> Counts:
-        """What became of all events so far."""
+        """Numbers of all events so far."""
         total = dataclasses.replace(self._closed_counts)
         for trackers in (self.active, self._skipped, self._closed):
             for tracker in trackers.values():
