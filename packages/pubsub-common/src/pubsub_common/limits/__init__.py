@@ -1,4 +1,4 @@
-"""What a peer may send to a port that serves strangers.
+"""Limits for peers at a port that is open to the network.
 
 Core.
 """

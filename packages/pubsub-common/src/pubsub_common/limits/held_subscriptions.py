@@ -1,9 +1,9 @@
-"""What the connections of a port are taken to be subscribed to.
+"""Estimates the subscriptions of each connection of a port.
 
-Two things are known from outside: how many bytes came in through each connection, and how many
-different subscriptions the port has in all. The growth of the second is put down to the
-connections through which something came in of late, in proportion. What comes in while the
-total stays the same are questions that were asked and taken back.
+Two numbers are known: the bytes that came in through each connection, and the number of
+different subscriptions of the port. The growth of the second is attributed to the
+connections with recent input, in proportion. Input without growth is requests, which
+were subscribed and unsubscribed.
 """
 
 from __future__ import annotations
@@ -16,30 +16,31 @@ from typing import Final, NamedTuple
 from pubsub_common.defaults import MAX_SUBSCRIPTION_BYTES
 from pubsub_common.limits.port_limits import Subscriptions
 
-# What came in still counts, by half, at the next look: libzmq subscribes a little later.
+# Half of the earlier input still counts at the next check: libzmq subscribes a little
+# later.
 _FADING: Final = 0.5
 _FADED_BYTES: Final = 32.0
 
 
 class Known(NamedTuple):
-    """What is known for certain of a connection: what it is subscribed to, how many bytes of
-    what came in were looked at, and whether it is ``trusted`` (`PortBudget.trust`)."""
+    """The certain state of a connection: its subscriptions, the number of checked
+    bytes, and whether it is ``trusted`` (`PortBudget.trust`)."""
 
     held: Subscriptions
     judged: int
     trusted: bool = False
 
 
-# What is known of the connection with a descriptor; None: nothing.
+# The known state of the connection with a descriptor; None if unknown.
 KnownOf = Callable[[int], Known | None]
 
 
 @dataclasses.dataclass(slots=True, eq=False)
 class Group:
-    """The connections of one address, or of the port, through how many of them somebody has
-    ``subscribed``, and what they hold together. The times
-    are states of token buckets, but for when one of them was closed for what came in, first of
-    a row and last, and when the broker was asked about them."""
+    """The connections of one address, or of the port: the number with subscriptions
+    (``subscribed``), and their total. The times are states of token buckets, except the
+    first and last time of a series at which one was closed because of its input, and
+    the time of the last question to the broker."""
 
     connections: int = 0
     subscribed: int = 0
@@ -54,15 +55,15 @@ class Group:
 
 @dataclasses.dataclass(slots=True, eq=False)
 class Connection:
-    """A connection, and what it holds: ``count`` subscriptions of ``size`` bytes. ``loose`` is
-    what came in that may still turn out to be held."""
+    """A connection and its subscriptions: ``count`` of them, of ``size`` bytes.
+    ``loose`` is input that may still become subscriptions."""
 
     fd: int
     address: str
     groups: tuple[Group, Group]
     accepted_at: float
     trusted: bool = False
-    # The last flood of its address that it was there at, and what it held then.
+    # The last flood of its address during its life, and its subscriptions at that time.
     flood_at: float = -math.inf
     size_then: float = 0.0
     received: int = 0
@@ -73,14 +74,14 @@ class Connection:
     flow_at: float = -math.inf
 
     def hold(self, count: float, size: float) -> None:
-        """It holds so much from here on."""
+        """Set its subscriptions."""
         for group in self.groups:
             group.count = max(0.0, group.count + count - self.count)
             group.size = max(0.0, group.size + size - self.size)
         self.count, self.size = count, size
 
     def change(self, count: float) -> None:
-        """It holds so many more, or fewer."""
+        """Add or remove subscriptions."""
         if count > 0:
             size = min(self.loose, count * MAX_SUBSCRIPTION_BYTES)
             self.loose -= size
@@ -91,26 +92,26 @@ class Connection:
             return
         left = max(0.0, self.count + count)
         average = self.size * (1 - left / self.count)
-        # Questions are longer than others: what ends is as long as what ended it, within
-        # reason.
+        # Requests are longer than other subscriptions: a subscription that ends is
+        # about as long as the message that ended it.
         ended = max(average, min(self.loose, 2 * average))
         self.loose = 0.0
         self.hold(left, self.size - ended)
 
 
 class HeldSubscriptions:
-    """Puts subscriptions down to connections."""
+    """Attributes subscriptions to connections."""
 
     def __init__(self, handshake_bytes: int) -> None:
-        # Through which something came in of late.
+        # Connections with recent input.
         self.active: dict[int, Connection] = {}
         self._handshake_bytes = handshake_bytes
         self._total = 0
-        # What connections held that have ended, which libzmq has still to forget.
+        # Subscriptions of closed connections, which libzmq must still remove.
         self._owed = 0.0
 
     def receive(self, connection: Connection, received: int) -> int:
-        """So much has come in through it, in all; how much of it is new."""
+        """The total input of a connection; returns the new part of it."""
         before = max(connection.received, self._handshake_bytes)
         grown = max(0, received - before)
         connection.received = received
@@ -121,13 +122,13 @@ class HeldSubscriptions:
         return grown
 
     def end(self, connection: Connection) -> None:
-        """It has ended."""
+        """The connection has closed."""
         self.active.pop(connection.fd, None)
         self._owed += connection.count
         connection.hold(0.0, 0.0)
 
     def put_down(self, total: int) -> None:
-        """The port has so many different subscriptions now."""
+        """The port has this many different subscriptions now."""
         change = float(total - self._total)
         self._total = total
         if change < 0:
@@ -139,15 +140,15 @@ class HeldSubscriptions:
             connection.change(change * connection.recent / recent)
 
     def take_known(self, known: KnownOf) -> None:
-        """It is known what each connection holds; what has come in and was not looked at
-        yet may be held."""
+        """The subscriptions of each connection are known; input that was not checked
+        yet may become subscriptions."""
         for fd, connection in self.active.items():
             held, judged, _ = known(fd) or _NOT_KNOWN
             waiting = connection.received - self._handshake_bytes - judged
             connection.hold(held.number, held.size + max(0, waiting))
 
     def fade(self) -> None:
-        """A look is over."""
+        """A check is over."""
         for fd, connection in list(self.active.items()):
             connection.recent *= _FADING
             if connection.recent < _FADED_BYTES:
@@ -158,8 +159,8 @@ class HeldSubscriptions:
 def largest(
     group: Group, most: Subscriptions, connections: Iterable[Connection]
 ) -> Connection | None:
-    """If a group holds more than it may, the connection of it that holds most: not the one
-    through which something comes in just now, which may be somebody else's."""
+    """If a group exceeds its limit: its connection with the most subscriptions. This is
+    not the connection with current input, which may be another client's."""
     if group.count <= most.number and group.size <= most.size:
         return None
     return max(

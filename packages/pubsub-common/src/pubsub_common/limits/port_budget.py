@@ -1,21 +1,21 @@
-"""Which connections of a port that subscribers connect to are to be closed.
+"""Decides which connections of a port for subscribers must be closed.
 
 Theory of operation
 -------------------
-What a peer subscribes to costs memory in libzmq, and time when the peer leaves, and libzmq
-limits neither. So connections have limits, each of its own, all of one address, and all of the
-port, of what they hold (`pubsub_common.limits.held_subscriptions`), and of the rate at which
-something comes in: the *flow* (`pubsub_common.limits.port_flow`). Limits grow by what registered
-subscribers have declared, so that honest ones have room, however many and large they are. Those
-who have just registered may be here before what they declared: so the broker is asked first
-(`PortBudget.asks`).
+Subscriptions cost memory in libzmq, and time when the peer leaves, and libzmq limits
+neither. So there are limits for each connection, for all of one address, and for all of
+the port: for their subscriptions (`pubsub_common.limits.held_subscriptions`), and for
+the rate of their input: the *flow* (`pubsub_common.limits.port_flow`). The limits grow
+with the declared topics of registered subscribers, so that honest ones have room, for
+any number and size. A new subscriber may be here before its declaration, so the broker
+is asked first (`PortBudget.asks`).
 
-A flood costs something even if it is ended soon, and whoever is disconnected comes back at once.
-So for half a minute after one, connections of its address may hold only little more than they
-did, and new ones little: enough for most honest clients beside a flood.
+A flood costs something even if it is stopped soon, and a disconnected client reconnects
+immediately. So for half a minute after a flood, connections of its address may add few
+subscriptions, and new ones get few: enough for most honest clients during a flood.
 
-Where subscriptions are judged one by one (`pubsub_common.security.subscription_guard`), what a
-connection holds is known, and not estimated.
+If each subscription is checked (`pubsub_common.security.subscription_guard`), the
+subscriptions of a connection are known exactly.
 
 ``now`` is seconds of one monotonic clock.
 """
@@ -38,20 +38,21 @@ from pubsub_common.limits.held_subscriptions import (
 from pubsub_common.limits.port_flow import AFTER_FLOOD_S, PortFlow
 from pubsub_common.limits.port_limits import NOTHING, PortLimits, Subscriptions
 
-# New connections of the address of a flood are closed for so long: each would bring in as much as
-# libzmq takes before anybody looks.
+# New connections from the address of a flood are closed for this long: each would bring
+# in as much as libzmq reads before the first check.
 _REFUSED_S: Final = 1.0
-# How long the broker may take to tell what registered subscribers need, and when it is asked again.
+# How long the broker may take to report the needs of registered subscribers, and when
+# it is asked again.
 _ASKED_S: Final = 0.5
 _ASK_AGAIN_S: Final = 5.0
 MAX_ADDRESSES: Final = 4096
-# A subscriber that registers again after the broker was restarted declares later than it
-# subscribes.
+# A subscriber that registers again after a restart of the broker declares its topics
+# later than it subscribes.
 _DECLARED_S: Final = 60.0
 
 
 class Reason(enum.Enum):
-    """Why a connection is to be closed."""
+    """The reason for closing a connection."""
 
     CONNECTIONS = "too many connections of one address"
     SILENT = "no subscription in time"
@@ -62,7 +63,7 @@ class Reason(enum.Enum):
 
 
 class Closing(NamedTuple):
-    """A connection that is to be closed."""
+    """A connection to close."""
 
     fd: int
     address: str
@@ -79,36 +80,37 @@ class PortBudget:
         self._connections: dict[int, Connection] = {}
         self._addresses: OrderedDict[str, Group] = OrderedDict()
         self._port = Group()
-        # Those without anything subscribed to yet, the oldest first.
+        # Connections without subscriptions, oldest first.
         self._silent: OrderedDict[int, Connection] = OrderedDict()
         self._declared = NOTHING
         self._declared_at = -math.inf
-        # Somebody may be registered of whom the broker has not told yet: it is to be asked.
+        # A subscriber may be registered that the broker has not reported yet: ask the
+        # broker.
         self.asks = False
 
     @property
     def active(self) -> list[int]:
-        """Those through which something came in of late."""
+        """Connections with recent input."""
         return list(self._held.active)
 
     def __len__(self) -> int:
         return len(self._connections)
 
     def declare(self, declared: Subscriptions, now: float) -> bool:
-        """What registered subscribers need in all; whether it is more than before. Less
-        counts only when it has been so for a minute."""
+        """Set the total needs of registered subscribers; returns whether they are
+        larger than before. Smaller needs only apply after a minute."""
         before = self._declared.size
         more = declared.size > before
         if declared.size >= before or now - self._declared_at > _DECLARED_S:
             self._declared, self._declared_at = declared, now
         if more:
-            # It was no flood, but somebody who has just declared it.
+            # It was not a flood, but a subscriber that has just declared its topics.
             for group in self._addresses.values():
                 group.flooded_at = group.closed_at = group.asked_at = -math.inf
         return more
 
     def accept(self, fd: int, address: str, now: float) -> list[Closing]:
-        """A connection was accepted; tells it if it is to be closed."""
+        """A connection was accepted; returns it if it must be closed."""
         self.end(fd)
         group = self._group(address)
         connection = Connection(fd, address, (group, self._port), now)
@@ -124,7 +126,7 @@ class PortBudget:
         return []
 
     def end(self, fd: int) -> None:
-        """The connection with this descriptor has ended."""
+        """The connection with this descriptor has closed."""
         connection = self._connections.pop(fd, None)
         if connection is None:
             return
@@ -135,8 +137,8 @@ class PortBudget:
             group.connections -= 1
 
     def trust(self, fd: int) -> None:
-        """The connection is of a forwarder, which subscribes for all others, and so has
-        limits as the whole port has."""
+        """The connection belongs to a forwarder, which subscribes for all others, so it
+        has the limits of the whole port."""
         connection = self._connections.get(fd)
         if connection is None or connection.trusted:
             return
@@ -156,9 +158,9 @@ class PortBudget:
         now: float,
         known: KnownOf | None = None,
     ) -> list[Closing]:
-        """So many bytes have come in through these connections, in all, and so many
-        subscriptions has the port; None: that is not to be had. ``known`` is what is known
-        for certain. The connections that are to be closed for it."""
+        """Check the total input through these connections, and the number of
+        subscriptions of the port; None if unknown. ``known`` returns the certain state.
+        Returns the connections to close."""
         grown: list[tuple[Connection, int]] = []
         for fd, size in received.items():
             connection = self._connections.get(fd)
@@ -187,7 +189,7 @@ class PortBudget:
         return closings
 
     def silent(self, now: float) -> list[Closing]:
-        """Connections that have not subscribed to anything in time."""
+        """Connections that have not subscribed in time."""
         found: list[Closing] = []
         while (deadline := self.next_deadline()) is not None and deadline <= now:
             connection = next(iter(self._silent.values()))
@@ -195,29 +197,29 @@ class PortBudget:
         return found
 
     def unseen(self, now: float) -> list[int]:
-        """Those that have had time to subscribe, and of which nothing was seen: to be looked
-        at before `silent` is asked."""
+        """Connections that have had time to subscribe, without any observed input:
+        check them before `silent`."""
         due = now - self._limits.first_s
         older = (fd for fd, each in self._silent.items() if each.accepted_at <= due)
         return list(older)
 
     def sent(self, fd: int, size: int) -> None:
-        """So many bytes were sent to one of these: it may have subscribed by another version
-        of ZMTP."""
+        """This many bytes were sent to a connection: it may have subscribed with
+        another version of ZMTP."""
         connection = self._silent.get(fd)
         if connection and self._limits.is_subscribed(connection.received, size):
             self._note_subscribed(connection)
 
     def next_deadline(self) -> float | None:
-        """When `silent` is due; None while it is not."""
+        """When `silent` is due; None if it is not."""
         for connection in self._silent.values():
             return connection.accepted_at + self._limits.first_s
         return None
 
     def spare(self, idle_s: Mapping[int, float]) -> list[Closing]:
-        """The connection to close when open files run out: the oldest that never subscribed to
-        anything; or else, of the address that has most connections, the one through
-        which nothing has passed for the longest time (``idle_s``, which may be empty)."""
+        """The connection to close when open files run out: the oldest without
+        subscriptions; otherwise, of the address with most connections, the one with the
+        longest silence (``idle_s``, which may be empty)."""
         if self._silent:
             return [self._close(next(iter(self._silent.values())), Reason.FILES)]
         found = [self._connections[fd] for fd in idle_s if fd in self._connections]
@@ -226,7 +228,7 @@ class PortBudget:
         idlest = max(found, key=lambda each: (_of_address(each), idle_s[each.fd]))
         return [self._close(idlest, Reason.FILES)]
 
-    # Inside
+    # Private
 
     def _note_subscribed(self, connection: Connection) -> None:
         if self._silent.pop(connection.fd, None) is not None:
@@ -243,8 +245,8 @@ class PortBudget:
         return group
 
     def _close_large(self, now: float) -> list[Closing]:
-        """Close those that hold more than one may; if there are none, the largest of an
-        address that holds too much, or of the port if that does."""
+        """Close connections above their own limit; if there are none, the largest one
+        of an address, or of the port, above its limit."""
         most = self._limits.of_connection(self._declared)
         active = [each for each in self._held.active.values() if not each.trusted]
         large = [e for e in active if e.count > most.number or e.size > most.size]
@@ -264,7 +266,7 @@ class PortBudget:
         ]
 
     def _may_be_declared(self, group: Group, now: float) -> bool:
-        """Whether to wait for what the broker says before a connection is closed."""
+        """Whether to wait for the broker's answer before closing a connection."""
         most = self._limits.while_asked(self._declared)
         if (
             now - group.flooded_at <= AFTER_FLOOD_S
@@ -281,10 +283,10 @@ class PortBudget:
     def _close_flooding(
         self, connection: Connection, reason: Reason, now: float
     ) -> Closing:
-        # The first one of a row counts, for those that were there before.
+        # The first one of a series counts, for connections from before it.
         group = connection.groups[0]
         group.closed_at = now
-        self.asks = True  # before it comes back
+        self.asks = True  # before it reconnects
         if now - group.flooded_at > AFTER_FLOOD_S:
             group.flooded_at = now
         return self._close(connection, reason)

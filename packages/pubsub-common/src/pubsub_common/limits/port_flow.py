@@ -1,4 +1,4 @@
-"""The rate at which subscriptions and questions come in through connections: the *flow*."""
+"""The input rate of subscriptions and requests through connections: the *flow*."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from typing import Final
 from pubsub_common.limits.held_subscriptions import Connection
 from pubsub_common.limits.port_limits import PortLimits, Subscriptions
 
-# What may come in through a small connection: subscriptions to dozens of topics.
+# The input of a small connection: subscriptions to dozens of topics.
 _SMALL_BYTES: Final = 8 * 1024
-# For how long after a flood its address has less.
+# How long an address has lower limits after a flood.
 AFTER_FLOOD_S: Final = 30.0
 
 
 class PortFlow:
-    """Judges what comes in, by token buckets of each connection and each address."""
+    """Checks input with token buckets of each connection and each address."""
 
     def __init__(self, limits: PortLimits) -> None:
         self._limits = limits
@@ -22,8 +22,8 @@ class PortFlow:
     def is_over(
         self, connection: Connection, new: int, declared: Subscriptions, now: float
     ) -> bool:
-        """Whether these ``new`` bytes are more than may come in now, where registered
-        subscribers have ``declared`` what they need."""
+        """Whether these ``new`` bytes exceed the limit now, if registered subscribers
+        have ``declared`` their needs."""
         together = self._limits.flow_of_address(declared)
         own = together if connection.trusted else self._limits.flow(declared)
         flow_at = own.take(connection.flow_at, now, new)
@@ -44,8 +44,8 @@ class PortFlow:
 
 
 def _grown_since_flood(connection: Connection) -> float:
-    """What it holds more than when its address was found to flood; all that came in,
-    if it was made after that."""
+    """The growth of its subscriptions since the flood of its address; its total input,
+    if it was opened after that."""
     flooded_at = connection.groups[0].flooded_at
     if connection.accepted_at >= flooded_at:
         return connection.received

@@ -1,8 +1,8 @@
 """Finds the IP address of this host; the only user of netifaces.
 
-Asking the resolver for it (``gethostbyname``) fails inside a Mininet host, which shares
-the machine's name and ``/etc/hosts`` but not its interfaces. It is asked for a broker's
-name only.
+The resolver (``gethostbyname``) gives a wrong answer inside a Mininet host, which
+shares the machine's name and ``/etc/hosts`` but not its interfaces. So it is only used
+for the names of brokers and publishers.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ _MININET_INTERFACE = re.compile(r".+-eth[0-9]+\Z")
 
 
 def interface_addresses() -> dict[str, str]:
-    """One address of each interface that has any: the first IPv4 address, or, without one,
-    the first IPv6 address that other links reach."""
+    """One address of each interface that has any: the first IPv4 address, or else the
+    first IPv6 address that is not link-local."""
     import netifaces
 
     found = {}
@@ -47,11 +47,11 @@ def interface_addresses() -> dict[str, str]:
 
 
 def choose_address(interfaces: Mapping[str, str]) -> str:
-    """The address for a role that knows no peer: the interface of a Mininet host
-    when this is one, else loopback.
+    """The address for a role without a known peer: the interface of a Mininet host, or
+    else loopback.
 
-    It is one when every interface but loopback is named as Mininet names a host's.
-    So the root namespace is none, whatever Mininet or Docker have created there.
+    A host is a Mininet host if every interface except loopback is named by Mininet's
+    rule. So the root namespace never is one, for any interfaces of Mininet or Docker.
     """
     outside = {
         name: address
@@ -64,12 +64,12 @@ def choose_address(interfaces: Mapping[str, str]) -> str:
 
 
 def family_of(host: str) -> socket.AddressFamily:
-    """The kind of socket for a host that is an IP address."""
+    """The address family of a host that is an IP address."""
     return socket.AF_INET6 if is_ipv6(host) else socket.AF_INET
 
 
 def is_local(host: str) -> bool:
-    """Whether an IP address is one of this machine: only these can be bound, by TCP."""
+    """Whether an IP address belongs to this machine: TCP can only bind these."""
     try:
         with socket.socket(family_of(host), socket.SOCK_STREAM) as probe:
             probe.bind((bare(host), 0))
@@ -84,15 +84,16 @@ def lacks_ipv6() -> bool:
 
 
 def why_not(host: str, error: Exception) -> str:
-    """Why ``host`` cannot be used: what the system says, or that it has no IPv6."""
+    """The reason why ``host`` cannot be used: the system's text, or that IPv6 is
+    missing."""
     if is_ipv6(host) and lacks_ipv6():
         return "this machine has no IPv6"
     return getattr(error, "strerror", None) or str(error)
 
 
 def resolve(host: str) -> str:
-    """The IP address of ``host``, which is one, or a name: of `resolve_all`'s the first one
-    that there is a route to.
+    """The IP address of ``host``, which is an address or a name: the first one of
+    `resolve_all` with a route.
 
     Raises:
         PubSubError: it has none.
@@ -104,8 +105,8 @@ def resolve(host: str) -> str:
 
 
 def resolve_own(host: str) -> str:
-    """The IP address of ``host``, which is this one's address or name: of `resolve_all`'s the
-    first one that is an address of this machine.
+    """The IP address of ``host``, an address or name of this machine: the first one of
+    `resolve_all` that belongs to this machine.
 
     Raises:
         PubSubError: it has none.
@@ -115,13 +116,13 @@ def resolve_own(host: str) -> str:
 
 
 def resolve_all(host: str) -> list[str]:
-    """The IP addresses of ``host``, which is one, or a name. Of a name those of IPv4 come
-    first: a host that has both often serves by that alone.
+    """The IP addresses of ``host``, which is an address or a name. For a name, IPv4
+    comes first: a host with both often serves IPv4 only.
 
-    Not left to libzmq, which takes names too: it looks one up anew for each connection,
-    in the thread that moves all events, which then stand still for as long as the
-    resolver takes, and says nothing of a name that there is not. Besides, the address
-    is needed: to find our own, and where a broker forwards from.
+    libzmq accepts names too, but resolves them for each connection in the thread that
+    moves all events, which blocks meanwhile, and it does not report unknown names. The
+    address is also needed here: to find our own, and the address that a broker forwards
+    from.
 
     Raises:
         PubSubError: it has none.
@@ -133,7 +134,7 @@ def resolve_all(host: str) -> list[str]:
         found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
     except OSError as error:
         found, why = [], error.strerror or str(error)
-    except UnicodeError as error:  # what cannot be a name for the resolver
+    except UnicodeError as error:  # the text cannot be a host name
         found, why = [], str(error)
     usable: list[str] = []
     for family, _, _, _, place in found:
@@ -153,9 +154,9 @@ def resolve_all(host: str) -> list[str]:
 def host_address(peer: str | None = None) -> str:
     """The address at which others reach this host.
 
-    With a ``peer``: the source address the kernel would use towards it, which is
-    right with any number of interfaces (nothing is sent). Without, or when the
-    peer is on loopback: see `choose_address`.
+    With a ``peer``: the source address that the kernel would use towards it, which is
+    right with any number of interfaces (nothing is sent). Without, or with a peer on
+    loopback: see `choose_address`.
 
     Raises:
         PubSubError: there is no route to the peer.

@@ -1,8 +1,8 @@
 """Threads that wait until another thread, or a signal handler, has changed something.
 
-`threading.Condition` and `threading.Event` are Python code around locks: an exception that
-a signal handler raises inside them can leave a lock taken, and a handler that notifies can
-wait for the thread that it interrupted. Here each operation is one call in C.
+`threading.Condition` and `threading.Event` are Python code around locks. An exception
+from a signal handler inside them can leave a lock taken, and a handler that notifies
+can wait for the thread that it interrupted. Here each operation is one call in C.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from pubsub_common.defaults import WAIT_SLICE_S
 
 
 class Changed:
-    """What threads wait for, and what others tell them.
+    """Threads wait for this, and other threads notify it.
 
-    Each method is for any thread. `notify` never waits, so it is for signal handlers and
-    finalizers as well. An exception that a signal handler raises inside a wait ends that
-    wait and nothing else.
+    Each method is for any thread. `notify` never waits, so signal handlers and
+    finalizers may call it too. An exception from a signal handler inside a wait ends
+    only that wait.
     """
 
     def __init__(self) -> None:
@@ -28,11 +28,11 @@ class Changed:
         self._waiting: set[threading.Lock] = set()
 
     def mark(self) -> object:
-        """The present state, for `wait`: take it before you look at what may change."""
+        """The current state, for `wait`: take it before you check for a change."""
         return self._mark
 
     def notify(self) -> None:
-        """Have every thread that waits look again."""
+        """Make every waiting thread check again."""
         self._mark = object()
         while self._waiting:
             try:
@@ -43,7 +43,7 @@ class Changed:
 
     def wait(self, timeout_s: float, mark: object | None = None) -> bool:
         """Wait for a `notify` after ``mark`` was taken (without one: after this call
-        began), at most ``timeout_s`` seconds. Whether there was one."""
+        began), at most ``timeout_s`` seconds. Returns whether there was one."""
         if mark is None:
             mark = self._mark
         return self.wait_for(lambda: self._mark is not mark, timeout_s)
@@ -51,17 +51,17 @@ class Changed:
     def wait_for(
         self, predicate: Callable[[], bool], timeout_s: float | None = None
     ) -> bool:
-        """Wait until ``predicate()`` is true, at most ``timeout_s`` seconds (None: without
-        limit). What it says at the end. It is asked in this thread, after each `notify`
-        and at least every `WAIT_SLICE_S` seconds: a notification may be cut short by an
-        exception of a signal handler."""
+        """Wait until ``predicate()`` is true, at most ``timeout_s`` seconds (None:
+        without limit). Returns its last value. This thread calls it after each `notify`
+        and at least every `WAIT_SLICE_S` seconds, as an exception from a signal handler
+        may interrupt a notification."""
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
         while True:
             lock = threading.Lock()
             lock.acquire()
             self._waiting.add(lock)
             try:
-                # After it is waiting, so that no change is missed.
+                # After registering as waiting, so that no change is missed.
                 if predicate():
                     return True
                 left_s = WAIT_SLICE_S

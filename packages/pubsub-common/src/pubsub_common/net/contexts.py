@@ -1,4 +1,4 @@
-"""ZeroMQ contexts, and their end, which may never come."""
+"""Creates and terminates ZeroMQ contexts; termination may hang."""
 
 from __future__ import annotations
 
@@ -13,25 +13,26 @@ from pubsub_common.net.detached import start_detached
 
 _log = logging.getLogger(__name__)
 
-# To end a context takes libzmq less than a millisecond, unless it never does.
+# libzmq terminates a context in less than a millisecond, or never.
 _TERM_S: Final = 3.0
 # See `new_context`.
 _FREED_BYTES: Final = 8 * 2**20
 
-# Those that were not terminated yet. pyzmq terminates a context that is dropped, in
-# whatever thread the garbage collector runs, and waits there for its sockets. So none is
+# Contexts that were not terminated yet. pyzmq terminates a dropped context in any
+# thread that runs the garbage collector, and waits there for its sockets. So none is
 # ever dropped.
 _contexts: Final[dict[int, zmq.Context[zmq.Socket[bytes]]]] = {}
 
 
 def new_context(sockets: int | None = None) -> zmq.Context[zmq.Socket[bytes]]:
-    """A ZeroMQ context of our own, so that ending one role never ends another. It has room
-    for so many ``sockets``, or for 1023. It is there until `terminate_context`.
+    """A ZeroMQ context of our own, so that the end of one role never ends another. It
+    has room for ``sockets`` sockets, or for 1023, and exists until `terminate_context`.
 
-    From here on glibc keeps up to 16 MiB that are freed at the end of a heap, not 128 KiB.
-    Otherwise each large message is in pages that the kernel took back after the last one,
-    and has to clear again. The limit is twice the largest block that was mapped and freed
-    so far (mallopt(3), M_TRIM_THRESHOLD). Nothing is ever written to this one.
+    From here on glibc keeps up to 16 MiB of freed memory at the end of a heap, not 128
+    KiB. Otherwise each large message gets pages that the kernel took back after the
+    previous one, and must clear again. The limit is twice the largest block that was
+    mapped and freed so far (mallopt(3), M_TRIM_THRESHOLD). This block is never written
+    to.
     """
     bytes(_FREED_BYTES)
     context = zmq.Context()
@@ -44,20 +45,20 @@ def new_context(sockets: int | None = None) -> zmq.Context[zmq.Socket[bytes]]:
 def terminate_context(
     context: zmq.Context[zmq.Socket[bytes]], lingering_s: float = 0.0
 ) -> bool:
-    """Terminate ``context``, waiting for what its sockets, which are closed, have to send
-    for at most ``lingering_s`` seconds yet. False when it did not end, and is left behind.
+    """Terminate ``context``; its closed sockets have at most ``lingering_s`` seconds to
+    send their messages. Returns False if it hangs, and is abandoned.
 
-    In a thread, because a signal would cut it short, which pyzmq takes for its end, and
-    because libzmq 4.3.5 sometimes never ends it: a socket with messages waiting that is closed
-    just when its peer disconnects is not always let go of, whatever its linger time
-    (`scripts/libzmq_term_hang.py` shows it). While the interpreter ends, early releases
-    of Python 3.12 start no more threads; there it is done in this one.
+    This uses a thread, because a signal would interrupt it, which pyzmq mistakes for
+    its end, and because libzmq 4.3.5 sometimes hangs: a socket with waiting messages
+    that closes just when its peer disconnects is not always released, for any linger
+    time (`scripts/libzmq_term_hang.py` shows it). While the interpreter ends, early
+    releases of Python 3.12 start no more threads; then it runs in the calling thread.
     """
     changed = Changed()
     ended: list[bool] = []
 
     def terminate_alone() -> None:
-        # The kernel gives the main thread's signals to others while that one has some.
+        # Otherwise the kernel would deliver the main thread's signals to this thread.
         signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
         terminate()
 

@@ -1,4 +1,4 @@
-"""Threads that their starters do not wait for, started from anywhere."""
+"""Starts threads from anywhere, without waiting for them."""
 
 from __future__ import annotations
 
@@ -18,20 +18,21 @@ _log = logging.getLogger(__name__)
 
 
 def start_detached(work: Callable[[], object], name: str) -> bool:
-    """Run ``work`` in a daemon thread of this name that nobody waits for. False: there
-    can be no more threads.
+    """Run ``work`` in a daemon thread of this name, without waiting. Returns False if
+    no more threads can be started.
 
-    For signal handlers and finalizers too: takes none of the locks of `threading`, which
-    the thread that was interrupted may hold. An exception inside this call leaves the
-    thread running or not there.
+    Signal handlers and finalizers may call it too: it takes none of the locks of
+    `threading`, which the interrupted thread may hold. An exception inside this call
+    leaves the thread either running or not started.
     """
 
-    # `threading.Thread.start` waits for the thread, with such locks; here it does so in a
-    # thread that no handler interrupts. Without it, the thread would have no name in logs.
+    # `threading.Thread.start` waits for the thread, with these locks; here it runs in a
+    # thread that no handler interrupts. Without it, the thread would have no name in
+    # logs.
     def launch() -> None:
         try:
             threading.Thread(target=work, name=name, daemon=True).start()
-        except RuntimeError:  # the interpreter ends just now
+        except RuntimeError:  # the interpreter is ending
             work()
 
     try:
@@ -42,8 +43,8 @@ def start_detached(work: Callable[[], object], name: str) -> bool:
 
 
 def start_awaited(work: Callable[[], object], name: str) -> bool:
-    """As `start_detached`, but the end of the program waits for ``work``, which must end,
-    or does it itself where its thread has not begun. An exception of ``work`` is logged."""
+    """Like `start_detached`, but the end of the program waits for ``work``, which must
+    end, or runs it if its thread has not begun. An exception of ``work`` is logged."""
     task = _Awaited(work, name)
     _awaited[id(task)] = task
     if start_detached(task.run, name):
@@ -53,12 +54,12 @@ def start_awaited(work: Callable[[], object], name: str) -> bool:
 
 
 class _Awaited:
-    """Work that is done once, in its thread or at the end of the program."""
+    """Work that runs once, in its thread or at the end of the program."""
 
     def __init__(self, work: Callable[[], object], name: str) -> None:
         self._work = work
         self._name = name
-        self._ticket = Ticket()  # whoever takes it does the work
+        self._ticket = Ticket()  # the caller that takes it does the work
         self._ended = Changed()
 
     def run(self) -> None:

@@ -1,7 +1,7 @@
 """A small HTTP server that answers GET requests, in threads.
 
-Anybody who can reach the port may send requests. So their number at a time, their length,
-and the time that request and response take are bounded.
+Any program that can reach the port may send requests. So the number of concurrent
+requests, their length, and the time for request and response are bounded.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _STRICT_POLICY: Final = "default-src 'none'; frame-ancestors 'none'"
 
 
 class Response(NamedTuple):
-    """What is sent for a path; ``policy`` is its Content-Security-Policy."""
+    """The response for a path; ``policy`` is its Content-Security-Policy."""
 
     content_type: str
     body: bytes
@@ -43,7 +43,7 @@ class Routes(Protocol):
     """Maps paths to the functions that make their responses."""
 
     def get(self, path: str, /) -> Callable[[], Response] | None:
-        """The function for ``path``; None: there is nothing at this path."""
+        """The function for ``path``; None if there is none."""
 
 
 class _HeadTooLong(Exception):
@@ -61,9 +61,9 @@ class _Handler(BaseHTTPRequestHandler):
         return self.server.program
 
     def handle(self) -> None:
-        """One request; HTTP/1.0 closes the connection after it."""
-        # The standard library would read headers of megabytes, and wait for each byte
-        # of them as long as for all. So it is given a head that is complete.
+        """Handle one request; HTTP/1.0 closes the connection after it."""
+        # The standard library would read headers of megabytes, and give each byte the
+        # timeout of all. So it gets a complete head.
         try:
             head = _read_head(self.connection)
         except _HeadTooLong:
@@ -123,8 +123,9 @@ class _Handler(BaseHTTPRequestHandler):
     def _host_is_allowed(self) -> bool:
         """Whether the request names this host by address or as localhost.
 
-        A foreign page can make a browser send requests here under a name of its own, and
-        read the response (DNS rebinding). So a server on loopback refuses other names.
+        A page of another site can make a browser send requests here under its own host
+        name, and read the response (DNS rebinding). So a server on loopback rejects
+        other names.
         """
         if not self.server.loopback_only:
             return True
@@ -140,7 +141,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def _read_head(connection: socket.socket) -> bytes:
-    """What comes up to the empty line. Raises OSError when it takes too long."""
+    """The bytes up to the empty line. Raises OSError if they take too long."""
     until = time.monotonic() + TIMEOUT_S
     head = b""
     while b"\r\n\r\n" not in head and b"\n\n" not in head:
@@ -169,7 +170,7 @@ class _Server(socketserver.ThreadingTCPServer):
         super().__init__((bare(host), port), _Handler)
 
     def server_bind(self) -> None:
-        """Bind; ``::`` takes IPv4 too, whatever the system does by itself."""
+        """Bind; ``::`` includes IPv4, whatever the system's default is."""
         if self.address_family == socket.AF_INET6:
             self.socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
         super().server_bind()
@@ -193,20 +194,21 @@ class _Server(socketserver.ThreadingTCPServer):
             self._free_slots.release()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client may disconnect before the response: a matter of that client alone."""
+        """A client may disconnect before the response, which only affects that client."""
         _log.debug("a request from %s failed", client_address, exc_info=True)
 
 
 class HttpServer:
-    """Serves ``routes`` at ``host:port`` while in a ``with`` block. ``host`` is an IP address
-    or a name of this machine, or a wildcard. Port 0 takes a free one; ``port`` tells which."""
+    """Serves ``routes`` at ``host:port`` while in a ``with`` block. ``host`` is an IP
+    address or a name of this machine, or a wildcard. Port 0 takes a free port, which
+    ``port`` returns."""
 
     def __init__(self, host: str, port: int, routes: Routes, program: str) -> None:
         """Binds the port. Responses name the ``program``.
 
         Raises:
             CannotListen: the port cannot be bound.
-            PubSubError: no IP address is known of the name.
+            PubSubError: the name has no known IP address.
         """
         host = resolve_own(host)
         try:

@@ -1,8 +1,8 @@
-"""Looks up host names in threads of its own.
+"""Resolves host names in threads of its own.
 
-A look-up may take many seconds. So neither libzmq's thread, which moves all events, nor the
-control thread does it. Threads are there while there is something to look up, and nobody waits
-for them, as nothing can end a call of the resolver.
+A lookup may take many seconds. So neither libzmq's thread, which moves all events, nor
+the control thread does it. The threads exist while there are names to resolve, and no
+thread waits for them, as a call of the resolver cannot be interrupted.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ from pubsub_common.printable import printable
 
 _log = logging.getLogger(__name__)
 
-# The IP addresses of a name, or why there are none.
+# The IP addresses of a name, or the error.
 Answer = list[str] | PubSubError
 LookUp = Callable[[str], list[str]]
 
 
 class NameLookups:
-    """Looks up names for one thread, which takes the answers with `take`."""
+    """Resolves names for one thread, which gets the answers from `take`."""
 
     def __init__(self, look_up: LookUp | None = None) -> None:
-        # Called in a thread of a look-up when there is an answer to take.
+        # Called in a lookup thread when there is an answer to take.
         self.answered: Callable[[], None] = lambda: None
         self._look_up = look_up
         self._lock = threading.Lock()
@@ -45,7 +45,7 @@ class NameLookups:
         self._answers: deque[tuple[str, Answer]] = deque()
 
     def ask(self, name: str) -> None:
-        """Look up a name, unless that is under way."""
+        """Resolve a name, unless this is in progress."""
         with self._lock:
             if name in self._running or name in self._wanted:
                 return
@@ -60,7 +60,7 @@ class NameLookups:
             self._answers.append((name, PubSubError("there can be no more threads")))
 
     def take(self) -> list[tuple[str, Answer]]:
-        """The answers since the last call, each with its name."""
+        """The answers since the last call, by name."""
         taken = []
         while self._answers:
             taken.append(self._answers.popleft())
@@ -93,12 +93,12 @@ class NameLookups:
 def resolve_within(
     host: str, timeout_s: float, *, stopped: Callable[[], bool] = lambda: False
 ) -> str:
-    """`addresses.resolve`, again and again for ``timeout_s`` seconds while the name is not
-    known: what serves it may be about to start. For a thread that may wait.
+    """`addresses.resolve`, repeated for ``timeout_s`` seconds while the name is
+    unknown: its name server may be about to start. For a thread that may wait.
 
     Raises:
-        PubSubError: it is not known by then.
-        NotReady: ``stopped`` became true before it was.
+        PubSubError: it is unknown at the end.
+        NotReady: ``stopped`` became true before.
     """
     deadline = time.monotonic() + timeout_s
     wait_s, said = LOOKUP_RETRY_S, False

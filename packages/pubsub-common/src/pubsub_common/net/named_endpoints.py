@@ -1,9 +1,9 @@
-"""Where to connect for endpoints whose host is a name.
+"""Resolves endpoints with host names.
 
-The name is looked up before the first connection, and again whenever there has been no
-connection for a while: the host may have another address now. Where it has several, each gets
-its turn. The *place* of an endpoint is the same with an IP address for its name; an endpoint
-with an IP address is its own place.
+A name is resolved before the first connection, and again when there has been no
+connection for a while: the host may have another address now. If it has several, each
+gets its turn. The *place* of an endpoint has an IP address instead of the name; an
+endpoint with an IP address is its own place.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from pubsub_common.protocol.endpoints import host_of, is_ipv6, is_name, join, po
 
 _log = logging.getLogger(__name__)
 
-# Without a connection for so long, the name is looked up again: longer than a connection that
-# was lost usually takes to come back.
+# Without a connection for this long, the name is resolved again: longer than a lost
+# connection usually takes to come back.
 _LOST_S: Final = 3.0
 _LOOK_EVERY_S: Final = 1.0
 
 
 @dataclasses.dataclass(slots=True)
 class _Named:
-    """``look_up_at``: when the name is to be looked up again, unless there is a connection
-    by then; infinity: that is under way. ``silent``: its failure was logged."""
+    """``look_up_at``: when to resolve the name again, unless there is a connection by
+    then; infinity: in progress. ``silent``: its failure was logged."""
 
     host: str
     port: int
@@ -42,7 +42,8 @@ class _Named:
 
 
 class NamedEndpoints:
-    """For one thread, but `place`, which any may call. ``now`` is monotonic seconds."""
+    """For one thread, except `place`, which any thread may call. ``now`` is monotonic
+    seconds."""
 
     def __init__(
         self,
@@ -52,9 +53,9 @@ class NamedEndpoints:
         is_own: Callable[[str], bool] = lambda _place: False,
         one_family: bool = False,
     ) -> None:
-        """``connected`` tells to which places there are connections. Where this program
-        itself listens, which ``is_own`` tells, it never connects to. With ``one_family`` an
-        endpoint keeps to IPv4 or IPv6, as it began."""
+        """``connected`` returns the places with connections. ``is_own``: whether this
+        program itself listens at a place; it never connects there. With ``one_family``
+        an endpoint keeps to IPv4 or IPv6, as it began."""
         self.lookups = lookups or NameLookups()
         self._connected = connected
         self._is_own = is_own
@@ -64,15 +65,15 @@ class NamedEndpoints:
         self._look_at = math.inf
 
     def place(self, endpoint: str) -> str | None:
-        """Where to connect; None while that is not known."""
+        """The address to connect to; None while unknown."""
         named = self._named.get(endpoint)
         if named is not None:
             return named.place
         return None if is_name(host_of(endpoint)) else endpoint
 
     def begin(self, endpoint: str, now: float, place: str | None = None) -> str | None:
-        """From now on `look` tells where this one is. Its place, if it is known; it is
-        ``place`` if somebody has looked it up already."""
+        """Resolve this endpoint from now on. Returns its place, if known; that is
+        ``place`` if another resolver has found it already."""
         host = host_of(endpoint)
         if not is_name(host):
             return endpoint
@@ -88,7 +89,7 @@ class NamedEndpoints:
         return named.place
 
     def end(self, endpoint: str) -> None:
-        """It is not to be connected to any more."""
+        """Stop resolving this endpoint."""
         named = self._named.pop(endpoint, None)
         if named is not None:
             of_host = self._by_host[named.host]
@@ -99,7 +100,7 @@ class NamedEndpoints:
             self._look_at = math.inf
 
     def look(self, now: float) -> list[tuple[str, str | None]]:
-        """Those endpoints that have another place now, with the one before."""
+        """The endpoints with a new place, with the previous one."""
         if not self._named:
             self.lookups.take()
             return []
@@ -119,16 +120,16 @@ class NamedEndpoints:
         return moved
 
     def by_place(self, endpoints: Iterable[str]) -> dict[str, str]:
-        """Those of some endpoints that have a place, by that."""
+        """Those of some endpoints that have a place, by that place."""
         found = ((self.place(each), each) for each in endpoints)
         return {place: endpoint for place, endpoint in found if place is not None}
 
     def next_deadline(self) -> float | None:
-        """When `look` has something to do; None while nothing has a name."""
+        """When `look` is due; None without names."""
         return self._look_at if self._named else None
 
     def due_s(self, now: float) -> float | None:
-        """Seconds until the next `look`; None while nothing has a name."""
+        """Seconds until the next `look`; None without names."""
         return max(0.0, self._look_at - now) if self._named else None
 
     def _look_up_lost(self, now: float) -> None:
@@ -176,13 +177,13 @@ class NamedEndpoints:
 
 
 def _after(before: str | None, places: list[str]) -> str:
-    """Whose turn it is: the next one after the one that was no good."""
+    """The address after the one that failed."""
     turn = places.index(before) + 1 if before in places else 0
     return places[turn % len(places)]
 
 
 def sooner(one_s: float | None, other_s: float | None) -> float | None:
-    """The shorter of two waits; None is one without an end."""
+    """The shorter of two waits; None means no end."""
     if one_s is None or other_s is None:
         return other_s if one_s is None else one_s
     return min(one_s, other_s)

@@ -1,7 +1,7 @@
-"""Whether this process may open the files that a role needs.
+"""Checks whether this process may open the files that a role needs.
 
-With too few of them libzmq ends the process while it begins, by an abort, and Python says
-whatever was to be opened just then. So roles ask before they open anything.
+With too few of them libzmq aborts the process at its start, and Python's error names
+any file. So roles check before they open anything.
 """
 
 from __future__ import annotations
@@ -19,13 +19,12 @@ _MANY: Final = 256
 
 
 class TooFewFiles(PubSubError):
-    """This process may not open as many files as are needed; the text says how many those
-    are."""
+    """This process may not open as many files as needed; the text has the number."""
 
 
 def check_open_files(owner: str, needed: int) -> None:
-    """Raise the limit of this process so far that it may open ``needed`` files more, for
-    ``owner``, as "a publisher".
+    """Raise the limit of this process so that it may open ``needed`` more files, for
+    ``owner``, for example "a publisher".
 
     Raises:
         TooFewFiles: that is not allowed.
@@ -40,12 +39,12 @@ def check_open_files(owner: str, needed: int) -> None:
 
 
 def raise_limit(files: int) -> int:
-    """Raise this process's limit of open files to so many, as far as it may be; returns what
-    it is, `sys.maxsize` where there is none."""
+    """Raise this process's limit of open files to this number, as far as allowed;
+    returns the limit, `sys.maxsize` without one."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = soft_limit_for(files, soft, hard)
     if wanted != soft:
-        # Some kernels cap it further down than the hard limit says.
+        # Some kernels limit it below the hard limit.
         with contextlib.suppress(OSError, ValueError):
             resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
         soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
@@ -54,7 +53,7 @@ def raise_limit(files: int) -> int:
 
 def soft_limit_for(files: int, soft: int, hard: int) -> int:
     """The soft limit to set, so that ``files`` can be open as far as the hard limit
-    allows; never less than it is."""
+    allows; never less than the current one."""
     unlimited = resource.RLIM_INFINITY
     if soft == unlimited or soft >= files:
         return soft
@@ -62,15 +61,16 @@ def soft_limit_for(files: int, soft: int, hard: int) -> int:
 
 
 def _open_now() -> int:
-    """How many are open; at least so many, where that is far from the limit."""
+    """The number of open files; a lower estimate if it is far from the limit."""
     soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     with contextlib.suppress(OSError):
-        # The lowest number that is free. To count takes long in a program that has thousands.
+        # The lowest free number. Counting takes long in a program with thousands of
+        # files.
         lowest = os.dup(0)
         os.close(lowest)
         if soft == resource.RLIM_INFINITY or max(lowest, _MANY) < soft // 2:
             return lowest
     try:
         return len(os.listdir(_OPEN)) - 1  # noqa: PTH208 - one of them is this folder
-    except OSError:  # there is not one left
+    except OSError:  # none is left
         return soft

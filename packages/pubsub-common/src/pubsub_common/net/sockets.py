@@ -2,18 +2,17 @@
 
 Theory of operation
 -------------------
-A data socket belongs to the user's thread, which sends or receives, and to the
-control thread, which answers handshakes or connects to a new publisher. libzmq
-sockets are not thread safe; a lock with its memory fence makes them so.
+A data socket belongs to the user's thread, which sends or receives, and to the control
+thread, which answers handshakes or connects to a new publisher. libzmq sockets are not
+thread safe; a lock with its memory fence makes them so.
 
-Waiting must not hold that lock, hence threads wait on the socket's file descriptor
-(``ZMQ_FD``). It is edge triggered: it becomes readable when libzmq has news for the
-socket, and *any* operation on the socket may take the news away. So a thread that has
-operated on a socket that another thread waits for must, before letting go of the
-lock, either leave nothing to read or wake the other thread.
+Waiting must not hold that lock, so threads wait on the socket's file descriptor
+(``ZMQ_FD``). It is edge triggered: it becomes readable when libzmq has an event for the
+socket, and *any* operation on the socket may consume it. So before a thread releases
+the lock after an operation, it must either read all messages or wake the other thread.
 
-A subscriber that receives one event at a time waits with the lock after all, where it can
-be called out (`pubsub_subscriber.connections.sub_socket`).
+A subscriber that receives one event at a time does wait with the lock, where it can be
+interrupted (`pubsub_subscriber.connections.sub_socket`).
 """
 
 from __future__ import annotations
@@ -54,9 +53,9 @@ _RECONNECT_MAX_MS: Final = 1000
 
 
 def bound_queues(socket: zmq.Socket[bytes], bounds: QueueBounds) -> None:
-    """Limit what waits in the queues of an event socket, and how long a message may be:
-    libzmq closes the connection of a peer that sends a longer one. Where subscribers
-    connect, only subscriptions come in, and little of them waits."""
+    """Limit the queues of an event socket, and the length of a message: libzmq closes
+    the connection of a peer that sends a longer one. At a port for subscribers only
+    subscriptions come in, and few of them wait."""
     socket.set_hwm(bounds.messages)
     accepts = socket.type in (zmq.XPUB, zmq.PUB)
     limit = MAX_SUBSCRIPTION_BYTES if accepts else bounds.frame_bytes
@@ -70,36 +69,37 @@ def bound_queues(socket: zmq.Socket[bytes], bounds: QueueBounds) -> None:
 
 
 def enable_keepalive(socket: zmq.Socket[bytes]) -> None:
-    """Have a connection end, and be made again, when its other side cannot be reached
-    for some `DEAD_CONNECTION_S` seconds, though nobody closed it.
+    """Close a connection, and reconnect, if its other side has been unreachable for
+    some `DEAD_CONNECTION_S` seconds without closing it.
 
-    By TCP's probes, not by ZeroMQ's own heartbeats: those take a peer for dead that only
-    does not read, since its pings wait behind the events. libzmq 4.3.5 then drops what is
-    queued for it, or, on the subscriber's side, ends the process with a failed assertion
-    (`_input_stopped`). TCP's probes are answered by the kernel.
+    This uses TCP's probes, not ZeroMQ's own heartbeats. Those consider a peer dead that
+    just does not read, since its pings wait behind the events. libzmq 4.3.5 then drops
+    its queue, or, on the subscriber's side, ends the process with a failed assertion
+    (`_input_stopped`). The kernel answers TCP's probes.
     """
     socket.setsockopt(zmq.TCP_KEEPALIVE, 1)
     socket.setsockopt(zmq.TCP_KEEPALIVE_IDLE, _KEEPALIVE_S)
     socket.setsockopt(zmq.TCP_KEEPALIVE_INTVL, _KEEPALIVE_S)
     socket.setsockopt(zmq.TCP_KEEPALIVE_CNT, _KEEPALIVE_COUNT)
-    # Else one that was begun while the link was down goes on for minutes after it.
+    # Otherwise an attempt that began while the link was down continues for minutes
+    # after.
     socket.setsockopt(zmq.CONNECT_TIMEOUT, _CONNECT_MS)
-    # Less often where nobody answers: a subscriber may have hundreds of dead addresses.
+    # Less often without an answer: a subscriber may have hundreds of dead addresses.
     socket.setsockopt(zmq.RECONNECT_IVL, _RECONNECT_MS)
     socket.setsockopt(zmq.RECONNECT_IVL_MAX, _RECONNECT_MAX_MS)
 
 
 def option_reader(socket: zmq.Socket[bytes], option: int) -> Callable[[], int]:
-    """What tells the value of an integer ``option`` of ``socket`` at each call. Without
-    pyzmq's wrapper, which makes an enumeration of the answer."""
+    """A function that returns the value of an integer ``option`` of ``socket``, without
+    pyzmq's wrapper, which makes an enumeration of it."""
     backend: Any = zmq.backend.Socket
     return functools.partial(backend.get.__get__(socket), int(option))
 
 
 def reconnect(socket: zmq.Socket[bytes], where: str) -> None:
-    """Connect ``socket`` to the endpoint ``where`` once more, on which libzmq may have
-    given up."""
-    with contextlib.suppress(zmq.ZMQError):  # it may have let go of it
+    """Connect ``socket`` again to the endpoint ``where``, which libzmq may have given
+    up."""
+    with contextlib.suppress(zmq.ZMQError):  # it may have removed it
         socket.disconnect(where)
     connect(socket, where)
 
@@ -115,8 +115,8 @@ class DataSocket:
         bound_queues(self.socket, bounds)
         enable_keepalive(self.socket)
         self.fd: int = self.socket.FD
-        # What may be done with the socket at once: POLLIN, POLLOUT. The caller holds the
-        # lock.
+        # The possible operations of the socket now: POLLIN, POLLOUT. The caller holds
+        # the lock.
         self.events = option_reader(self.socket, zmq.EVENTS)
 
     def receive(self) -> bytes | None:
@@ -124,13 +124,13 @@ class DataSocket:
         return self.socket.recv(zmq.NOBLOCK) if self.readable() else None
 
     def readable(self) -> bool:
-        """Whether a message waits. The caller holds the lock. A tenth of the time of a
-        `receive` for nothing, which makes an exception."""
+        """Whether a message waits. The caller holds the lock. This takes a tenth of the
+        time of a `receive` without a message, which raises an exception."""
         return bool(self.events() & _POLLIN)
 
     def waits(self) -> bool:
-        """`readable`, for who does not hold the lock. On one line: an exception of a tracer
-        between its two would leave it locked."""
+        """`readable`, for callers without the lock. On one line: an exception of a
+        tracer between two lines would leave it locked."""
         with self.lock: return self.readable()  # noqa: E701  # fmt: skip
 
     def close(self, linger_s: float) -> None:
@@ -140,7 +140,7 @@ class DataSocket:
 
 
 def tcp_table() -> str | None:
-    """What Linux tells of this network namespace's TCP connections, for
+    """Linux's table of the TCP connections in this network namespace, for
     `pubsub_common.net.tcp_table`; None on other systems."""
     found = []
     for path in _TCP_TABLES:
@@ -150,13 +150,13 @@ def tcp_table() -> str | None:
 
 
 def wait_until_sent(port: int, timeout_s: float) -> None:
-    """Wait until all that was written to the connections of a local TCP port has reached
-    the other side, but not longer than ``timeout_s`` seconds, and not for a peer that does not
+    """Wait until everything written to the connections of a local TCP port has reached
+    the other side, at most ``timeout_s`` seconds, and not for a peer that does not
     read.
 
-    To be called before a data socket is closed. Should something come in just then (a
-    subscription), the kernel answers the close with a reset and throws away what it has
-    not sent, whatever libzmq's linger time is: the last megabytes of a stream.
+    Call it before a data socket is closed. If a message (a subscription) comes in at
+    that moment, the kernel answers the close with a reset and discards unsent data, for
+    any linger time of libzmq: the last megabytes of a stream.
     """
     deadline = time.monotonic() + timeout_s
     quiet = 0
@@ -193,8 +193,8 @@ def connect(socket: zmq.Socket[bytes], where: str) -> None:
 
 
 def bind(socket: zmq.Socket[bytes], where: str) -> int:
-    """Bind ``socket`` to the endpoint ``where``, ``tcp://host:port``; returns the port, which
-    is a free one for ``*`` or 0.
+    """Bind ``socket`` to the endpoint ``where``, ``tcp://host:port``; returns the port,
+    a free one for ``*`` or 0.
 
     Raises:
         zmq.ZMQError: the port is taken, or the host is not one of this machine's.
@@ -205,17 +205,17 @@ def bind(socket: zmq.Socket[bytes], where: str) -> int:
 
 
 def _set_family(socket: zmq.Socket[bytes], where: str) -> None:
-    """What libzmq does next with ``socket`` is by IPv6 or IPv4, as ``where`` needs: with IPv6
-    allowed it would reach IPv4 addresses by sockets of IPv6 too, which not every kernel
-    has, and which tables and limits then show as other addresses."""
+    """Let ``socket`` use IPv6 or IPv4 next, as ``where`` needs. With IPv6 allowed,
+    libzmq would also reach IPv4 addresses through IPv6 sockets, which not every kernel
+    has, and which appear in tables and limits as other addresses."""
     socket.setsockopt(zmq.IPV6, where.startswith("tcp://["))
 
 
 def bind_first_free(
     socket: zmq.Socket[bytes], host: str, port: int, last: int = MAX_PORT
 ) -> int | None:
-    """Bind to the first free port from ``port`` to ``last``, of 0 to any; None when there is
-    none.
+    """Bind to the first free port from ``port`` to ``last``, or for 0 to any; None if
+    none is free.
 
     Raises:
         zmq.ZMQError: the host is not one of this machine's.

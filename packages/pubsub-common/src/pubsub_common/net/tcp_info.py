@@ -1,4 +1,4 @@
-"""What the kernel tells of one TCP connection of this process (Linux)."""
+"""Reads the kernel's information on one TCP connection of this process (Linux)."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ import socket
 import struct
 from typing import Final, NamedTuple
 
-# Fields of ``struct tcp_info``, which grows with the kernel. As of Linux 4.1: segments that are
-# not acknowledged, milliseconds since data was sent and received, and all bytes that were
-# acknowledged and received.
+# Fields of ``struct tcp_info``, which grows with the kernel. Since Linux 4.1:
+# unacknowledged segments, milliseconds since data was sent and received, and all bytes
+# that were acknowledged and received.
 _FIELDS: Final = struct.Struct("=24xI16xI4xI64xQQ")
-# As of Linux 4.6: bytes that were not sent yet.
+# Since Linux 4.6: unsent bytes.
 _UNSENT: Final = struct.Struct("=144xI")
 
 
 class TcpInfo(NamedTuple):
-    """``received`` bytes in all; nothing has passed for ``idle_s`` seconds. The other side has
-    ``acknowledged`` so many bytes in all; ``unacknowledged`` segments are on their way, and
-    ``unsent`` bytes wait for that (None: the kernel is too old to say)."""
+    """``received`` bytes in total; no data has passed for ``idle_s`` seconds. The other
+    side has ``acknowledged`` this many bytes in total; ``unacknowledged`` segments are
+    under way, and ``unsent`` bytes wait (None: the kernel is too old)."""
 
     received: int
     idle_s: float
@@ -28,10 +28,10 @@ class TcpInfo(NamedTuple):
 
 
 def tcp_info(connection: socket.socket) -> TcpInfo | None:
-    """What there is to know of a connection; None: the kernel is too old to say.
+    """The information on a connection; None: the kernel is too old.
 
     Raises:
-        OSError: that is no TCP connection (any more).
+        OSError: it is not a TCP connection (any more).
     """
     answer = connection.getsockopt(
         socket.IPPROTO_TCP, socket.TCP_INFO, max(_FIELDS.size, _UNSENT.size)
@@ -40,7 +40,7 @@ def tcp_info(connection: socket.socket) -> TcpInfo | None:
 
 
 def parse(answer: bytes) -> TcpInfo | None:
-    """What the kernel's answer says; None: too little."""
+    """Decode the kernel's answer; None: too short."""
     if len(answer) < _FIELDS.size:
         return None
     unacknowledged, sent_ms, received_ms, acknowledged, received = _FIELDS.unpack_from(
@@ -54,25 +54,24 @@ def parse(answer: bytes) -> TcpInfo | None:
 
 
 class ConnectionInfo:
-    """Asks about the connection on a descriptor that belongs to somebody else, here libzmq.
-    It has no descriptor of its own, which would keep the connection open: should that
-    one's number be used for something else meanwhile, the answer is about that, or
-    None."""
+    """Reads about the connection on a descriptor that another component owns, here
+    libzmq. It has no descriptor of its own, which would keep the connection open. If
+    the number is reused meanwhile, the answer is about the new connection, or None."""
 
     def __init__(self, fd: int) -> None:
         """Raises:
-        OSError: that is no socket.
+        OSError: it is not a socket.
         """
         self._socket = socket.socket(fileno=fd)
 
     def read(self) -> TcpInfo | None:
-        """What there is to know; None: nothing."""
+        """The information; None if there is none."""
         try:
             return tcp_info(self._socket)
         except OSError:
             return None
 
     def release(self) -> None:
-        """Ask no more. The descriptor stays as it is."""
+        """Stop reading. The descriptor stays unchanged."""
         with contextlib.suppress(OSError):
             self._socket.detach()

@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 
 from pubsub_common.protocol.endpoints import bare, host_of, join, port_of, written
 
-# States in which something may still come in from the other side.
+# States in which data may still come in from the other side.
 _ESTABLISHED: Final = 0x01
 _CLOSE_WAIT: Final = 0x08
 _LISTENING: Final = 0x0A
@@ -17,7 +17,7 @@ _LISTENING: Final = 0x0A
 
 class Row(NamedTuple):
     """A connection: ``local`` and ``remote`` are the kernel's ``address:port`` in
-    hexadecimal digits, ``unsent`` the bytes that are to be sent or to be acknowledged."""
+    hexadecimal digits, ``unsent`` the bytes to send or to acknowledge."""
 
     local: str
     remote: str
@@ -26,7 +26,7 @@ class Row(NamedTuple):
 
 
 def connections(table: str) -> Iterator[Row]:
-    """The table's rows but those of ports that only listen; headings and broken lines are
+    """The table's rows, except those of listening ports; headings and broken lines are
     skipped."""
     for line in table.splitlines():
         fields = line.split()
@@ -45,15 +45,15 @@ def connections_of(port: int, table: str) -> Iterator[Row]:
 
 
 def unsent_bytes(port: int, table: str) -> int:
-    """What the kernel has still to send, or to have acknowledged, on the connections of
-    local TCP port ``port``."""
+    """The bytes that the kernel must still send, or get acknowledged, on the
+    connections of local TCP port ``port``."""
     return sum(row.unsent for row in connections_of(port, table))
 
 
 def slowest_reader(port: int, table: str) -> tuple[str, int] | None:
-    """``IP:port`` of the peer of local TCP port ``port`` for which the kernel holds most
-    bytes, and how many; None when there are none: the peer that does not read, if there
-    is one."""
+    """``IP:port`` of the peer of local TCP port ``port`` with the most bytes in the
+    kernel, and that number; None without any. This is the peer that does not read, if
+    there is one."""
     slowest = max(connections_of(port, table), key=lambda row: row.unsent, default=None)
     if slowest is None or not slowest.unsent:
         return None
@@ -61,8 +61,8 @@ def slowest_reader(port: int, table: str) -> tuple[str, int] | None:
 
 
 def still_open(addresses: Iterable[str], table: str) -> set[str]:
-    """Those of these ``IP:port`` from which something may still come: the other side has
-    not closed the connection, or we have not read to its end."""
+    """Those of these ``IP:port`` from which data may still come: the other side has not
+    closed the connection, or we have not read to its end."""
     wanted = {_kernel_form(address): address for address in addresses}
     return {
         wanted[row.remote]
@@ -72,8 +72,8 @@ def still_open(addresses: Iterable[str], table: str) -> set[str]:
 
 
 def address_of(text: str) -> str:
-    """``0100007F:15B3`` is 127.0.0.1:5555: the kernel prints an address in words of four
-    bytes, each as a number of its own byte order."""
+    """``0100007F:15B3`` is 127.0.0.1:5555: the kernel prints an address in words of
+    four bytes, each as a number in its own byte order."""
     host, _, port = text.partition(":")
     words = [int(host[at : at + 8], 16) for at in range(0, len(host), 8)]
     packed = struct.pack(f"={len(words)}I", *words)
@@ -81,7 +81,7 @@ def address_of(text: str) -> str:
 
 
 def _kernel_form(address: str) -> str:
-    """The other way round."""
+    """The reverse of `address_of`."""
     packed = ipaddress.ip_address(bare(host_of(address))).packed
     words = struct.unpack(f"={len(packed) // 4}I", packed)
     return "".join(f"{word:08X}" for word in words) + f":{port_of(address):04X}"

@@ -1,11 +1,12 @@
-"""Decides which of several callers does something that is to be done once."""
+"""Decides which of several callers does a task that must run once."""
 
 from __future__ import annotations
 
 
 class Ticket:
-    """One caller gets it, of all threads, signal handlers and finalizers; nobody waits. No
-    lock: `list.pop` is one step, also for an exception that a signal handler raises."""
+    """One caller gets it, among all threads, signal handlers and finalizers, without
+    waiting. There is no lock: `list.pop` is one step, also for an exception from a
+    signal handler."""
 
     __slots__ = ("_left",)
 
@@ -14,7 +15,7 @@ class Ticket:
 
     @property
     def taken(self) -> bool:
-        """Whether somebody has got it."""
+        """Whether a caller has it."""
         return not self._left
 
     def take(self) -> bool:

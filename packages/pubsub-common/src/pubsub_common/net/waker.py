@@ -1,8 +1,8 @@
 """Wakes a thread that polls descriptors: for any thread and for signal handlers.
 
-Nothing here takes a lock. A handler may have interrupted the very same call, and an
-exception of a handler would leave the lock taken. Python's own count of references tells
-who is the last one to use the descriptors.
+There are no locks here. A handler may have interrupted the very same call, and an
+exception of a handler would leave the lock taken. Python's reference counts show the
+last user of the descriptors.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Final
 
 class Waker:
     """A file descriptor that any thread (or a signal handler) can make readable. In a
-    forked child it does nothing, for the pipe is the parent's."""
+    forked child it does nothing, as the pipe is the parent's."""
 
     def __init__(self) -> None:
         self._pipe: _Pipe | None = _Pipe(*os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC))
@@ -28,7 +28,7 @@ class Waker:
         """Make `fd` readable until `clear`. A wake after `close` does nothing."""
         pipe = self._pipe
         if pipe is not None and not self._forked:
-            with contextlib.suppress(BlockingIOError):  # full, hence readable
+            with contextlib.suppress(BlockingIOError):  # full, so it is readable
                 os.write(pipe.write_fd, b"\0")
 
     def clear(self) -> None:
@@ -40,15 +40,15 @@ class Waker:
                     pass
 
     def close(self) -> None:
-        """Give the descriptors back; nobody may poll `fd` any more. Again: does
+        """Close the descriptors; no thread may poll `fd` any more. A second call does
         nothing."""
         self._pipe = None
 
 
 class _Pipe:
-    """Two descriptors, which are closed when nobody holds this any more. A call that uses
-    them holds it, since their numbers may be another file's as soon as they are closed; and
-    an exception inside that call lets go of it."""
+    """Two descriptors, which are closed without references to this object. A call that
+    uses them holds a reference, since a closed number may be reused immediately; an
+    exception inside that call releases it."""
 
     __slots__ = ("read_fd", "write_fd")
 

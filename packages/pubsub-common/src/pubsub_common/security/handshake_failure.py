@@ -68,7 +68,7 @@ def probe_reason(
 
 
 def explain(failure: HandshakeFailure, where: str, keys: str | None) -> str:
-    """The text for a user who connects to the broker at ``where``, with the keys in the
+    """The text for the user of a client of the broker at ``where``, with the keys in the
     file ``keys``, or without any."""
     if failure.reason is FailureReason.KEY_REJECTED:
         return (

@@ -187,8 +187,8 @@ def write_secret(path: Path, text: str, *, replace: bool = False) -> None:
 def client_file_text(keys: ClientKeys) -> str:
     """The content of a client's file."""
     return (
-        f"# The keys of the pubsub client {keys.name}. Whoever can read this is that "
-        "client.\n"
+        f"# The keys of the pubsub client {keys.name}. With this file, any program "
+        "can act as that client.\n"
         f'name = "{keys.name}"\n'
         f'public = "{keys.pair.public}"\n'
         f'secret = "{keys.pair.secret}"\n'

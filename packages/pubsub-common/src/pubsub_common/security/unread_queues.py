@@ -126,12 +126,11 @@ class UnreadLook:
         return unread
 
 
-def unread_line(who: str, unread: Unread) -> str:
-    """The log line about a connection that is closed because of its waiting bytes;
-    ``who`` is its role."""
+def unread_line(role: str, unread: Unread) -> str:
+    """The log line about a closed connection of this role, with its waiting bytes."""
     host, port = unread.connection.remote
     return (
-        f"the {who} at {host}:{port} is not reading: {unread.bytes >> 20} MiB waited for it, "
+        f"the {role} at {host}:{port} is not reading: {unread.bytes >> 20} MiB waited for it, "
         "and its connection was closed; it may connect again (--queue-bytes)"
     )
 
