@@ -232,5 +232,5 @@ def test_when_none_answers_all_are_named() -> None:
         connect_timeout_s=0.2,
     )
     said = f"no broker answered at tcp://{names[0]}, tcp://{names[1]} within 0.2 s"
-    with pytest.raises(BrokerUnreachable, match=said):
+    with pytest.raises(BrokerUnreachable, match=f"{said}: the connection is refused"):
         subscriber.configure()

@@ -141,3 +141,25 @@ def test_of_many_topics_the_rest_is_one_line() -> None:
 
     assert len(lines) == 6
     assert lines[-1] == "subscriber 10.0.0.2 lost 7990 events of 3995 more topics"
+
+
+def test_one_event_has_a_latency_and_no_percentiles() -> None:
+    latency = Latency(count=1, p50_ns=64_200, p99_ns=64_200, max_ns=64_200)
+    one = ClientStatus(
+        role="subscriber",
+        session=2,
+        address="10.0.0.2",
+        topics=["A"],
+        idle_s=1.0,
+        lost={"A": 1},
+        latency=latency,
+    )
+    status = Status(
+        id=1, epoch=2, model="decentralized", uptime_s=9.0, clients=[one], rejected=1
+    )
+
+    text = render(status)
+
+    assert "; latency 64.2 us of 1 event\n" in text
+    assert "  10.0.0.2: 1 event lost" in text
+    assert "; 1 request refused" in text

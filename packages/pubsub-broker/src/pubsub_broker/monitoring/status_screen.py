@@ -185,6 +185,8 @@ def _latency(client: ClientStatus) -> list[str]:
     latency = client.latency
     if latency is None:
         return ["", "", ""]
+    if latency.count == 1:  # which has no percentiles
+        return ["", "", format_ns(latency.max_ns)]
     return [format_ns(ns) for ns in (latency.p50_ns, latency.p99_ns, latency.max_ns)]
 
 

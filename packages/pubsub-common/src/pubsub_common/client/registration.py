@@ -34,6 +34,7 @@ _log = logging.getLogger(__name__)
 # When an unreachable broker is mentioned: at once would also be said to a user who
 # starts both with one command.
 _MENTION_AFTER_S: Final = 1.0
+_TCP: Final = "tcp://"
 
 
 class Change(NamedTuple):
@@ -117,10 +118,17 @@ class RegistrationState:
         raise BrokerUnreachable(self.endpoint, timeout_s, reason)
 
     def _found(self) -> Listener | None:
-        """What listens where the broker should be; None: there are several such places, or
-        the address of it is not known."""
-        scheme, _, place = self.endpoint.rpartition("//")
-        return look(place) if scheme == "tcp:" else None
+        """What listens where the broker should be; None: its address is not known, or there
+        are several brokers and not all of these connections are refused."""
+        endpoints = self.endpoint.split(", ")
+        if not all(each.startswith(_TCP) for each in endpoints):
+            return None
+        several = len(endpoints) > 1
+        for each in endpoints:
+            found = look(each.removeprefix(_TCP))
+            if several and found is not Listener.REFUSED:
+                return None
+        return found
 
     def submit(self, identity: Identity) -> int:
         """As `ControlClient.submit`, without waking the control thread."""
