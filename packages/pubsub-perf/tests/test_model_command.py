@@ -17,7 +17,7 @@ def test_it_prints_a_table_and_what_it_assumes(
     assert main([*WORDS, "--brokers=1,4", "--taken-us=8", "--copy-us=1"]) == 0
     said = capsys.readouterr().out
     assert "64 subscribers of 1 topic each, 8 topics (uniform)" in said
-    assert "8 us to take an event in and 1 us for each copy (a = 8.0)" in said
+    assert "8 us to receive an event and 1 us for each copy (a = 8.0)" in said
     rows = [line.split()[:2] for line in said.splitlines() if line[:1] == " "]
     assert rows == [["1", "own"], ["1", "split"], ["4", "own"], ["4", "split"]]
     assert "The registry, with 4 brokers:" in said

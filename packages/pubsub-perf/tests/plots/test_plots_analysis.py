@@ -109,7 +109,9 @@ def test_each_kind_of_network_has_its_panels() -> None:
     more = dataclasses.replace(found, cells=(*found.cells, alone))
     drawing = made(scaling_figure(more))
     assert len(axes_of(drawing)) == 4
-    assert "Not shown, being alone of their kind: dumbbell-16hosts." in flat(drawing)
+    assert "Not shown, because their kind has one size: dumbbell-16hosts." in flat(
+        drawing
+    )
 
 
 def test_curves_without_intervals_say_so() -> None:

@@ -82,7 +82,7 @@ def test_an_overloaded_machine_is_said_on_the_figure(
 ) -> None:
     busy = texts(made(make(on(sweep, 12, "single-switch")))).replace("\n", " ")
     assert "Machine strained (decentralized)" in busy
-    assert "say more about the machine than" in busy
+    assert "describe the machine more than" in busy
     calm = texts(made(make(on(sweep, 9, "tree"))))
     assert "achine strained" not in calm
 

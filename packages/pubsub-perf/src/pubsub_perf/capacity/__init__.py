@@ -1,5 +1,5 @@
-"""Predicts what a group of brokers can do: how the work of its busiest broker falls with the
-number of brokers.
+"""Predicts the capacity of a group of brokers: the work of its busiest broker by the number of
+brokers.
 
 Core.
 """

@@ -1,4 +1,4 @@
-"""What an event costs a broker in processor time, as measured."""
+"""The measured processor time of an event at a broker."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pubsub_common.errors import ConfigError
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class EventCosts:
-    """Microseconds of a broker's processor, all its threads: to take an event in, and for
+    """Microseconds of a broker's processor, all its threads: to receive an event, and for
     each copy of it that the broker sends."""
 
     taken_us: float
@@ -20,7 +20,7 @@ class EventCosts:
 
     @property
     def ratio(self) -> float:
-        """How many copies cost as much as taking in: the *a* of the growth formula."""
+        """The number of copies that cost as much as receiving: the *a* of the growth formula."""
         return self.taken_us / self.copy_us
 
     def validate(self) -> None:

@@ -16,8 +16,8 @@ from pubsub_perf.capacity.spread import Forwarding, Spread
 from pubsub_perf.capacity.workload import Counts, Workload
 
 MAX_BROKERS: Final = 256
-# Lots are drawn anew so often, and the median counts; less often where there are so many cells
-# of topics and brokers that chance is even.
+# The number of random draws, of which the median counts; fewer with so many cells of topics and
+# brokers that chance evens out.
 _DRAWS: Final = 25
 _LEAST_DRAWS: Final = 3
 _CELLS: Final = 1_000_000
@@ -40,7 +40,7 @@ class Point:
 
     @property
     def events_per_s(self) -> float:
-        """Of the group, with one processor for each broker."""
+        """Events per second of the group, with one processor for each broker."""
         return 1e6 / self.busiest_us
 
 
@@ -51,7 +51,7 @@ def grow(
     same points.
 
     Raises:
-        ConfigError: a value cannot work, or is too large to compute.
+        ConfigError: a value is not valid, or is too large to compute.
     """
     workload.validate()
     costs.validate()

@@ -1,4 +1,4 @@
-"""What the clients of a group ask of its registry, and of each broker's copy of it."""
+"""The load of a group's clients on its registry, and on each broker's copy of it."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ MEASURED: Final = RegistryCosts(
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class RegistryLoad:
-    """For all clients of a group: memory, and the time of what happens seldom.
+    """For all clients of a group: memory, and the times of rare events.
     ``failover_s``: until the clients of a broker that dies are registered elsewhere.
     ``join_s``: until all clients have registered once."""
 
@@ -47,7 +47,7 @@ class RegistryLoad:
 def registry_load(
     clients: int, brokers: int, costs: RegistryCosts = MEASURED
 ) -> RegistryLoad:
-    """Of a group of so many brokers, which have as many clients each."""
+    """The load for a group of brokers with equal numbers of clients."""
     return RegistryLoad(
         mirror_bytes=clients * costs.mirror_bytes,
         etcd_bytes=clients * costs.etcd_bytes,

@@ -1,4 +1,4 @@
-"""Where subscribers and their topics are: how many copies of a topic's events each broker sends.
+"""The places of subscribers and topics: the copies of a topic's events that each broker sends.
 
 A table of counts has a row for each topic and a column for each broker.
 """
@@ -53,7 +53,7 @@ def at_home(workload: Workload, brokers: int, draws: np.random.Generator) -> Cou
     for broker in range(brokers):
         clients = len(range(broker, workload.subscribers, brokers))
         drawn = draws.multinomial(clients * workload.topics_each, chances)
-        columns.append(np.minimum(drawn, clients))  # nobody has a topic twice
+        columns.append(np.minimum(drawn, clients))  # no subscriber has a topic twice
     return np.asarray(np.stack(columns, axis=1), dtype=np.int64)
 
 

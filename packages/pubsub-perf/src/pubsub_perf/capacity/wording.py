@@ -1,4 +1,4 @@
-"""A group's growth as text for people."""
+"""A group's growth as text."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def lines(
     points: Sequence[Point],
     load: RegistryLoad,
 ) -> Iterator[str]:
-    """The whole answer; ``load`` is of the largest group."""
+    """The prediction as lines; ``load`` is for the largest group."""
     yield (
         f"{units.counted(workload.subscribers, 'subscriber', 'subscribers')} of "
         f"{units.counted(workload.topics_each, 'topic', 'topics')} each, "
@@ -31,7 +31,7 @@ def lines(
         f"events of {workload.payload_bytes:,} B."
     )
     yield (
-        f"Processor time of a broker: {costs.taken_us:g} us to take an event in and "
+        f"Processor time of a broker: {costs.taken_us:g} us to receive an event and "
         f"{costs.copy_us:g} us for each copy (a = {costs.ratio:.1f})."
     )
     yield ""

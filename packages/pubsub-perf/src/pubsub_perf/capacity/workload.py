@@ -1,4 +1,4 @@
-"""Who publishes and who subscribes: topics, their shares of the events, their subscribers."""
+"""The workload: topics, their shares of the events, their subscribers."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Workload:
 
     def validate(self) -> None:
         """Raises:
-        ConfigError: a value cannot work, or is too large to compute.
+        ConfigError: a value is not valid, or is too large to compute.
         """
         for name, value, most in (
             ("topics", self.topics, MAX_TOPICS),

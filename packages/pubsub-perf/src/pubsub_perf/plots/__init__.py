@@ -15,11 +15,11 @@ _BACKEND: Final = "MPLBACKEND"
 
 
 def _import_matplotlib() -> None:
-    """Import it in an environment that is not made for it, and without its complaints.
+    """Import matplotlib without its warnings, in any environment.
 
-    A notebook names its own backend to the programs that it starts, which this environment may
-    lack: figures are drawn without any. Without a home that can be written, a temporary folder
-    does.
+    A notebook sets its own backend for programs that it starts. This environment may lack that
+    backend, so figures are drawn without one. Without a writable home, a temporary folder
+    replaces it.
     """
     backend = os.environ.pop(_BACKEND, None)
     log = logging.getLogger("matplotlib")

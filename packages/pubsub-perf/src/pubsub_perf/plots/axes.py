@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from pubsub_perf import units
 from pubsub_perf.units import Unit
 
-# On a linear axis of a wider range, a few outliers press the box into a line.
+# On a linear axis of a wider range, a few outliers make the box as thin as a line.
 _LOG_FROM: Final = 10.0
 # A log axis cannot show 0; anything below a picosecond is not a latency either.
 _SMALLEST_S: Final = 1e-12
@@ -31,7 +31,7 @@ _SMALLEST_S: Final = 1e-12
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Extent:
-    """What an axis has to hold: the smallest and largest value that it can show."""
+    """The smallest and largest value on an axis."""
 
     low_s: float
     high_s: float
@@ -45,7 +45,7 @@ class Extent:
         return np.asarray(shown * self.unit.per_second)
 
     def note(self) -> list[str]:
-        """What the axis cannot show."""
+        """A note on values that the axis cannot show."""
         if not self.hidden:
             return []
         values = units.counted(self.hidden, "value", "values")
@@ -79,7 +79,7 @@ def latency_axis(
     from_zero: bool = False,
 ) -> None:
     """Set scale, limits, ticks and label of one axis. ``from_zero``: a linear axis
-    begins at 0 whatever it shows, so that ratios can be seen."""
+    always begins at 0, so that ratios are visible."""
     axis = ax.xaxis if which == "x" else ax.yaxis
     set_limits = ax.set_xlim if which == "x" else ax.set_ylim
     factor = shown.unit.per_second

@@ -17,7 +17,7 @@ from pubsub_perf.plots.output import Drawing
 from pubsub_perf.plots.text_layout import wrap
 from pubsub_perf.results.cell_summary import CellSummary
 
-# More single points than this become one picture inside the SVG.
+# More single points become one picture inside the SVG.
 _VECTOR_POINTS: Final = 1200
 _LARGE_POINTS: Final = 400
 _BOX_WIDTH: Final = 0.46
@@ -97,7 +97,7 @@ def _draw(ax: Axes, position: int, summary: CellSummary, shown: Extent) -> str:
 def _points(
     ax: Axes, position: int, values: NDArray[np.float64], look: style.ModelStyle
 ) -> None:
-    # Spread by the golden ratio: even, and the same every time.
+    # Spread by the golden ratio: even, and always the same.
     spread = (np.arange(len(values)) * 0.6180339887) % 1.0 - 0.5
     single = len(values) <= _VECTOR_POINTS
     ax.plot(

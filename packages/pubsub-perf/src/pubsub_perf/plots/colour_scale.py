@@ -1,4 +1,4 @@
-"""Latency as colour: one scale for all that is compared, and its bar."""
+"""Latency as colour: one scale for all compared values, and its bar."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def norm_of(values_s: NDArray[np.float64]) -> Normalize:
 
 
 def colour_bar(ax: Axes, norm: Normalize, unit: Unit, name: str) -> None:
-    """Fill ``ax`` with the scale, lying."""
+    """Fill ``ax`` with the horizontal scale."""
     scale = colormaps[style.SCALE]
     bar = Colorbar(ax, norm=norm, cmap=scale, orientation="horizontal")
     bar.outline.set_visible(False)

@@ -51,7 +51,7 @@ def comparison_figure(found: Comparison) -> Drawing:
         "Second sweep over the first",
         "ratio of latencies; right of 1 the second is slower",
         [
-            f"Lines: 95 % intervals, each cell's own. Band: within {100 * found.margin:g} %, "
+            f"Lines: 95 % intervals of single cells. Band: within {100 * found.margin:g} %, "
             f"which counts as the same. Single cells are called slower or faster at a false "
             f"discovery rate of 5 %."
         ],
@@ -102,7 +102,7 @@ def _mark(ax: Axes, ratio: Estimate, place: float, look: dict[str, Any]) -> None
 
 
 def _reach(lines: Sequence[_Line], margin: float) -> float:
-    """How far the axis goes in both directions: all values, and intervals up to tenfold."""
+    """The reach of the axis in both directions: all values, and intervals up to tenfold."""
     reach = 1 + 2 * margin
     for _, *estimates, _ in lines:
         for each in estimates:

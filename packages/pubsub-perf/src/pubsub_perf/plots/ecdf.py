@@ -19,7 +19,7 @@ from pubsub_perf.plots.figure_frame import FrameTexts, PanelRow, figure_frame
 from pubsub_perf.plots.output import Drawing
 from pubsub_perf.results.cell_summary import CellSummary
 
-# Steps drawn of a larger sample: finer than a pixel, and both tails in full.
+# Number of steps for a larger sample: finer than a pixel, with complete tails.
 _STEPS: Final = 1000
 _TAIL: Final = 200
 _MARKED: Final = ((0.5, "p50"), (0.9, "p90"), (0.99, "p99"))
@@ -147,7 +147,7 @@ def _marks(
 
 
 def _ranks(count: int) -> NDArray[np.int64]:
-    """Which of so many samples are drawn."""
+    """The indices of the samples that are drawn."""
     inner = np.linspace(0, count - 1, _STEPS if count else 0).astype(np.int64)
     tails = [*range(min(_TAIL, count)), *range(max(0, count - _TAIL), count)]
     return np.unique(np.concatenate([inner, tails])).astype(np.int64)

@@ -1,8 +1,8 @@
-"""The frame of every figure: title, axes, legend and caption, each with its own room.
+"""The frame of every figure: title, axes, legend and caption, each with its own space.
 
-Everything is placed by measuring what it takes, in inches from the top. matplotlib's
-own layout engines would do, but their results differ in the last bits from run to run,
-and with them the bytes of an SVG file.
+All parts are measured and placed in inches from the top. The results of matplotlib's
+layout engines differ in the last bits from run to run, and so would the bytes of an SVG
+file.
 """
 
 from __future__ import annotations
@@ -34,8 +34,7 @@ _HANDLE_IN: Final = 0.6
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class FrameTexts:
-    """What a figure says beside its axes. ``alert``: what its reader must know before
-    believing it."""
+    """The texts of a figure beside its axes. ``alert`` is a warning about its data."""
 
     title: str
     subtitle: str
@@ -45,8 +44,8 @@ class FrameTexts:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class PanelRow:
-    """Axes beside each other; ``height_in`` is what they take without labels, None an
-    equal share of what is left."""
+    """Axes in a row; ``height_in`` is their height without labels, or None for an equal share
+    of the rest."""
 
     columns: int = 1
     height_in: float | None = None
@@ -69,8 +68,8 @@ class FigureFrame:
         return tuple(ax for band in self.panel_rows for ax in band)
 
     def fit(self) -> None:
-        """Make the axes fill their part with all that is written around them. To be
-        called when everything is drawn."""
+        """Make the axes fill their part, with all texts around them. To be called after all
+        drawing."""
         for _ in range(2):  # Labels can change with the size of the axes.
             self._fit()
 
@@ -132,8 +131,8 @@ def figure_frame(
     panel_rows: Sequence[PanelRow] = (PanelRow(),),
     handles: Sequence[Artist] = (),
 ) -> FigureFrame:
-    """A frame as high as its parts need. ``handles`` is what the legend explains, in
-    two columns where these have the room; each has a label."""
+    """A frame with the height of its parts. ``handles`` are the labelled marks in the legend,
+    which has two columns if there is space."""
     inside_in = width_in - 2 * _MARGIN_IN
     title = wrap(texts.title, inside_in, _TITLE_PT, "bold")
     subtitle = wrap(texts.subtitle, inside_in, _SUBTITLE_PT)
@@ -195,8 +194,8 @@ def _add_bar(figure: Figure, from_top_in: float, high_in: float) -> None:
 
 
 def _add_legend(figure: Figure, handles: Sequence[Artist], inside_in: float) -> float:
-    """Add a legend to the figure, where it may be; returns its height in inches. In
-    two columns, if need be with broken lines, or else in one."""
+    """Add a legend to the figure; returns its height in inches. It has two columns, with broken
+    lines if necessary, or else one."""
     if not handles:
         return 0.0
     labels = [str(handle.get_label()) for handle in handles]

@@ -23,7 +23,7 @@ from pubsub_perf.plots.output import Drawing
 from pubsub_perf.plots.text_layout import shortened
 from pubsub_perf.results.cell_summary import CellSummary
 
-# Linear axes as long as they serve: on them a straight line is linear growth.
+# Linear axes where possible: on them a straight line is linear growth.
 _LOG_FROM: Final = 50.0
 _MAX_NAME: Final = 20
 
@@ -35,8 +35,8 @@ _PANELS: Final[tuple[tuple[str, Pick], ...]] = (
 
 
 def growth_figure(cells: Sequence[CellSummary], note: str = "") -> Drawing | None:
-    """None when fewer than two host counts have samples. ``note``: why there are no
-    intervals."""
+    """The figure, or None with samples for fewer than two numbers of hosts. ``note`` is the
+    reason for missing intervals."""
     drawn = [m for m in cells if len(m.ordered) and m.cell.hosts]
     hosts = sorted({m.cell.hosts or 0 for m in drawn})
     if len(hosts) < 2:
@@ -169,7 +169,7 @@ def _caption(cells: Sequence[CellSummary]) -> Iterator[str]:
     else:
         yield "Each mark is a cell, all its runs together."
     if any(m.cell.degraded for m in cells):
-        yield "Ringed: the machine was short of CPU, which adds to the latency."
+        yield "Ringed: the machine lacked CPU time, which adds to the latency."
     places = [(m.cell.model, m.cell.kind, m.cell.hosts) for m in cells]
     if len(set(places)) < len(places):
         yield "A line passes through the middle of several cells with as many hosts."

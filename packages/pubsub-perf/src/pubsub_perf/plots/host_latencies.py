@@ -21,7 +21,7 @@ Role = Literal["broker", "publisher", "subscriber"]
 @dataclasses.dataclass(frozen=True, slots=True)
 class HostLatency:
     """``median_s``: of the events that a publisher sent or a subscriber received; None
-    for the broker, and where there are no samples."""
+    for the broker, and without samples."""
 
     host: str
     role: Role
@@ -31,8 +31,8 @@ class HostLatency:
 def host_latencies(
     summary: CellSummary,
 ) -> tuple[Network, tuple[HostLatency, ...]] | None:
-    """The network of a cell and its hosts; None where ``cell.json`` does not tell
-    which host ran what."""
+    """The network of a cell and its hosts; None if ``cell.json`` lacks the
+    roles of hosts."""
     cell = summary.cell
     network = network_of(cell.meta)
     if network is None:

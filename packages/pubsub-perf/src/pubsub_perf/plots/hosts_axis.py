@@ -9,7 +9,7 @@ from typing import Final
 from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-# Linear as long as it serves: on it a straight line is linear growth.
+# Linear where possible: on it a straight line is linear growth.
 _LOG_FROM: Final = 50.0
 _TICK_DISTANCE: Final = 0.055
 
@@ -22,7 +22,7 @@ def hosts_axis(
     tick_distance: float = _TICK_DISTANCE,
 ) -> None:
     """Set scale, limits and ticks of the x axis for these numbers of hosts, ascending;
-    each has a tick where there is room (a share of the axis) for its label."""
+    each has a tick if there is space (a share of the axis) for its label."""
     low, high = hosts[0], hosts[-1]
     log = high > _LOG_FROM * low
     position: Callable[[float], float] = math.log if log else float

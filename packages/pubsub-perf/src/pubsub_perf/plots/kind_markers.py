@@ -1,7 +1,7 @@
-"""A mark for each kind of network: told apart at a glance, hollow or filled, in grey too.
+"""A mark for each kind of network, easy to distinguish hollow, filled and in grey.
 
-Those of matplotlib that look alike when small (pentagon, hexagons, octagon) are not used;
-where its own run out, there are shapes of halves and bars.
+Marks of matplotlib that look alike when small (pentagon, hexagons, octagon) are not used;
+the following kinds get shapes of halves and bars.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ def _shape(*corners: tuple[float, float]) -> Path:
 
 
 def _half(start_degrees: float) -> Path:
-    """Half a disc, from this direction on."""
+    """Half a disc, beginning in this direction."""
     turns = [math.radians(start_degrees + 15 * step) for step in range(13)]
     return _shape(*((math.cos(turn), math.sin(turn)) for turn in turns))
 
@@ -43,8 +43,8 @@ _OTHERS: Final[tuple[Marker, ...]] = (
 
 
 def markers_of(kinds: Iterable[str]) -> dict[str, Marker]:
-    """A mark for each kind of network. From the fourteenth kind that is not one of ours
-    marks come again."""
+    """A mark for each kind of network. From the fourteenth foreign kind on, marks
+    repeat."""
     markers: dict[str, Marker] = {}
     others = 0
     for kind in sorted(set(kinds)):

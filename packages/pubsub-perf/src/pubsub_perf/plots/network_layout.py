@@ -1,8 +1,8 @@
 """Places the nodes of a network on a plane.
 
 A tree is drawn from its root down, or, with many hosts, from its root outwards; hosts of
-a single switch stand around it; a line of switches runs back and forth; a dumbbell's
-hosts stand around its two ends. Coordinates have no unit; y grows upwards.
+a single switch are around it; a line of switches runs in rows; a dumbbell's
+hosts are around its two ends. Coordinates have no unit; y grows upwards.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pubsub_perf.results import cell_fields
 from pubsub_perf.results.cell_fields import Meta
 
 _RADIAL_FROM: Final = 33
-# So many hosts around something stand in several rings, or their marks would overlap.
+# More hosts around a switch are in several rings, so that marks do not overlap.
 _RINGS_FROM: Final = 81
 _RINGS: Final = 3
 _RING: Final = 0.11
@@ -30,7 +30,7 @@ Point = NewType("Point", tuple[float, float])
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Layout:
-    """``places`` of all nodes; ``spacing`` is how far neighbouring hosts are apart."""
+    """``places`` of all nodes; ``spacing`` is the distance of neighbouring hosts."""
 
     network: Network
     places: Mapping[str, Point]
@@ -38,7 +38,7 @@ class Layout:
 
 
 def network_of(meta: Meta | None) -> Network | None:
-    """The network that ``cell.json`` describes; None when it is none of ours."""
+    """The network that ``cell.json`` describes; None for an unknown one."""
     about = cell_fields.section(meta, "topology")
     hosts = cell_fields.count(about, "hosts") or 0
     depth = cell_fields.count(about, "depth") or 0
@@ -86,10 +86,10 @@ def _ring(hosts: tuple[str, ...]) -> dict[str, Point]:
 
 
 def _radius(number: int, count: int) -> float:
-    """How far from the middle this one of ``count`` hosts stands."""
+    """The distance of one of ``count`` hosts from the middle."""
     if count < _RINGS_FROM:
         return 1.0
-    # The first stands between the second and the last: it has a ring of its own.
+    # The first is between the second and the last: it has its own ring.
     return 1.0 + _RING * (number % _RINGS if number else -1)
 
 
@@ -154,7 +154,7 @@ def _star(network: Network) -> dict[str, Point]:
     return {network.switches[0]: _at(0, 0)} | _ring(network.hosts)
 
 
-# Where the nodes of each kind of network are.
+# The places of nodes, by kind of network.
 PLACES: Final[Mapping[str, Callable[[Network], dict[str, Point]]]] = {
     "tree": _tree,
     "single-switch": _star,

@@ -32,7 +32,7 @@ Map = tuple[CellSummary, PairLatencies]
 
 
 def pair_heatmap_figure(cells: Sequence[CellSummary]) -> Drawing | None:
-    """The cells of one network; None when there are no two pairs to compare."""
+    """The cells of one network; None without two pairs to compare."""
     found = [(m, pair_latencies(m)) for m in cells if len(m.ordered)]
     maps = [(m, p) for m, p in found if p is not None and p.count.size > 1]
     if not maps:

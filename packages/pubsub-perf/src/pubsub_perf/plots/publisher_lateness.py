@@ -1,4 +1,4 @@
-"""How late publishers were, against the number of hosts."""
+"""The lateness of publishers against the number of hosts."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _MAX_NAME: Final = 22
 
 
 def lateness_figure(cells: Sequence[CellSummary]) -> Drawing | None:
-    """None when no cell knows its publishers' lateness, or there is only one."""
+    """The figure, or None with lateness in fewer than two cells."""
     found = lateness_of(m.cell for m in cells)
     if len(found) < 2:
         return None
@@ -33,11 +33,11 @@ def lateness_figure(cells: Sequence[CellSummary]) -> Drawing | None:
     values = [max(v, _SMALLEST_S) for v in known]
     shown = extent([np.array(values)], log_from=20)
     texts = FrameTexts(
-        "How late publishers sent, against their schedule",
+        "Lateness of publishers against their schedule",
         style.common_load(drawn),
         [
             "Mark: p50. Bar: up to p99, from 100 events on. Dash: the latest of all. "
-            "Lateness is in no latency: that begins when an event is sent.",
+            "Latency begins when an event is sent, so it does not include lateness.",
         ],
         style.alert(drawn),
     )

@@ -49,7 +49,7 @@ def overloaded_networks(cells: Iterable[CellSummary]) -> set[str]:
 def queueing_figure(
     view: QueueingView, overloaded: Collection[str] = ()
 ) -> Drawing | None:
-    """None when no cell has a prediction to be compared with. ``overloaded``: networks
+    """The figure, or None without a prediction. ``overloaded``: networks
     on which the machine could not keep up with the centralized model."""
     points = sorted(
         (p for p in view.points if p.hosts and p.measured_mean_s is not None),

@@ -1,4 +1,4 @@
-"""The words of the figure of the centralized broker's queue."""
+"""The texts of the figure of the centralized broker's queue."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pubsub_perf.analysis.values.results import QueueingView, QueuePoint
 
 
 def alert(points: Sequence[QueuePoint], overloaded: Collection[str]) -> str:
-    """What the figure says of itself where the machine could not keep up."""
+    """A warning if the machine could not keep up."""
     count = sum(point.network in overloaded for point in points)
     if not count:
         return ""
@@ -21,7 +21,7 @@ def alert(points: Sequence[QueuePoint], overloaded: Collection[str]) -> str:
 
 
 def rates(view: QueueingView) -> str:
-    """What serving an event takes."""
+    """The service times of an event."""
     parts = []
     if view.per_event_s is not None:
         parts.append(f"service {units.duration(view.per_event_s.value)} per event")
@@ -34,7 +34,7 @@ def rates(view: QueueingView) -> str:
 
 
 def caption(view: QueueingView, points: Sequence[QueuePoint]) -> list[str]:
-    """What the predictions are, and where there are none."""
+    """The kinds of predictions, and the cells without one."""
     lines = [
         "M/G/1 prediction from the broker's measured service time; dashes: for the very "
         "load of a cell."

@@ -1,7 +1,7 @@
-"""The figures of a report: the one list of them, which report, docs and tests read.
+"""The list of figures of a report, for report, docs and tests.
 
 To add a figure, write a module of this folder with a function that draws it, and add an
-entry here. A function gives None where the data has nothing to show.
+entry here. A function returns None if the data have nothing to show.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from pubsub_perf.results.timeseries import Series
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class SweepData:
-    """What figures of all networks together are drawn from."""
+    """The data for figures of all networks together."""
 
     cells: Sequence[CellSummary]
     analysis: Analysis
@@ -35,8 +35,8 @@ class SweepData:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class NetworkData:
-    """What the figures of one network are drawn from: its cells, and the events of one
-    run of each cell, where they were recorded."""
+    """The data for figures of one network: its cells, and the recorded events of one run of
+    each cell."""
 
     cells: Sequence[CellSummary]
     series: Sequence[Series] = ()
@@ -55,7 +55,7 @@ class SweepFigure:
 @dataclasses.dataclass(frozen=True, slots=True)
 class NetworkFigure:
     """A figure of one network, ``plots/<network>-<name>.png`` and ``.svg``. ``of_events``: it
-    is drawn from single events, which are read for it."""
+    needs single events, which are read for it."""
 
     name: str
     shows: str
@@ -72,7 +72,7 @@ SWEEP_FIGURES: Final = (
     ),
     SweepFigure(
         "residuals",
-        "what each fitted shape leaves unexplained",
+        "the residuals of each fitted shape",
         lambda data: residual_figure(data.analysis),
     ),
     SweepFigure(
@@ -84,7 +84,7 @@ SWEEP_FIGURES: Final = (
     ),
     SweepFigure(
         "lateness",
-        "how late publishers sent, against their schedule",
+        "the lateness of publishers against their schedule",
         lambda data: lateness_figure(data.cells),
     ),
 )

@@ -1,4 +1,4 @@
-"""What the fitted curves leave unexplained: measured over fitted, against hosts."""
+"""The residuals of the fitted curves: measured over fitted, against hosts."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _WIDTH_IN: Final = 7.6
 _TITLE_IN: Final = 3.1
 _TICK_DISTANCE: Final = 0.1
 _MAX_NAME: Final = 24
-# Axes that reach further (times 1.65) have factors and not per cent.
+# Wider axes (more than a factor of 1.65) show factors, not per cent.
 _FACTORS_FROM: Final = 0.5
 _SMALL: Final = (1.5, 2.0, 3.0, 5.0)
 _DASHES: Final[dict[str, Any]] = {
@@ -43,7 +43,7 @@ def residual_figure(analysis: Analysis) -> Drawing | None:
     )
     if not fits:
         return None
-    # One scale for all, but for those that no shape fits: these would press the others flat.
+    # One scale for all, except for series that no shape fits: these would flatten the others.
     common = _reach([fit for fit in fits if not fit.no_shape])
     texts = FrameTexts(
         "Residuals of the fitted curves",
@@ -79,7 +79,7 @@ def residual_figure(analysis: Analysis) -> Drawing | None:
 
 
 def _reach(fits: Sequence[GrowthResult]) -> float:
-    """The largest residual that must be shown; a hopeless shape may leave the axes."""
+    """The largest residual on the axes; residuals of a bad shape may be outside."""
     best = [abs(r) for fit in fits for r in chosen(fit).residuals]
     return 1.35 * max([*best, 0.05])
 

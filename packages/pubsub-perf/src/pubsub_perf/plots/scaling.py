@@ -57,8 +57,8 @@ _PERCENTILES: Final = (
 
 
 def hosts_figure(cells: Sequence[CellSummary], analysis: Analysis) -> Drawing | None:
-    """Latency against hosts: with intervals and curves where the analysis has some, else
-    the cells one by one."""
+    """Latency against hosts: with the intervals and curves of the analysis, else the cells one
+    by one."""
     figure = scaling_figure(analysis, style.common_load(cells))
     return figure or growth_figure(cells, _why_no_intervals(analysis))
 
@@ -70,8 +70,8 @@ def _why_no_intervals(analysis: Analysis) -> str:
 
 
 def scaling_figure(analysis: Analysis, load: str = "") -> Drawing | None:
-    """None when there is neither an interval nor a fitted curve over two sizes; the
-    cells can still be drawn one by one. ``load`` is what all cells carry."""
+    """The figure, or None without an interval and without a fitted curve over two sizes; then
+    the cells can be drawn one by one. ``load`` is the load of all cells."""
     every = [c for c in analysis.cells if c.hosts and c.p50_s is not None]
     kinds = [k for k in sorted({c.kind for c in every}) if len(_hosts(every, k)) > 1]
     cells = [cell for cell in every if cell.kind in kinds]

@@ -1,4 +1,4 @@
-"""The words of the figure of latency against hosts."""
+"""The texts of the figure of latency against hosts."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def _said(fit: GrowthResult) -> str:
 
 
 def title(kind: str, summary_of: str, fits: Sequence[GrowthResult]) -> str:
-    """Over one panel: what it shows, and which shapes were fitted."""
+    """The title of one panel: its content, and the fitted shapes."""
     lines = [f"{shortened(kind, _MAX_NAME)}, {summary_of}"]
     for fit in fits:
         lines.append(wrap(f"{fit.model}: {_said(fit)}", _TITLE_IN, 9.0))
@@ -61,29 +61,31 @@ def degraded(cell: CellResult) -> bool:
 
 
 def alone(cells: Sequence[CellResult], kinds: Sequence[str]) -> list[str]:
-    """On cells that are the only size of their kind."""
+    """A sentence on cells that are the only size of their kind."""
     names = dict.fromkeys(cell.network for cell in cells if cell.kind not in kinds)
     return (
-        [f"Not shown, being alone of their kind: {', '.join(names)}."] if names else []
+        [f"Not shown, because their kind has one size: {', '.join(names)}."]
+        if names
+        else []
     )
 
 
 def alert(cells: Sequence[CellResult]) -> str:
-    """What the figure says of itself where the machine could not keep up."""
+    """A warning if the machine could not keep up."""
     count = sum(map(degraded, cells))
     if not count:
         return ""
     which = units.counted(count, "cell", "cells")
     return (
         f"\N{WARNING SIGN} In {which} (ringed) the machine was strained or saturated: "
-        "these latencies say more about the machine than about the network."
+        "these latencies describe the machine more than the network."
     )
 
 
 def caption(
     analysis: Analysis, cells: Sequence[CellResult], fits: Sequence[GrowthResult]
 ) -> Iterator[str]:
-    """What marks, bars and curves are, and why some are not there."""
+    """The meaning of marks, bars and curves, and reasons for missing ones."""
     bounded = [c.p50_s for c in cells if c.p50_s is not None and c.p50_s.bounded]
     runs = sorted({len(cell.runs) for cell in cells})
     span = f"{runs[0]}" if runs[0] == runs[-1] else f"{runs[0]} to {runs[-1]}"

@@ -1,8 +1,8 @@
-"""How every figure looks: the same on any machine, in colour or in black and white.
+"""The style of every figure: the same on any machine, in colour or in black and white.
 
 Models differ in colour, line, hatch and in whether marks are filled; kinds of networks
-differ in the shape of marks. The two colours differ in lightness, too, and are told
-apart with any colour vision (after Okabe and Ito).
+differ in the shape of marks. The two colours differ in lightness, too, and are
+distinguishable with any colour vision (after Okabe and Ito).
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ GRID: Final = "#d9d9d9"
 FAINT: Final = "#b4b4b4"
 SHADE: Final = "#ececec"
 ALERT: Final = "#9c2c00"
-# On top of a dark colour of the scale, whatever the paper.
+# On top of a dark colour of the scale, on any paper.
 ON_DARK: Final = "#fefefe"
-# Even in lightness, so that it reads in black and white, too.
+# Even in lightness, so that it is readable in black and white, too.
 SCALE: Final = "cividis"
 
 _SETTINGS: Final[dict[Any, Any]] = {
@@ -57,8 +57,8 @@ _SETTINGS: Final[dict[Any, Any]] = {
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class ModelStyle:
-    """Everything that tells one model from the other. ``points``: the colour of marks
-    that are drawn as one picture, and so are the same on white and on dark paper."""
+    """The style of one model. ``points`` is the colour of marks that are drawn as one picture,
+    which is the same on white and on dark paper."""
 
     colour: str
     points: str
@@ -84,7 +84,7 @@ _OTHER_MODEL: Final = ModelStyle(
     "#4d4d4d", "#808080", "#e4e4e4", "-.", "xxx", "D", True
 )
 
-# Around the mark of a cell whose machine could not keep up.
+# Around the mark of a cell on an overloaded machine.
 RING: Final[dict[str, Any]] = {
     "marker": "o",
     "markersize": 15,
@@ -96,7 +96,7 @@ RING: Final[dict[str, Any]] = {
 
 
 def of_model(model: str) -> ModelStyle:
-    """The style of a model; the same for all that are not known."""
+    """The style of a model; unknown models share one style."""
     return _MODELS.get(model, _OTHER_MODEL)
 
 
@@ -114,9 +114,9 @@ def mark(look: ModelStyle, marker: Marker) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def applied() -> Iterator[None]:
-    """Draw in this style, whatever the user's matplotlibrc says."""
+    """Draw in this style, independent of the user's matplotlibrc."""
     with matplotlib.rc_context(), warnings.catch_warnings():
-        # A name in a script that the font lacks becomes boxes, and is not a failure.
+        # Characters that the font lacks become boxes, without a failure.
         warnings.filterwarnings("ignore", message="Glyph .* missing from")
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(_SETTINGS)
@@ -138,7 +138,7 @@ def sample_count(summary: CellSummary) -> list[str]:
 
 
 def alert(cells: Iterable[CellSummary]) -> str:
-    """What the figure says of itself where the machine could not keep up."""
+    """A warning if the machine could not keep up."""
     degraded = [m.cell for m in cells if m.cell.degraded and len(m.ordered)]
     if not degraded:
         return ""
@@ -151,13 +151,13 @@ def alert(cells: Iterable[CellSummary]) -> str:
         which = "" if len(models) == len(set(models)) else f" in {len(models)} cells"
         parts.append(f"{verdict} ({names}{which})")
     return (
-        f"\N{WARNING SIGN} Machine {', '.join(parts)}: these latencies say more about "
-        "the machine than about the network."
+        f"\N{WARNING SIGN} Machine {', '.join(parts)}: these latencies describe "
+        "the machine more than the network."
     )
 
 
 def absent(cells: Iterable[CellSummary]) -> list[str]:
-    """A sentence on the cells that have no samples to draw."""
+    """A sentence on the cells without samples."""
     names = []
     for summary in cells:
         if not len(summary.ordered):
@@ -168,13 +168,13 @@ def absent(cells: Iterable[CellSummary]) -> list[str]:
 
 
 def common_load(cells: Sequence[CellSummary]) -> str:
-    """What was sent, in a sentence; that it differs, where it does."""
+    """The load of these cells in a sentence, or that it differs."""
     loads = {m.load for m in cells}
     return loads.pop() if len(loads) == 1 else "The load differs between cells."
 
 
 def conditions(cells: Sequence[CellSummary]) -> str:
-    """What these cells have in common: hosts, roles, load."""
+    """The common conditions of these cells: hosts, roles, load."""
     parts = []
     hosts = {m.cell.hosts for m in cells}
     if len(hosts) == 1 and None not in hosts:

@@ -1,4 +1,4 @@
-"""How much room text takes, and where its lines break."""
+"""The size of text, and its line breaks."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def wrap(text: str, width_in: float, size_pt: float, weight: str = "normal") -> 
 
 
 def listed(items: Iterable[str], width_in: float, size_pt: float) -> str:
-    """``a, b, c``, in lines that break between items only, where these fit."""
+    """``a, b, c``, in lines that break between items where possible."""
     whole = ", ".join(item.replace(" ", _HARD) for item in items)
     return wrap(whole, width_in, size_pt).replace(_HARD, " ")
 
@@ -49,7 +49,7 @@ def text_height(text: str, size_pt: float) -> float:
 
 
 def shortened(name: str, most: int) -> str:
-    """``name``, with its end cut where it is longer than ``most``."""
+    """``name``, cut to at most ``most`` characters."""
     return name if len(name) <= most else f"{name[: most - 1]}\N{HORIZONTAL ELLIPSIS}"
 
 
@@ -59,7 +59,7 @@ def _width(text: str, font: FontProperties) -> float:
 
 
 def _fitting(word: str, font: FontProperties, limit_pt: float) -> int:
-    """How many characters of a word that is too long for a line fit on it."""
+    """The number of characters of a too long word that fit on a line."""
     lengths = range(len(word))
     fits = bisect.bisect_right(lengths, limit_pt, key=lambda n: _width(word[:n], font))
     return max(1, fits - 1)

@@ -33,8 +33,8 @@ _TITLE_PT: Final = 9.0
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False)
 class Intervals:
-    """A long series thinned: of each interval that has events, when it is, and its
-    latencies in seconds. Every extreme value is in ``highest``."""
+    """A thinned long series: the time of each interval with events, and its latencies in
+    seconds. ``highest`` has every extreme value."""
 
     middle_s: NDArray[np.float64]
     low_s: NDArray[np.float64]
@@ -44,7 +44,7 @@ class Intervals:
 
 
 def timeline_figure(series: Sequence[Series]) -> Drawing | None:
-    """One run of each model on one network, one below the other; None when no run has
+    """One run of each model on one network, one below the other; None if no run has
     details."""
     if not series:
         return None
@@ -141,7 +141,7 @@ def _band(
 
 
 def _picture(look: style.ModelStyle) -> dict[str, Any]:
-    """Of many marks, drawn as one picture."""
+    """Many marks, drawn as one picture."""
     return _mark(look) | {
         "markerfacecolor": look.points if look.filled else "none",
         "markeredgecolor": look.points,
@@ -166,7 +166,7 @@ _WARMUP: Final[dict[str, Any]] = {
 
 
 def _legend(series: Sequence[Series]) -> list[Any]:
-    """A column for each model; what is common to them comes last."""
+    """A column for each model, and last the common entries."""
     columns = [_explained(one) for one in series]
     if any(one.warmup.any() for one in series):
         columns[0].append(Patch(label="warm-up, kept out of statistics", **_WARMUP))

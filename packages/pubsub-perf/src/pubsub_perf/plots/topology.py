@@ -29,11 +29,11 @@ from pubsub_perf.results.cell_summary import CellSummary
 
 _MAX_MARK_PT: Final = 15.0
 _MIN_MARK_PT: Final = 3.2
-# Hosts are named where this many points are between them.
+# Hosts have names if they are this many points apart.
 _NAMED_FROM_PT: Final = 15.0
 _PANEL_IN: Final = 3.4
 _PAD: Final = 0.13
-# Where there is no room for names anyway, it is the marks'.
+# Without space for names, the marks use it.
 _TIGHT_PAD: Final = 0.04
 _TIGHT_FROM: Final = 64
 _NAME_PT: Final = 7.0
@@ -41,7 +41,7 @@ _NAME_PT: Final = 7.0
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class NetworkView:
-    """A cell as it is drawn."""
+    """A cell in the drawing."""
 
     summary: CellSummary
     network: Network
@@ -49,7 +49,7 @@ class NetworkView:
 
 
 def topology_figure(cells: Sequence[CellSummary]) -> Drawing | None:
-    """The cells of one network; None when ``cell.json`` does not tell the network, or
+    """The cells of one network; None if ``cell.json`` lacks the network, or
     nothing was received."""
     network_views = [
         NetworkView(m, *found)
@@ -106,7 +106,7 @@ def _height(plan: Layout) -> float:
 
 
 def _frame(ax: Axes, plan: Layout) -> None:
-    """Show everything, with one scale in both directions, in the room there is."""
+    """Show everything in the available space, with one scale in both directions."""
     x0, x1, y0, y1 = _box(plan)
     many = len(plan.network.hosts) >= _TIGHT_FROM
     pad = (_TIGHT_PAD if many else _PAD) * max(x1 - x0, y1 - y0)
@@ -158,7 +158,7 @@ def _links(ax: Axes, view: NetworkView, plan: Layout) -> None:
 
 
 def all_shaped(network: Network) -> bool:
-    """Whether every link gets the bandwidth that is asked for."""
+    """Whether every link has the requested bandwidth."""
     return all(link.shaped for link in network.links)
 
 

@@ -1,4 +1,4 @@
-"""How busy the centralized broker was, under the figure of its latency."""
+"""The utilisation of the centralized broker, under the figure of its latency."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ Pick = Callable[[QueuePoint], float | None]
 def utilisation_panel(
     ax: Axes, points: Sequence[QueuePoint], markers: dict[str, Marker]
 ) -> None:
-    """How busy the broker's processor and its link were."""
+    """The utilisation of the broker's processor and link."""
     series: tuple[tuple[Pick, dict[str, Any]], ...] = (
         (lambda p: p.cpu_utilisation, PROCESSOR),
         (lambda p: p.link_utilisation, LINK),

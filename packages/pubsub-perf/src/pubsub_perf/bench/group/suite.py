@@ -251,7 +251,7 @@ def line_of_cost(measured: MeasuredCosts) -> str:
     costs = measured.costs
     return (
         f"{measured.payload_bytes:,} B at {measured.events_per_s:,.0f}/s: "
-        f"{costs.taken_us:.1f} us to take an event in, {costs.copy_us:.2f} us for each "
+        f"{costs.taken_us:.1f} us to receive an event, {costs.copy_us:.2f} us for each "
         f"copy (a = {costs.ratio:.1f})"
     )
 
