@@ -179,6 +179,16 @@ def test_the_screen_is_sorted_by_a_key(
     assert "q quit; sort by l lost n name r rate t latency" in lines
 
 
+def test_a_long_name_leaves_room_for_the_numbers() -> None:
+    status = status_of(1_234_567, "A")
+    latency = Latency(count=9, p50_ns=123_000, p99_ns=1_310_000, max_ns=12_300_000)
+    named = msgspec.structs.replace(status.clients[0], name="n" * 64, latency=latency)
+    text = shown(msgspec.structs.replace(status, clients=[named]), width=80)
+
+    (line,) = (line for line in text.splitlines() if line.startswith("n"))
+    assert cells(line)[1:] == ["A", "0.5 s", "1234567", "123 us", "1.31 ms", "12.3 ms"]
+
+
 def test_the_screen_says_why_it_is_old() -> None:
     assert "nobody answers" in shown(status_of(0, "A"), None, "nobody answers")
 

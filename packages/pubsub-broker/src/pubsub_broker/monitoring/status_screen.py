@@ -23,6 +23,8 @@ from pubsub_common.printable import printable
 from pubsub_common.protocol import numbers
 from pubsub_common.protocol.messages import ClientStatus, Status
 
+# Longer names are cut, so that the numbers fit into 80 columns.
+_TITLE_WIDTH: Final = 28
 # What the keys sort by. All but the last sort topics too.
 ORDERS: Final[Mapping[str, str]] = {
     "l": "lost",
@@ -123,7 +125,7 @@ def _clients(
 ) -> Table:
     """``brokers``: the short names of the clients' brokers, by address."""
     table = _table()
-    table.add_column(title, no_wrap=True)
+    table.add_column(title, no_wrap=True, max_width=_TITLE_WIDTH)
     if roles:
         table.add_column("role", no_wrap=True)
     if brokers is not None:
