@@ -37,8 +37,8 @@ def man_page(program: str, doc: str, version: str) -> str:
     for each in options:
         if each.title != "Options":
             out.append(f".SS {each.name}")
-        for line in usage_text.option_lines("\n".join(each.lines)):
-            out += _option(line)
+        for option in usage_text.option_lines("\n".join(each.lines)):
+            out += _option(option)
     for each in found:
         if each.title in _EXAMPLES:
             out += [".SH EXAMPLES", *_listed(each.lines)]
