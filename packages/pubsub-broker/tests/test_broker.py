@@ -625,7 +625,7 @@ def test_joins_and_leaves_are_logged_once_each(
         f"publisher {HOST}:1 rejoined: A, B",
         f"publisher {HOST}:1 left",
     ]
-    assert said[3].startswith("refused: not a message of this protocol")
+    assert said[3].startswith("rejected: not a message of this protocol")
     assert len(said) == 4
 
 

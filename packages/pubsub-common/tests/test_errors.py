@@ -43,7 +43,7 @@ def test_a_refusal_carries_its_code_and_says_why() -> None:
 
     assert (error.code, error.detail) == ("wrong_model", "this broker is centralized")
     assert str(error) == (
-        "the broker refused the registration: this broker is centralized"
+        "the broker rejected the registration: this broker is centralized"
     )
 
 

@@ -262,7 +262,7 @@ def test_a_refusal_is_one_line_and_exit_code_1(
     outcome = run(*MINIMUM, "--broker-port", str(broker.port))
 
     assert outcome.code == 1
-    assert outcome.complaint == ("the broker refused the registration: sundials only")
+    assert outcome.complaint == ("the broker rejected the registration: sundials only")
 
 
 def test_a_name_that_is_not_known_is_one_line_and_exit_code_1(

@@ -256,7 +256,7 @@ def test_a_refusal_is_one_line_and_exit_code_1(
 
     assert outcome.code == 1
     assert outcome.complaint == (
-        "the broker refused the registration: this is a post office"
+        "the broker rejected the registration: this is a post office"
     )
 
 

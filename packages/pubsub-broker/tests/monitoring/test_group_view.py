@@ -59,7 +59,7 @@ def test_it_tells_its_brokers_and_where_the_clients_are() -> None:
         "centralized broker of group lab, up for 10 s; "
         "1 publisher, 2 subscribers, 1 topic",
         "7 messages forwarded by this broker, 0.7 a second since its start (all topics "
-        "together); 0 requests refused",
+        "together); 0 requests rejected",
         "brokers: 3",
         "  10.0.0.1:5555: 2 clients; version 0.1.0; this one",
         "  10.0.0.2:5555: 1 client; version 0.1.0",

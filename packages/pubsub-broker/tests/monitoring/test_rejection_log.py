@@ -7,7 +7,7 @@ from pubsub_common.defaults import LOG_INTERVAL_S
 
 
 def test_the_first_refusal_is_said_at_once() -> None:
-    assert RejectionLog().rejected(b"p", "no", 0.0) == "refused: no"
+    assert RejectionLog().rejected(b"p", "no", 0.0) == "rejected: no"
 
 
 def test_a_flood_is_one_line_per_interval_with_its_size_and_its_senders() -> None:
@@ -20,10 +20,10 @@ def test_a_flood_is_one_line_per_interval_with_its_size_and_its_senders() -> Non
 
     line = log.tick(LOG_INTERVAL_S)
 
-    assert line == ("refused 500 more since, from 2 connections; the last: number 499")
+    assert line == ("rejected 500 more since, from 2 connections; the last: number 499")
     assert log.rejected(b"r", "next", LOG_INTERVAL_S + 1) is None
     assert log.tick(2 * LOG_INTERVAL_S) == (
-        "refused 1 more since, from 1 connection; the last: next"
+        "rejected 1 more since, from 1 connection; the last: next"
     )
 
 
@@ -32,7 +32,7 @@ def test_after_a_quiet_interval_a_refusal_is_said_at_once_again() -> None:
     log.rejected(b"p", "first", 0.0)
     assert log.tick(LOG_INTERVAL_S) is None
 
-    assert log.rejected(b"p", "second", LOG_INTERVAL_S) == "refused: second"
+    assert log.rejected(b"p", "second", LOG_INTERVAL_S) == "rejected: second"
 
 
 def test_a_refusal_long_after_the_last_is_not_kept_back_for_want_of_a_tick() -> None:

@@ -46,7 +46,7 @@ def test_each_client_has_a_line_with_what_it_lost() -> None:
     assert render(status).splitlines() == [
         "centralized broker, up for 61 s; 1 publisher, 1 subscriber, 2 topics",
         "1000 messages forwarded, 16.3 a second since its start (all topics together); "
-        "3 requests refused",
+        "3 requests rejected",
         "  publisher 10.0.0.1:5556: A, B; last seen 0.5 s ago",
         "  subscriber 10.0.0.2: A, B; last seen 1.0 s ago; lost 12 of A, 1 of B",
         "topics: 2",
@@ -110,7 +110,7 @@ def test_a_decentralized_broker_claims_no_rate() -> None:
     text = render(Status(id=1, epoch=2, model="decentralized", uptime_s=10.0))
 
     assert text.splitlines()[1] == (
-        "events do not pass through this broker; 0 requests refused"
+        "events do not pass through this broker; 0 requests rejected"
     )
     assert "a second" not in text
 

@@ -60,13 +60,13 @@ class BrokerUnreachable(PubSubError):
 
 
 class RegistrationRefused(PubSubError):
-    """The broker refused a registration, or ``ended`` one that it had accepted, for the
+    """The broker rejected a registration, or ``ended`` one that it had accepted, for the
     reason ``code`` (see messages)."""
 
     def __init__(self, code: str, detail: str, *, ended: bool = False) -> None:
         self.code = code
         self.detail = detail
-        did = "ended" if ended else "refused"
+        did = "ended" if ended else "rejected"
         super().__init__(f"the broker {did} the registration: {detail}")
 
 

@@ -501,7 +501,7 @@ def test_a_client_whose_heartbeats_are_refused_registers_again_once_and_then_is_
         broker.send(Error(id=beat.id, code=messages.MALFORMED, detail="too large"))
     recorder.wait_for(Rejected)
 
-    assert "refused a heartbeat: too large; registering again" in caplog.text
+    assert "rejected a heartbeat: too large; registering again" in caplog.text
     error = client.error
     assert isinstance(error, RegistrationRefused)
     assert str(error) == "the broker ended the registration: too large"

@@ -23,7 +23,7 @@ class RejectionLog:
         """A message of ``connection`` was rejected; returns the line to log, if any."""
         permit = self._throttle.admit("", now)
         if permit is not None and not permit.suppressed:
-            return f"refused: {detail}"
+            return f"rejected: {detail}"
         self._last = detail
         if len(self._connections) < _MAX_CONNECTIONS:
             self._connections.add(connection)
@@ -40,6 +40,6 @@ class RejectionLog:
         self._connections.clear()
         more = "at least " if connections == _MAX_CONNECTIONS else ""
         return (
-            f"refused {count} more since, from {more}{connections} "
+            f"rejected {count} more since, from {more}{connections} "
             f"connection{'' if connections == 1 else 's'}; the last: {self._last}"
         )

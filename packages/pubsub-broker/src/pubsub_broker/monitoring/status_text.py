@@ -78,9 +78,9 @@ def headline(status: Status, topics: int) -> str:
 def traffic(status: Status, rate: float | None = None) -> str:
     """The events that pass through the broker, if it knows them. libzmq's proxy counts
     the messages of all topics together."""
-    refused = f"{counted(status.rejected, 'request')} refused"
+    rejected = f"{counted(status.rejected, 'request')} rejected"
     if status.model != "centralized":
-        return f"events do not pass through this broker; {refused}"
+        return f"events do not pass through this broker; {rejected}"
     if rate is not None:
         speed = f"{rate:.1f} a second now"
     else:
@@ -89,7 +89,7 @@ def traffic(status: Status, rate: float | None = None) -> str:
     here = "" if status.registry is None else " by this broker"
     return (
         f"{counted(status.forwarded, 'message')} forwarded{here}, {speed} "
-        f"(all topics together); {refused}"
+        f"(all topics together); {rejected}"
     )
 
 

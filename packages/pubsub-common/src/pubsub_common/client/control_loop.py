@@ -282,7 +282,7 @@ class ControlLoop:
                     _log.warning("the broker at %s: %s; trying again", where, detail)
             case HeartbeatRefused(_, detail):
                 _log.warning(
-                    "the broker at %s refused a heartbeat: %s; registering again",
+                    "the broker at %s rejected a heartbeat: %s; registering again",
                     *(where, detail),
                 )
             case Rejected(code, detail, ended):
