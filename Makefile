@@ -9,10 +9,10 @@ PACKAGES := common broker publisher subscriber perf
 SWEEP ?= default
 ARGS ?=
 OUT ?=
-# `make test` does not even read them.
+# `make test` does not read these.
 WHOLE_SYSTEMS := tests/system tests/docs tests/packaging
 PYTEST_ARGS ?=
-# More processes than cores, because many tests wait.
+# Many tests wait, so there are more processes than cores.
 JOBS ?= $(shell echo $$((2 * $$(nproc) < 16 ? 2 * $$(nproc) : 16)))
 T ?=
 
@@ -21,23 +21,23 @@ WHEELS := dist/.built
 MANIFESTS := pyproject.toml poetry.lock $(wildcard packages/*/pyproject.toml)
 SOURCES := $(shell find packages -type f ! -name '*.pyc')
 
-# Poetry asks an index of its own, whatever pip is configured to use; where only pip's
-# index is reachable that fails. So Poetry gets pip's, read from pip at run time.
+# Poetry does not read pip's settings, and fails where only the index of pip can be reached. So it
+# gets that index from pip.
 INDEX = $(shell .tools/bin/python -m pip config get global.index-url 2>/dev/null \
 	|| .tools/bin/python -c 'from pip._internal.models.index import PyPI; print(PyPI.simple_url)')
 run-poetry = POETRY_PYPI_MIRROR_URL="$(INDEX)" $(POETRY)
 
-# Tests start many interpreters, which with byte code start in half the time; it is kept
-# apart from the sources.
+# Tests start many interpreters, and byte code halves their start. It is kept apart from the
+# sources.
 pytest = PYTHONDONTWRITEBYTECODE= PYTHONPYCACHEPREFIX="$(CURDIR)/.cache/python" \
 	.venv/bin/python -m pytest
-# A worker that dies ends the run: one that replaces it may wait for ever.
+# A worker that dies ends the run, because its successor may wait forever.
 parallel = -n $(JOBS) --dist loadscope --max-worker-restart 0
 
 .PHONY: help install build test test-common test-broker test-publisher test-subscriber test-perf test-system test-long attacks chaos chaos-short soak fuzz lint audit contracts format types docs tables check release perf bench bench-check bench-peers mininet browser javascript etcd ssh slurm cluster lock clean
 
 help: ## show the targets
-	@grep -hE '^[a-z-]+[a-z -]*:.*## ' $(MAKEFILE_LIST) | sed -E 's/ test-.*-perf:/, .../; s/:.*## /\t/' | expand -t 18
+	@grep -hE '^[a-z-]+[a-z -]*:.*## ' $(MAKEFILE_LIST) | sed -E 's/ test-.*-perf: test-%:/, ...:/; s/:.*## /\t/' | expand -t 18
 
 install: .venv/.installed ## set up .venv with all packages, editable, and the tools for tests
 
@@ -51,7 +51,7 @@ attacks: install ## attack the roles at full size, and write the table in SECURI
 	PUBSUB_TESTS=long PUBSUB_ATTACKS_OUT=SECURITY.md $(pytest) -m system --timeout 900 \
 		tests/system/attacks $(if $(T),-k "$(T)") $(PYTEST_ARGS)
 
-test-long: install chaos ## run at full size what the others run small, about an hour
+test-long: install chaos ## run the long tests at full size, about an hour
 	PUBSUB_TESTS=long $(pytest) $(parallel) -m "(long or hypothesis) and not chaos" --timeout 1200 $(PYTEST_ARGS)
 	$(MAKE) fuzz
 	$(MAKE) soak SECONDS=600
@@ -59,16 +59,16 @@ test-long: install chaos ## run at full size what the others run small, about an
 test-common test-broker test-publisher test-subscriber test-perf: test-%: install ## run one package's tests; T=folder for some
 	$(pytest) $(parallel) -m "core or socket" packages/pubsub-$*/tests/$(T) $(PYTEST_ARGS)
 
-chaos: install ## faults at random times, about twenty minutes; OUT=folder for the table
+chaos: install ## inject faults at random times, about twenty minutes; OUT=folder for the table
 	PUBSUB_CHAOS=full PUBSUB_CHAOS_OUT="$(OUT)" $(pytest) tests/chaos -m chaos $(PYTEST_ARGS)
 
-chaos-short: install ## a few of them, once each
+chaos-short: install ## inject a few faults, once each
 	$(pytest) tests/chaos -m chaos $(PYTEST_ARGS)
 
-soak: install ## 20 publishers and 50 subscribers for 30 minutes; SECONDS=, OUT=folder
+soak: install ## run 20 publishers and 50 subscribers for 30 minutes; SECONDS=, OUT=folder
 	.venv/bin/python scripts/soak.py --seconds "$(or $(SECONDS),1800)" $(if $(OUT),--out "$(OUT)") $(ARGS)
 
-fuzz: install ## a million changed inputs to all decoders, minutes; RUNS=, SEED=
+fuzz: install ## pass a million changed inputs to all decoders, minutes; RUNS=, SEED=
 	.venv/bin/python tests/fuzz/run_fuzz.py "$(or $(RUNS),1000000)" $(SEED)
 
 lint: install ## check style and words
@@ -80,10 +80,10 @@ audit: install .venv/.audit ## look for insecure code, and for packages with kno
 	.venv/bin/bandit --quiet --configfile pyproject.toml --recursive $(wildcard packages/*/src) scripts benchmarks
 	.venv/bin/python scripts/audit.py
 
-contracts: install ## check which packages and folders import which (pyproject.toml)
+contracts: install ## check the imports between packages and folders (pyproject.toml)
 	.venv/bin/lint-imports --no-logo
 
-format: install ## put the code into shape
+format: install ## format the code
 	.venv/bin/ruff check --fix .
 	.venv/bin/ruff format .
 
@@ -99,7 +99,7 @@ check: lint contracts types test ## check style, imports and types, and run the 
 docs: install .venv/.docs ## build the docs as a site in site/, which can be read as files
 	NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build --strict
 
-tables: install ## write the tables in the docs that are made from the code
+tables: install ## write the tables of the docs that come from the code
 	.venv/bin/python scripts/reference_tables.py
 
 build: $(WHEELS) ## build wheels and source archives of all packages into dist/
@@ -133,7 +133,7 @@ mininet: ## install the Debian packages that Mininet needs, where that is possib
 browser: ## install the Debian package of Chromium, for tests, where that is possible
 	@scripts/browser-debs.sh
 
-javascript: ## install what the example in JavaScript needs, for its tests, if there is Node
+javascript: ## install the packages of the example in JavaScript, for its tests, if there is Node
 	@scripts/javascript-packages.sh || true
 
 etcd: ## install the Debian packages that groups of brokers need, where that is possible
@@ -145,17 +145,16 @@ slurm: ## install the Debian packages that the test of sweeps through Slurm need
 ssh: ## install OpenSSH's client and server, for tests of several machines, where that is possible
 	@scripts/ssh-debs.sh || true
 
-cluster: install etcd ## three brokers on three members of etcd, on loopback, until Ctrl-C; ARGS=-c
+cluster: install etcd ## run three brokers on three members of etcd, on loopback, until Ctrl-C; ARGS=-c
 	@.venv/bin/pubsub-driver --broker 3 --members 3 $(ARGS)
 
-lock: .tools/.installed ## write poetry.lock anew after a change of dependencies
+lock: .tools/.installed ## write poetry.lock again after a change of dependencies
 	$(run-poetry) lock
 
-clean: ## remove what these targets made, except results of sweeps
+clean: ## remove the files of these targets, except results of sweeps
 	rm -rf .venv .venv-perf .tools dist site .cache
 
-# Poetry lives beside the project, not in its environment: `poetry sync` would remove
-# itself from there.
+# Poetry has an environment of its own: from the project's, `poetry sync` would remove Poetry.
 .tools/.installed: Makefile
 	@echo "==> Poetry $(POETRY_VERSION) (once)"
 	@python=$$(scripts/find-python.sh) && "$$python" -m venv .tools
@@ -166,7 +165,7 @@ clean: ## remove what these targets made, except results of sweeps
 .venv/.installed: .tools/.installed $(MANIFESTS)
 	@echo "==> the packages, into .venv"
 	@test -x .venv/bin/python || { python=$$(scripts/find-python.sh) && "$$python" -m venv --without-pip .venv; }
-	@# Poetry leaves a package of ours as it is, whatever its manifest says of programs.
+	@# Poetry does not install a package of ours again when only its programs change.
 	@rm -rf .venv/lib/python3*/site-packages/pubsub_*.dist-info
 	@$(run-poetry) install --no-interaction
 	@touch $@
@@ -185,7 +184,7 @@ $(WHEELS): .tools/.installed $(MANIFESTS) $(SOURCES) scripts/stage_package.py co
 		POETRY_VIRTUALENVS_CREATE=false $(run-poetry) -C "$$staged" build -q -o "$(CURDIR)/dist"; done
 	@touch $@
 
-# Sweeps run what users install: the wheels, with the versions of the lock file.
+# Sweeps run the wheels, as users do, with the versions of the lock file.
 .venv-perf/.installed: $(WHEELS) scripts/constraints.py
 	@echo "==> the wheels, into .venv-perf"
 	@test -x .venv-perf/bin/python || { python=$$(scripts/find-python.sh) && "$$python" -m venv .venv-perf; }

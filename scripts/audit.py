@@ -1,9 +1,9 @@
-"""Look for known vulnerabilities in what is installed beside this Python.
+"""Look for known vulnerabilities in the packages of this environment.
 
     python scripts/audit.py
 
-Exits with 1 when pip-audit finds one. Where its service cannot be asked, or knows nothing
-of what is installed, it says so on one line and exits with 0.
+Exits with 1 when pip-audit finds one. Where its service cannot be reached, or knows
+none of the packages, it says so on one line and exits with 0.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ COMMAND = (
 
 
 def judge(out: str, err: str) -> tuple[int, list[str]]:
-    """The exit code, and the lines to say, for what pip-audit has printed."""
+    """The exit code and the lines to print, for the output of pip-audit."""
     try:
         found: list[dict[str, Any]] = json.loads(out)["dependencies"]
     except (ValueError, KeyError, TypeError):
@@ -44,7 +44,7 @@ def judge(out: str, err: str) -> tuple[int, list[str]]:
 
 
 def main() -> int:
-    """Ask, say what came of it, and return the exit code."""
+    """Ask, print the result, and return the exit code."""
     try:
         done = subprocess.run(
             COMMAND, capture_output=True, text=True, timeout=TIMEOUT_S, check=False

@@ -1,4 +1,4 @@
-"""What is there to run a broker as a service, and the commands in docs/operations.md."""
+"""The files that run a broker as a service, and the commands in docs/operations.md."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What users install: wheels, in a fresh virtual environment, as the README says."""
+"""The wheels that users install, each in a new virtual environment."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SCRIPTS = {
 
 @pytest.fixture(scope="module")
 def dist() -> Path:
-    """``make build``, as the README says; it does nothing when all is built."""
+    """The result of ``make build``, which does nothing when all is built."""
     # Not this test run's own environment: a developer's shell has none of it.
     env = {k: v for k, v in os.environ.items() if not k.startswith("PYTEST")}
     subprocess.run(["make", "build"], cwd=ROOT, env=env, check=True, timeout=110)
@@ -165,7 +165,7 @@ def test_a_subscriber_alone_installs_with_only_common_beside_it(
 
     assert run("--version").stdout == "pubsub-subscriber 0.1.0\n"
     assert "--filename" in run("--help").stdout
-    # It works: it looks for a broker, says so, and gives up as it was told.
+    # It works: it looks for a broker, and ends with a reason after the time that it has.
     done = run(
         "-t", "A", "-b", "127.0.0.1", "--broker-port", "9", "--connect-timeout", "0.3"
     )
