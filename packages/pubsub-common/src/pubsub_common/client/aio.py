@@ -1,7 +1,7 @@
-"""What the asyncio publisher and subscriber share.
+"""Shared parts of the asyncio publisher and subscriber.
 
-What waits for the broker (the beginning, the end) runs in a thread; the rest never blocks, so
-it runs in the event loop.
+The beginning and the end wait for the broker, so they run in a thread. The rest never blocks
+and runs in the event loop.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 
-# Who never has to wait still lets other tasks run after so many events.
+# A task that never has to wait lets other tasks run after so many events.
 EVENTS_PER_YIELD: Final = 256
 
 _P = ParamSpec("_P")
@@ -22,8 +22,7 @@ _T = TypeVar("_T")
 def with_arguments_of(
     constructor: Callable[_P, object],
 ) -> Callable[[Callable[..., None]], Callable[Concatenate[Any, _P], None]]:
-    """Declare that an ``__init__`` takes the arguments of another class, of which it has
-    no list of its own."""
+    """Declare that an ``__init__`` takes the arguments of another class."""
 
     def declare(init: Callable[..., None]) -> Callable[Concatenate[Any, _P], None]:
         of = inspect.signature(constructor)
@@ -39,17 +38,17 @@ def with_arguments_of(
 async def run_to_completion(
     work: Callable[[], _T], hurry: Callable[[], object] = lambda: None
 ) -> _T:
-    """Run ``work`` in a thread; its result. When this is cancelled, ``hurry`` is called,
-    which should have it end soon, and the end is waited for all the same: nobody may use
-    what a thread still works on."""
+    """Run ``work`` in a thread; returns its result. A cancelled call calls ``hurry``, which
+    makes the work end soon, and still waits for the end: no other task may use the same
+    objects before."""
     running = asyncio.ensure_future(asyncio.to_thread(work))
     try:
         return await asyncio.shield(running)
     except asyncio.CancelledError:
         hurry()
         while not running.done():
-            with contextlib.suppress(asyncio.CancelledError):  # once is enough
+            with contextlib.suppress(asyncio.CancelledError):  # the first one counts
                 await asyncio.wait([running])
         if not running.cancelled():
-            running.exception()  # looked at, so that nobody complains
+            running.exception()  # read, so that asyncio does not warn
         raise

@@ -1,22 +1,23 @@
-"""Which of several brokers a client asks, and which it takes.
+"""Chooses one of several brokers for a client.
 
 Theory of operation
 -------------------
-A search goes in rounds. In each, two brokers are asked, chosen at random: the shell connects to
-them (`Ask`) and says what they answer (`heard`) or that they cannot be had (`failed`). Of two that
-answer the one with fewer clients is taken; while one has not answered, the other waits for it: a
-moment, and longer if it can be seen to be there, or if the first needed longer itself. Else a crowd
-that moves at once would go where answers come from first. Two at random and the emptier of them
-spread clients nearly as evenly as to compare all of them would, and cost two requests. When neither
-can be had, the next two are asked, and when all were, it begins anew, more and more patiently. One
-to which there is a connection gets more time.
 
-Brokers that were left, or did not answer, are asked after the others for a while. One that is cut
-off from its group is taken only when all others have been asked: it serves its clients, but
-nobody else hears of them.
+A search has rounds. In each, two random brokers are asked: the shell connects to them (`Ask`)
+and reports their reply (`heard`) or a failure (`failed`). Of two replies the broker with
+fewer clients is taken. While one reply is missing, the first waits: a moment, and longer if
+the other broker is known to run, or if the first needed longer itself. Else a crowd that
+moves at once would go to the fastest brokers. The better of two random brokers spreads
+clients nearly as evenly as a comparison of all would, and costs two requests. If neither can
+be used, the next two are asked; after all brokers, the search begins again, with longer
+pauses. A broker with a connection gets more time.
 
-A client that *stays* has a broker, and looks for a better one: its search ends when all were
-asked. One that does not goes on until it has one.
+Brokers that were left, or did not answer, are asked last for a while. A broker that is cut
+off from its group is taken only after all others were asked: it serves its clients, but
+clients of other brokers do not learn of them.
+
+A client that *stays* has a broker and looks for a better one: its search ends when all were
+asked. Otherwise the search continues until there is a broker.
 
 Names are ``host:port``. ``now`` is seconds of one monotonic clock.
 """
@@ -37,28 +38,28 @@ from pubsub_common.defaults import (
 )
 
 _ASKED_AT_ONCE: Final = 2
-# Brokers whose numbers of clients are that near to each other count as equally full: else all
-# clients of a crowd that moves at once would take the one that was emptier before they came.
+# Brokers with nearly the same number of clients count as equally full: else all clients of a crowd
+# that moves at once would take the one that had fewer before.
 _NEARLY: Final = 0.8
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Ask:
-    """Connect to this broker, and ask how full it is."""
+    """Connect to this broker, and ask for its number of clients."""
 
     broker: str
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Drop:
-    """What this broker answers is of no interest any more."""
+    """Close the connection to this broker."""
 
     broker: str
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Take:
-    """Register with this broker, by the connection on which it was asked."""
+    """Register with this broker, on the connection of the question."""
 
     broker: str
 
@@ -68,7 +69,7 @@ Step = Ask | Drop | Take
 
 @dataclasses.dataclass(slots=True)
 class _Asked:
-    """``clients`` it has, None before it has answered."""
+    """``clients`` is None before the reply."""
 
     reached: bool = False
     clients: int | None = None
@@ -76,15 +77,15 @@ class _Asked:
 
 
 class BrokerChoice:
-    """``searching``: whether a broker is looked for. ``passes``: how often all that are known
-    were asked in this search, in vain. ``known`` are all brokers, those that a broker has told
-    of first: it knows which are there."""
+    """``searching``: a search is running. ``passes``: how often all known brokers were asked
+    in this search without success. ``known`` are all brokers; those that a broker has
+    named come first, because it knows which ones run."""
 
     def __init__(self, given: Iterable[str], rng: random.Random) -> None:
         """``given`` are the brokers that the user has named."""
         self.searching = False
         self.passes = 0
-        self.may_begin_at = 0.0  # the next search of one that stays
+        self.may_begin_at = 0.0  # time of the next search while it stays
         self.known = self._given = tuple(dict.fromkeys(given))
         self._told: tuple[str, ...] = ()
         self._rng = rng
@@ -94,11 +95,11 @@ class BrokerChoice:
         self._tried: set[str] = set()  # in this pass
         self._takes_cut_off = False
         self._asked_at = 0.0
-        # When the first that is usable has answered.
+        # Time of the first usable reply.
         self._heard_at: float | None = None
         self._round_until = 0.0
 
-    # What is known
+    # Known brokers
 
     @property
     def several(self) -> bool:
@@ -106,7 +107,7 @@ class BrokerChoice:
         return len(self.known) > 1
 
     def learn(self, brokers: Sequence[str]) -> None:
-        """A broker tells of all that are in its group now."""
+        """A broker has named all brokers of its group."""
         self._told = tuple(dict.fromkeys(brokers[:MAX_BROKERS]))
         self.known = tuple(dict.fromkeys((*self._told, *self._given)))
         for broker in self._avoided.keys() - set(self.known):
@@ -117,8 +118,8 @@ class BrokerChoice:
     def begin(
         self, now: float, *, left: str | None = None, stays_at: str | None = None
     ) -> None:
-        """Look for a broker, instead of one that was ``left``, or as a better one than the one
-        where this client stays meanwhile. A search that is under way goes on."""
+        """Search for a broker: one instead of a broker that was ``left``, or a better one
+        while this client stays. A running search continues."""
         if left is not None:
             self._avoided[left] = now + BROKER_AVOID_S
         if self.searching:
@@ -132,7 +133,7 @@ class BrokerChoice:
         self._round_until = now
 
     def end(self) -> list[Step]:
-        """No broker is looked for any more."""
+        """End the search."""
         dropped: list[Step] = [Drop(broker) for broker in self._asked]
         self.searching = False
         self._stays_at = None
@@ -141,15 +142,15 @@ class BrokerChoice:
         return dropped
 
     def reached(self, broker: str, now: float) -> None:
-        """There is a connection to a broker that was asked: it is there, and has much to do
-        perhaps. To ask others instead, and it again, would be more for all of them."""
+        """There is a connection to an asked broker: it runs, and may be busy. Asking other
+        brokers instead would be more work for all."""
         asked = self._asked.get(broker)
         if asked is not None and not asked.reached:
             asked.reached = True
             self._round_until = max(self._round_until, now + BROKER_ANSWER_MAX_S)
 
     def heard(self, broker: str, clients: int, now: float, *, cut_off: bool) -> None:
-        """A broker has answered how full it is."""
+        """A broker has reported its number of clients."""
         asked = self._asked.get(broker)
         if asked is None:
             return
@@ -159,18 +160,18 @@ class BrokerChoice:
             self._heard_at = now
 
     def failed(self, broker: str, now: float) -> None:
-        """A broker that was asked cannot be had."""
+        """An asked broker cannot be used."""
         if self._asked.pop(broker, None) is not None:
             self._avoided[broker] = now + BROKER_AVOID_S
 
     def next_deadline(self) -> float | None:
-        """When `tick` has something to do; None: when something is heard, or never."""
+        """When `tick` has work; None: after the next report, or never."""
         if not self.searching:
             return None
         return self._round_until if self._heard_at is None else self._compare_until()
 
     def tick(self, now: float) -> list[Step]:
-        """What is to be done at ``now``."""
+        """The steps that are due at ``now``."""
         if not self.searching:
             return []
         waits = any(each.clients is None for each in self._asked.values())
@@ -178,7 +179,7 @@ class BrokerChoice:
         more = bool(self._untried())
         usable = self._usable()
         if not (usable or waits or more or stays) and self._asked:
-            self._takes_cut_off = True  # better than none
+            self._takes_cut_off = True  # the last choice
             usable = self._usable()
         if usable:
             late = self._heard_at is not None and now >= self._compare_until()
@@ -191,7 +192,7 @@ class BrokerChoice:
     # Inside
 
     def _usable(self) -> dict[str, int]:
-        """Those that may be taken, with their numbers of clients: of those that have answered
+        """The brokers that may be taken, with their numbers of clients: of those with a reply
         the ones that are not cut off, if any."""
         found: dict[bool, dict[str, int]] = {False: {}, True: {}}
         for broker, asked in self._asked.items():
@@ -200,7 +201,7 @@ class BrokerChoice:
         return found[False] or (found[True] if self._takes_cut_off else {})
 
     def _compare_until(self) -> float:
-        """Until when the first that has answered waits for the other one."""
+        """Until when the first reply waits for the other one."""
         assert self._heard_at is not None
         if any(each.reached and each.clients is None for each in self._asked.values()):
             wait_s = BROKER_ANSWER_S
@@ -244,7 +245,7 @@ class BrokerChoice:
         return steps
 
     def _untried(self) -> list[str]:
-        """Those that were not asked in this pass."""
+        """The brokers that were not asked in this pass."""
         return [
             broker
             for broker in self.known
@@ -252,7 +253,7 @@ class BrokerChoice:
         ]
 
     def _next(self, now: float) -> list[str]:
-        """Whom to ask next: at random, but last those that were no good last time."""
+        """The brokers to ask next: at random, but those that failed last time come last."""
         left = self._untried()
         self._rng.shuffle(left)
         left.sort(key=lambda broker: broker not in self._told)

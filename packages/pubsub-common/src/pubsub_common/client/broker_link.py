@@ -1,5 +1,4 @@
-"""A client's connection to one broker: its place, socket, handshakes, and what is known of its
-clock."""
+"""A client's connection to one broker: its place, socket, handshakes, and clock offset."""
 
 from __future__ import annotations
 
@@ -21,10 +20,10 @@ if TYPE_CHECKING:
 
 
 class BrokerLink:
-    """For the control thread, but the constructor.
+    """For the control thread, except the constructor.
 
-    ``connected`` is whether there was a connection at the last `look`, ``was_connected``
-    whether there ever was one.
+    ``connected``: there was a connection at the last `look`. ``was_connected``: there has
+    been one.
     """
 
     def __init__(
@@ -36,8 +35,8 @@ class BrokerLink:
         *,
         one_clock: bool,
     ) -> None:
-        """``wake`` is called when there is something for `follow`. ``one_clock``: the broker
-        is on this machine, wherever it is."""
+        """``wake`` is called when `follow` has work. ``one_clock``: the broker is on this
+        machine, at any address."""
         self.place = place
         self.connected = self.was_connected = False
         self._one_clock = one_clock
@@ -53,7 +52,7 @@ class BrokerLink:
 
     @property
     def name(self) -> str:
-        """The broker, as it is known."""
+        """The name of the broker."""
         return self.place.name
 
     @property
@@ -62,7 +61,7 @@ class BrokerLink:
         return self.place.endpoint or self.name
 
     def register(self, poller: select.poll) -> None:
-        """Have ``poller`` wait for it too."""
+        """Add it to ``poller``."""
         for fd in (self.socket.fd, self._handshakes.fd):
             poller.register(fd, select.POLLIN)
 
@@ -72,8 +71,7 @@ class BrokerLink:
         self.follow()
 
     def follow(self) -> bool:
-        """Whether the broker is at another place now, by its name; then that is where to
-        connect."""
+        """Whether the broker's name has another address now; then connect there."""
         if not self.place.look(time.monotonic()) or self.place.endpoint is None:
             return False
         self.socket.move(self.place.endpoint)
@@ -87,11 +85,11 @@ class BrokerLink:
         return self.connected
 
     def has_news(self) -> bool:
-        """Whether something is to be done before waiting for the descriptors."""
+        """Whether there is work before a wait for the descriptors."""
         return self.socket.changed(self.connected)
 
     def due_s(self, now: float) -> float | None:
-        """Seconds until something is to be done, whether or not anything comes."""
+        """Seconds until there is work, even if nothing arrives."""
         due_s = self.place.due_s(now)
         for deadline in (
             self.probes.next_deadline(),
@@ -101,7 +99,7 @@ class BrokerLink:
         return due_s
 
     def close(self, poller: select.poll | None = None) -> None:
-        """End the connection; ``poller`` waits for it no longer."""
+        """Close the connection, and remove it from ``poller``."""
         if poller is not None:
             for fd in (self.socket.fd, self._handshakes.fd):
                 poller.unregister(fd)

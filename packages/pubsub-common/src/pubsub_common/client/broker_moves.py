@@ -1,9 +1,9 @@
-"""The broker that a client is connected to, and when it goes to another one.
+"""The broker that a client is connected to, and its changes.
 
-A client that knows one broker stays with it, whatever happens. One that knows several leaves a
-broker that says farewell, whose connection breaks, or from which it has had nothing for a lease,
-and has none until another one answers. While a broker is silent for a moment only, or cut off from
-its group, it is kept until there is a better one.
+A client that knows one broker stays with it. A client that knows several leaves a broker that
+sends a farewell, closes the connection, or sends nothing for a lease; it then has none until
+another one answers. While a broker is silent for a moment only, or cut off from its group,
+the client keeps it until there is a better one.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from pubsub_common.protocol.messages import TOO_MANY
 
 _log = logging.getLogger(__name__)
 
-# After how many rounds through all brokers it is said that none answers: some seconds.
+# Rounds through all brokers before "no broker answers" is logged: some seconds.
 _PASSES_SAID: Final = 3
 _FAREWELL: Final = "is shutting down"
 _BROKEN: Final = "closed the connection"
@@ -37,10 +37,10 @@ _CUT_OFF: Final = "is cut off from its group"
 
 
 class BrokerMoves:
-    """For the control thread, but `probes`, which any may read.
+    """For the control thread, except `probes`, which any thread may read.
 
-    ``link`` is the connection to the broker; None while there is none. ``cut_off``: the broker
-    says that it is cut off from its group.
+    ``link`` is the connection to the broker; None while there is none. ``cut_off``: the
+    broker says that it is cut off from its group.
     """
 
     def __init__(
@@ -49,15 +49,15 @@ class BrokerMoves:
         new_link: Callable[[str], BrokerLink],
         poller: select.poll,
     ) -> None:
-        """``new_link`` makes a connection to a broker, which is not connected yet."""
+        """``new_link`` makes an unconnected link to a broker."""
         self.link: BrokerLink | None = None
         self.cut_off = False
         self._brokers = brokers
         self._poller = poller
         self._choice = BrokerChoice(brokers.given, random.SystemRandom())
         self._search = BrokerSearch(self._choice, new_link, poller)
-        self._lost: str | None = None  # why the broker is to be left, if it is
-        # The broker that was left last, and why, until there is another one.
+        self._lost: str | None = None  # why the client leaves the broker, if it does
+        # The broker that was left last, and the reason, until there is another one.
         self._left: tuple[str, str] | None = None
         self._said_none = False
         self._full: set[str] = (
@@ -71,15 +71,15 @@ class BrokerMoves:
 
     @property
     def shown(self) -> str:
-        """The broker, or where one is looked for, for people."""
+        """The broker, or the brokers that are tried, for people."""
         return self._brokers.shown if self.link is None else self.link.where
 
     @property
     def leaving(self) -> bool:
-        """Whether the broker is to be left."""
+        """Whether the client is about to leave the broker."""
         return self._lost is not None
 
-    # What is heard of brokers
+    # Messages of brokers
 
     def accepted(self, update: Accepted) -> None:
         """The broker has registered this client."""
@@ -94,13 +94,13 @@ class BrokerMoves:
             _log.info("registered again with the broker at %s", self.shown)
 
     def learn(self, brokers: Sequence[str]) -> None:
-        """The broker tells of all in its group. What is no address is left out."""
+        """The broker has named all brokers of its group. Invalid addresses are left out."""
         self._choice.learn([broker for broker in brokers if is_address(broker)])
         self._brokers.forget_others(self._choice.known)
 
     def lost(self, update: BrokerLost, *, silent: bool) -> None:
-        """The broker ends, or has sent nothing for a lease. If it is not ``silent`` though, it
-        was not asked: this process stood still."""
+        """The broker ends, or has sent nothing for a lease. If it is not ``silent``, it was
+        not asked: this process stood still."""
         why = _FAREWELL if update.farewell else _SILENT
         if self._choice.several and (update.farewell or silent):
             self._lost = why
@@ -110,8 +110,8 @@ class BrokerMoves:
             )
 
     def refused(self, update: Rejected) -> bool:
-        """The broker will not have this client. True: it has no room, and another one may
-        have some."""
+        """The broker refused this client. True: it has no room, and another broker may have
+        some."""
         if self.link is None or update.ended or update.code != TOO_MANY:
             return False
         self._full.add(self.link.name)
@@ -123,7 +123,7 @@ class BrokerMoves:
     # To be called in each turn
 
     def is_connected(self) -> bool:
-        """Whether there is a connection to a broker, or only one that may get one."""
+        """Whether there is a connection to a broker, or to the only one."""
         link = self.link
         return link is not None and (link.look() or not self._choice.several)
 
@@ -139,7 +139,7 @@ class BrokerMoves:
             self._choice.begin(now)
             return
         silent = session.is_silent(now)
-        # All that had come when that was looked at was read: a farewell, perhaps.
+        # All messages that had come before were read, perhaps a farewell.
         if self._lost is None and link.was_connected and not link.connected:
             self._lost = _BROKEN
         if self._lost is None and silent and not session.registered:
@@ -155,7 +155,7 @@ class BrokerMoves:
             self._search.end()
 
     def turn(self, session: ClientSession, now: float) -> bool:
-        """Whether this client has gone to another broker: it is to be registered there."""
+        """Whether this client has moved to another broker, and must register there."""
         taken = self._search.turn()
         if taken is None:
             none = self._choice.passes >= _PASSES_SAID and self.link is None
@@ -176,8 +176,7 @@ class BrokerMoves:
         return True
 
     def why_none(self) -> str | None:
-        """Why none of the brokers can be had, however often they are asked; None: one may
-        be."""
+        """The reason why no broker can be used, also later; None: one may be."""
         refusals = self._search.refusals
         if self.link is not None or not refusals:
             return None
@@ -186,12 +185,12 @@ class BrokerMoves:
         return "; ".join(dict.fromkeys(refusals.values()))
 
     def has_news(self) -> bool:
-        """Whether something is to be done before waiting for the descriptors."""
+        """Whether there is work before a wait for the descriptors."""
         link = self.link
         return (link is not None and link.has_news()) or self._search.has_news()
 
     def due_s(self, session: ClientSession, now: float) -> float | None:
-        """Seconds until the next turn, whether or not anything comes."""
+        """Seconds until the next turn, even if nothing arrives."""
         due_s = self._search.due_s(now)
         if self.link is None:
             return due_s

@@ -1,4 +1,5 @@
-"""Where a client's brokers are: of a name the address may change while the client lives."""
+"""The addresses of a client's brokers. The address of a name may change while the client
+runs."""
 
 from __future__ import annotations
 
@@ -23,23 +24,23 @@ from pubsub_common.security.lost_connections import CONNECTED
 
 
 class BrokerPlace:
-    """Where one broker is. `host` and `endpoint` are for any thread, the rest for the control
-    thread."""
+    """The address of one broker. `host` and `endpoint` are for any thread, the rest for the
+    control thread."""
 
     def __init__(self, name: str, address: str | None = None) -> None:
-        """The broker is at ``name``, ``HOST:PORT``; its host has been looked up if there is an
+        """The broker is at ``name``, ``HOST:PORT``; its host was looked up if there is an
         ``address``."""
         self.name: Final = name
         if address is None and not is_name(host_of(name)):
             address = host_of(name)
         self._place = None if address is None else join(address, port_of(name))
-        # Our own address, by which others know us, is of the same family.
+        # This client's own address has the same family.
         self._named = NamedEndpoints(CONNECTED, one_family=True)
         self._begun = False
 
     @property
     def host(self) -> str | None:
-        """The IP address of the broker, as far as is known."""
+        """The IP address of the broker, if it is known."""
         return None if self._place is None else host_of(self._place)
 
     @property
@@ -54,12 +55,12 @@ class BrokerPlace:
         return self.host is not None and is_loopback(self.host)
 
     def on_answer(self, wake: Callable[[], None]) -> None:
-        """From now on ``wake`` is called when there is something for `look`."""
+        """From now on call ``wake`` when `look` has work."""
         self._named.lookups.answered = wake
 
     def look(self, now: float) -> bool:
-        """Whether the broker is at another `endpoint` since the last call. The first one has
-        its name looked up, if it has one, and nobody has done that."""
+        """Whether the broker has another `endpoint` since the last call. The first call looks
+        up its name, if that was not done."""
         if not self._begun:
             self._begun = True
             self._named.begin(self.name, now, self._place)
@@ -74,47 +75,47 @@ class BrokerPlace:
 
 
 class BrokerPlaces:
-    """The brokers of a client. `current` is the one that it is connected to, or was last. That,
-    `host` and `shown` are for any thread."""
+    """The brokers of a client. `current` is the broker that it is connected to, or was last.
+    That, `host` and `shown` are for any thread."""
 
     def __init__(self, places: Sequence[BrokerPlace]) -> None:
-        """``places`` are those that the user has named, at least one."""
+        """``places`` are the brokers that the user has named, at least one."""
         self.current = next((each for each in places if each.host), places[0])
         self._given: Final = tuple(places)
-        # Names that brokers have told, or which were looked up.
+        # Names that brokers have sent, or that were looked up.
         self._places = {place.name: place for place in places}
 
     @classmethod
     def of(cls, *brokers: str) -> Self:
-        """Those at these endpoints, ``HOST:PORT``."""
+        """The brokers at these endpoints, ``HOST:PORT``."""
         return cls([BrokerPlace(broker) for broker in brokers])
 
     @property
     def given(self) -> tuple[str, ...]:
-        """Those that the user has named, as HOST:PORT."""
+        """The brokers that the user has named, as HOST:PORT."""
         return tuple(place.name for place in self._given)
 
     @property
     def host(self) -> str | None:
-        """The IP address of the current one, as far as is known."""
+        """The IP address of the current broker, if it is known."""
         return self.current.host
 
     @property
     def shown(self) -> str:
-        """Where brokers are looked for, for people."""
+        """The brokers that are tried, for people."""
         return ", ".join(each.endpoint or each.name for each in self._given)
 
     def place(self, name: str) -> BrokerPlace:
-        """Where a broker is."""
+        """The place of a broker."""
         return self._places.setdefault(name, BrokerPlace(name))
 
     def forget_others(self, known: Sequence[str]) -> None:
-        """Those that are in ``known`` are all that there are."""
+        """Remove the brokers that are not in ``known``."""
         for name in self._places.keys() - {*known, *self.given, self.current.name}:
             del self._places[name]
 
     def peer(self) -> str | None:
-        """The IP address of one of them that tells best by which address others reach this
+        """The IP address of the broker that best shows by which address others reach this
         host; None: none is known."""
         hosts = [each.host for each in (self.current, *self._given) if each.host]
         return min(hosts, key=is_loopback, default=None)
@@ -126,12 +127,12 @@ def find_brokers(
     *,
     stopped: Callable[[], bool],
 ) -> BrokerPlaces:
-    """The places of these brokers, each a host and a port. Waits for the name of one of them, as
-    `resolve_within` does; the others are looked up when they are needed.
+    """The places of these brokers, each a host and a port. Waits until the name of one of them
+    is looked up, as `resolve_within` does; the others are looked up when needed.
 
     Raises:
-        PubSubError: none of their names is known.
-        NotReady: ``stopped`` became true before one was.
+        PubSubError: None of their names is known.
+        NotReady: ``stopped`` became true before.
     """
     hosts = [host for host, _ in brokers]
     found: dict[str, str] = {}
@@ -147,7 +148,7 @@ def find_brokers(
 def _look_up_any(
     names: Sequence[str], timeout_s: float, stopped: Callable[[], bool]
 ) -> dict[str, str]:
-    """The IP addresses of those names that are found first."""
+    """The IP addresses of the names that are found first."""
     lookups = NameLookups(lambda name: [addresses.resolve(name)])
     deadline = time.monotonic() + timeout_s
     errors: dict[str, PubSubError] = {}
@@ -178,17 +179,17 @@ def _look_up_any(
 def current_broker(
     brokers: BrokerPlaces | None, given: Sequence[tuple[str, int]]
 ) -> str:
-    """The broker that a client is connected to, or was last, as ``host:port``; before there is
-    one, the first that it was ``given``."""
+    """The broker that a client is connected to, or was last, as ``host:port``; before that,
+    the first ``given`` one."""
     return join(*given[0]) if brokers is None else brokers.current.name
 
 
 def own_host(given: str | None, brokers: BrokerPlaces | None, broker_host: str) -> str:
-    """This host as the broker knows it: ``given`` if that is there, else its IP address
-    towards the ``brokers``, or towards ``broker_host`` while that is not looked up.
+    """This host as the broker knows it: ``given`` if it is set, else its IP address towards the
+    ``brokers``, or towards ``broker_host`` while that is not looked up.
 
     Raises:
-        PubSubError: the broker's name is not known, or there is no route to it.
+        PubSubError: The broker's name is unknown, or there is no route to it.
     """
     if given is not None:
         return given

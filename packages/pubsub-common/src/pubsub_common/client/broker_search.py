@@ -1,4 +1,4 @@
-"""Asks several brokers how full they are, and finds the one to register with."""
+"""Asks several brokers for their number of clients, and finds the one to register with."""
 
 from __future__ import annotations
 
@@ -16,10 +16,9 @@ _log = logging.getLogger(__name__)
 
 
 class BrokerSearch:
-    """Connections to the brokers that are asked, at most two at a time. For one thread.
+    """Connections to the asked brokers, at most two at a time. For one thread.
 
-    ``refusals`` are the reasons why brokers cannot be had, however often they are asked, by
-    broker.
+    ``refusals`` are the permanent reasons why brokers cannot be used, by broker.
     """
 
     def __init__(
@@ -28,7 +27,7 @@ class BrokerSearch:
         new_link: Callable[[str], BrokerLink],
         poller: select.poll,
     ) -> None:
-        """``new_link`` makes a connection to a broker, which is not connected yet."""
+        """``new_link`` makes an unconnected link to a broker."""
         self.refusals: dict[str, str] = {}
         self._choice = choice
         self._new_link = new_link
@@ -37,8 +36,8 @@ class BrokerSearch:
         self._waits: set[str] = set()  # brokers that were sent a request
 
     def turn(self) -> BrokerLink | None:
-        """Do what is to be done; the connection to the broker that is taken, if one is. It
-        belongs to the caller then."""
+        """Do the work that is due. Returns the connection to the chosen broker, if there is
+        one, which then belongs to the caller."""
         if not self._choice.searching:
             return None
         for name, link in list(self._links.items()):
@@ -46,15 +45,15 @@ class BrokerSearch:
         return self._perform(self._choice.tick(time.monotonic()))
 
     def end(self) -> None:
-        """No broker is looked for any more."""
+        """End the search."""
         self._perform(self._choice.end())
 
     def has_news(self) -> bool:
-        """Whether something is to be done before waiting for the descriptors."""
+        """Whether there is work before a wait for the descriptors."""
         return any(link.has_news() for link in self._links.values())
 
     def due_s(self, now: float) -> float | None:
-        """Seconds until the next `turn`, whether or not anything comes."""
+        """Seconds until the next `turn`, even if nothing arrives."""
         deadline = self._choice.next_deadline()
         due_s = None if deadline is None else deadline - now
         for link in self._links.values():

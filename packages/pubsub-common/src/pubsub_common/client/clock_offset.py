@@ -21,8 +21,8 @@ from typing import Final
 # The first estimate is given from this many exchanges on.
 MIN_EXCHANGES: Final = 8
 WINDOW: Final = 64
-# The first exchanges come quickly, but not so that one queue delays them all; the
-# others keep the estimate young.
+# The first exchanges come quickly, but not so quickly that one queue delays them all; the others
+# keep the estimate recent.
 BURST_INTERVAL_S: Final = 0.05
 PROBE_INTERVAL_S: Final = 5.0
 # The frequency tolerance that RFC 5905 assumes of a clock, doubled: two clocks drift.
@@ -31,7 +31,7 @@ DRIFT_PPM: Final = 30
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Offset:
-    """The broker's clock minus ours is ``offset_ns``, give or take ``bound_ns``."""
+    """The broker's clock minus ours is ``offset_ns``, plus or minus ``bound_ns``."""
 
     offset_ns: int
     bound_ns: int
@@ -48,18 +48,18 @@ class _Exchange:
 
 
 class OffsetEstimator:
-    """Collects exchanges, in one thread; any may ask for the estimate. All times are in
-    nanoseconds of the clocks concerned."""
+    """Collects exchanges in one thread; any thread may read the estimate. All times are
+    nanoseconds of the two clocks."""
 
     def __init__(self) -> None:
-        # Replaced, never changed: another thread may be looking at it.
+        # Replaced, not changed: another thread may be reading it.
         self._exchanges: tuple[_Exchange, ...] = ()
 
     def add(
         self, sent_ns: int, received_ns: int, replied_ns: int, returned_ns: int
     ) -> None:
-        """One exchange. One that is impossible (a clock was stepped meanwhile) voids
-        all before it, which belong to another clock, in effect."""
+        """Add an exchange. An impossible one (a clock was set meanwhile) discards all earlier
+        ones, which belong to another clock in effect."""
         delay_ns = (returned_ns - sent_ns) - (replied_ns - received_ns)
         if delay_ns < 0:
             self._exchanges = ()
@@ -86,7 +86,7 @@ class OffsetEstimator:
 
 
 class ClockProbes:
-    """When a client asks for the broker's time, and what it knows by it.
+    """When a client asks for the broker's time, and the resulting estimate.
 
     ``shared``: both have the same clock, so there is nothing to ask.
     """
@@ -107,7 +107,7 @@ class ClockProbes:
         return self._due
 
     def due(self, now: float) -> bool:
-        """Whether to ask now. Saying yes sets the next time."""
+        """Whether to ask now. True also sets the next time."""
         if self._due is None or now < self._due:
             return False
         self._asked += 1

@@ -1,8 +1,8 @@
-"""Keeps a client registered with a broker, in a thread of its own.
+"""Keeps a client registered with a broker, in a separate thread.
 
-The thread renews the lease whatever the user's thread does, registers again when
-the broker wants it, and hands what it learns to the role (`control_loop`). Here is what
-other threads may do.
+The thread renews the lease independently of the user's thread, registers again when the
+broker requires it, and passes updates to the role (`control_loop`). This class has the
+methods for other threads.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-# At the end a broker may have to be found, and is asked for two answers; the rest is for a callback
-# of the role that is running just then.
+# At the end a broker may have to be found, and sends two replies; the rest is for a running
+# callback of the role.
 _CLOSE_S: Final = 3 * DISCONNECT_REPLY_S + 3.0
 
 
@@ -42,7 +42,7 @@ def client_keys(path: str | Path | None) -> ClientKeys | None:
     """The keys in a client's file; None without a file.
 
     Raises:
-        ConfigError: they cannot be used.
+        ConfigError: They cannot be used.
     """
     if path is None:
         return None
@@ -55,11 +55,11 @@ class ControlClient:
     """Registers one client and keeps it registered until `close`. All methods are for any
     thread.
 
-    ``on_update`` is called in the control thread for everything that `session` reports.
-    ``on_wake`` is called there too, whenever the thread wakes, for work that the role must
-    do beside the user's thread; it returns the seconds after which it wants to be called
-    again, or None. ``input_fd`` wakes the thread. ``heartbeat`` is what heartbeats tell.
-    When one of these raises, the client is finished, with that as its ``error``.
+    ``on_update`` is called in the control thread for each update of `session`. ``on_wake`` is
+    called there too, whenever the thread wakes, for the role's work outside the user's
+    thread; it returns the seconds until the next call, or None. ``input_fd`` wakes the
+    thread. ``heartbeat`` has the content of heartbeats. If one of these raises, the client
+    ends, with that as its ``error``.
     """
 
     def __init__(
@@ -74,8 +74,7 @@ class ControlClient:
         keys: ClientKeys | None = None,
         heartbeat: HeartbeatInputs | None = None,
     ) -> None:
-        """``keys`` are for secure brokers; without them only one that is not secure
-        will do."""
+        """``keys`` are for secure brokers; without them the broker must not be secure."""
         self._waker = Waker()
         self._registration = RegistrationState(brokers.shown, identity)
         self._loop = ControlLoop(
@@ -89,7 +88,7 @@ class ControlClient:
             heartbeat,
             brokers,
         )
-        # Whoever takes it starts the thread, or sees to it that it never starts.
+        # The taker starts the thread, or prevents its start.
         self._may_start = [True]
         self._ended = False
         self._changed = Changed()
@@ -99,25 +98,25 @@ class ControlClient:
 
     @property
     def error(self) -> PubSubError | None:
-        """Why this client is finished, to be raised; None while it is not."""
+        """Why this client has ended, to be raised; None while it has not."""
         return self._registration.error
 
     @property
     def own_thread(self) -> bool:
-        """Whether the caller is the control thread, hence one of the callbacks: it must
-        not wait for what that thread does."""
+        """Whether the caller is the control thread, in a callback: it must not wait for that
+        thread."""
         return self._thread.ident == threading.get_ident()
 
     def clock_offset(self) -> Offset | None:
-        """What is known of the broker's clock against ours; None: nothing yet."""
+        """The broker's clock against ours; None: not known yet."""
         return self._loop.clock_offset()
 
     def publishers_clock(self) -> ClockRange | None:
-        """What the broker has told of publishers' clocks; None: nothing yet."""
+        """The range of publishers' clocks, from the broker; None: not known yet."""
         return self._loop.publishers_clock
 
     def start(self) -> None:
-        """Connect and begin to register. After `close`: does nothing."""
+        """Connect and begin to register. After `close` this does nothing."""
         if not self._take_start():
             return
         try:
@@ -131,38 +130,38 @@ class ControlClient:
     def wait_registered(
         self, timeout_s: float, *, stopped: Callable[[], bool] = lambda: False
     ) -> Registered:
-        """The broker's first answer.
+        """The broker's first reply.
 
         Raises:
-            BrokerUnreachable: none came within ``timeout_s`` seconds.
-            HandshakeFailed: the broker and this client do not agree on keys.
-            RegistrationRefused: it was a refusal, or "later" until then.
-            NotReady: ``stopped`` became true before it came.
+            BrokerUnreachable: None came within ``timeout_s`` seconds.
+            HandshakeFailed: The keys of the broker and of this client do not match.
+            RegistrationRefused: The broker refused, or asked for a later try until then.
+            NotReady: ``stopped`` became true before.
         """
         return self._registration.wait_registered(timeout_s, stopped=stopped)
 
     def submit(self, identity: Identity) -> int:
-        """Tell the broker that this client is ``identity`` now, under the same session.
-        What to wait for with `wait_told`. Of several calls the last one holds: where
-        threads compete, the caller orders them with a lock of its own."""
+        """Send the broker another ``identity`` of this client, under the same session.
+        Returns the number for `wait_told`. The last call wins: competing threads need a
+        lock of their own."""
         number = self._registration.submit(identity)
         self._waker.wake()
         return number
 
     def wait_told(self, number: int, timeout_s: float) -> None:
-        """Wait until the broker knows what `submit` returned ``number`` for, or something
-        newer.
+        """Wait until the broker knows the identity with this number from `submit`, or a later
+        one.
 
         Raises:
-            BrokerUnreachable: it did not answer within ``timeout_s`` seconds; it will
-                be told as soon as it does.
-            RegistrationRefused: it will not have this; the client is finished.
-            NotReady: the client was closed meanwhile.
-            PubSubError: the caller is a callback of the control thread, which tells the
-                broker after it has returned.
+            BrokerUnreachable: It did not answer within ``timeout_s`` seconds. It gets the
+                identity when it answers.
+            RegistrationRefused: It refused the identity; the client has ended.
+            NotReady: The client was closed meanwhile.
+            PubSubError: The caller is a callback of the control thread, which sends the
+                identity after it has returned.
         """
         if self.own_thread:
-            raise PubSubError("a callback cannot wait until the broker is told")
+            raise PubSubError("a callback cannot wait for the broker")
         self._registration.wait_told(number, timeout_s)
 
     def change(self, identity: Identity, timeout_s: float) -> None:
@@ -170,21 +169,21 @@ class ControlClient:
         self.wait_told(self.submit(identity), timeout_s)
 
     def wake(self) -> None:
-        """Have the control thread call ``on_wake`` soon. For signal handlers too."""
+        """Make the control thread call ``on_wake`` soon. For signal handlers too."""
         self._waker.wake()
 
     def renew(self) -> None:
-        """Send a heartbeat soon, to learn what has changed. For any thread."""
+        """Send a heartbeat soon, to learn of changes. For any thread."""
         self._loop.renew()
         self._waker.wake()
 
     def close(self, next_sequences: Mapping[str, int]) -> bool:
-        """Disconnect from the broker, end the thread, give all descriptors back. Waits for
-        that, some three seconds at most where no broker answers.
+        """Disconnect from the broker, end the thread, and release all descriptors. Waits for
+        that, about three seconds at most if no broker answers.
 
-        False when the thread has not ended yet: it is the one that called (the callback
-        has to return first), or a callback does not return, and it is left behind. It
-        ends by itself as soon as it can. Again: waits for the same.
+        False if the thread has not ended yet: it is the caller (the callback must return
+        first), or a callback does not return. It ends as soon as it can. Another call waits
+        for the same.
         """
         self._loop.leave(next_sequences)
         self._registration.close()

@@ -1,7 +1,6 @@
-"""The control thread of a client: its session, its socket, and what it hands to the role.
+"""The control thread of a client: its session, its socket, and the updates for the role.
 
-Only that thread uses what is here, from `ControlLoop.run` on. It ends with the sockets
-closed, by their owner.
+Only that thread uses this, from `ControlLoop.run` on. It closes the sockets at its end.
 """
 
 from __future__ import annotations
@@ -51,7 +50,7 @@ _MAX_POLL_S: Final = 3600.0
 
 
 class ControlLoop:
-    """What the control thread does, until `leave` is called from any thread."""
+    """The work of the control thread, until any thread calls `leave`."""
 
     def __init__(
         self,
@@ -79,7 +78,7 @@ class ControlLoop:
         self._poller.register(waker.fd, select.POLLIN)
 
         def new_link(name: str) -> BrokerLink:
-            # The monotonic clock is for one machine only, and so is loopback.
+            # The monotonic clock and loopback are for one machine only.
             one_clock = identity.clock != "realtime"
             place = brokers.place(name)
             return BrokerLink(context, place, keys, waker.wake, one_clock=one_clock)
@@ -93,7 +92,7 @@ class ControlLoop:
         return self._moves.probes.offset(time.time_ns())
 
     def leave(self, next_sequences: Mapping[str, int]) -> None:
-        """Disconnect from the broker soon, and end. Again: does nothing."""
+        """Disconnect from the broker soon, and end. Again, this does nothing."""
         if self._final_sequences is None:
             self._final_sequences = next_sequences
 
@@ -102,7 +101,7 @@ class ControlLoop:
         self._renewal_wanted = True
 
     def close_sockets(self) -> None:
-        """For a loop that never runs; else it does so itself."""
+        """For a loop that never runs; else the loop does it."""
         self._moves.close()
 
     # For the control thread
@@ -113,8 +112,8 @@ class ControlLoop:
             self._moves.link.connect()
 
     def run(self) -> None:
-        """Serve until `leave`, disconnect, close the sockets. An exception, of a callback
-        of the role or ours, ends the client, but not the thread: that one says goodbye."""
+        """Serve until `leave`, disconnect, close the sockets. An exception, also of a
+        callback, ends the client but not the thread, which still disconnects."""
         poller = self._poller
         try:
             if self._input_fd is not None:
@@ -126,13 +125,13 @@ class ControlLoop:
             except BaseException as error:
                 self._end_by(error)
             if self._input_fd is not None:
-                poller.unregister(self._input_fd)  # nobody serves it any more
+                poller.unregister(self._input_fd)  # it is not served any more
             self._say_goodbye()
         finally:
             self.close_sockets()
 
     def _serve(self) -> None:
-        """Do what is to be done with the broker."""
+        """Do the work with the broker."""
         link = self._moves.link
         if link is not None:
             if link.follow():
@@ -158,8 +157,8 @@ class ControlLoop:
         self._waker.clear()
 
     def _say_goodbye(self) -> None:
-        """Tell the broker that this client leaves. One that is between two brokers goes to
-        the next one for that, if it is there soon: its group would keep the client else."""
+        """Disconnect. A client between two brokers goes to the next one for that, if it
+        answers soon: otherwise its group would keep the client for a lease."""
         session, until = self._session, time.monotonic() + DISCONNECT_REPLY_S
         known = session.session is not None and session.next_deadline() is not None
         moving = known and not self._moves.is_connected()
@@ -174,8 +173,8 @@ class ControlLoop:
             say_goodbye(session, link.socket, sequences, self._poller, self._waker)
 
     def _end_by(self, error: BaseException) -> None:
-        """This client is finished by an exception; its user raises it, and closes the
-        client, which is waited for here."""
+        """An exception ends this client; its user gets it, and closes the client, which is
+        waited for here."""
         _log.error("the control thread of this client ends", exc_info=error)
         reason = PubSubError(f"the connection to the broker ended: {error!r}")
         reason.__cause__ = error
@@ -198,7 +197,7 @@ class ControlLoop:
             due_s = sooner(due_s, deadline - now)
         if due_s is None:
             return None
-        # A broker may name any lease, but poll takes only so many milliseconds.
+        # A broker may set any lease, but poll has a limit.
         return min(max(0.0, due_s), _MAX_POLL_S) * 1000 + 0.5
 
     def _check_handshakes(self, link: BrokerLink) -> None:
@@ -211,8 +210,8 @@ class ControlLoop:
                 self._registration.diagnosed(diagnosis)
 
     def _fail(self, error: PubSubError, code: str) -> None:
-        """This client is finished."""
-        # Before the role is told, so that the threads that it wakes find the reason.
+        """This client has ended."""
+        # Before the role gets it, so that the threads that it wakes find the reason.
         self._registration.fail(error)
         self._on_update(Rejected(code, str(error)))
         self._registration.notify()
@@ -237,14 +236,14 @@ class ControlLoop:
         for update in updates:
             self._report(update)
         if self._moves.leaving:
-            return  # a broker that is silent would read it when it is back
+            return  # a silent broker would read it later
         if request is not None:
             if link.socket.send(request):
-                link.look()  # it may have come since the look above
+                link.look()  # it may have come since the check above
             else:
                 self._session.send_failed(time.monotonic())
         if link.probes.due(time.monotonic()):
-            # Without a connection, the next one is in time.
+            # Without a connection, the next one is soon enough.
             link.socket.send(ClockRequest(id=0, sent_ns=time.time_ns()))
 
     def _receive_all(self, link: BrokerLink) -> None:

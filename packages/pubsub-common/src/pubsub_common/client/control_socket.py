@@ -23,7 +23,7 @@ _MAX_MESSAGE_BYTES: Final = 1 << 26
 
 
 class Received(NamedTuple):
-    """A message of the broker, or None for one that is to be ignored, and when it was received
+    """A message of the broker, or None for an ignored one, and when it was received
     (nanoseconds of the realtime clock)."""
 
     reply: messages.Reply | None
@@ -40,14 +40,14 @@ class ControlSocket:
         endpoint: str | None,
         keys: ClientKeys | None,
     ) -> None:
-        """``endpoint`` is where the broker is; None: `move` will tell."""
+        """``endpoint`` is the broker's; None: `move` will set it."""
         self.endpoint = endpoint or ""
         self._invalid_count = 0
         self.socket = context.socket(zmq.DEALER)
         self.socket.linger = 0
         sockets.enable_keepalive(self.socket)
-        # Without a connection a request must not queue up: an old registration that
-        # reaches a new broker helps nobody.
+        # Without a connection a request must not wait: an old registration that reaches a new
+        # broker is useless.
         self.socket.setsockopt(zmq.IMMEDIATE, 1)
         self.socket.setsockopt(zmq.MAXMSGSIZE, _MAX_MESSAGE_BYTES)
         if keys is not None:
@@ -61,12 +61,12 @@ class ControlSocket:
             sockets.connect(self.socket, self.endpoint)
 
     def reconnect(self) -> None:
-        """Connect again, after a failure that libzmq takes for final."""
+        """Connect again, after a failure that libzmq treats as final."""
         sockets.reconnect(self.socket, self.endpoint)
 
     def move(self, endpoint: str) -> None:
-        """Connect to another endpoint instead: the broker is there now."""
-        with contextlib.suppress(zmq.ZMQError):  # libzmq may have let go of it
+        """Connect to another endpoint instead, where the broker is now."""
+        with contextlib.suppress(zmq.ZMQError):  # libzmq may have disconnected already
             self.socket.disconnect(self.endpoint)
         self.endpoint = endpoint
         self.connect()
@@ -75,9 +75,9 @@ class ControlSocket:
         return bool(int(self.socket.get(zmq.EVENTS)) & zmq.POLLOUT)
 
     def changed(self, connected: bool) -> bool:
-        """Whether a reply can be received, or the connection came or went since it was
-        ``connected``. A send or receive may take in such news, of which the descriptor
-        then does not tell (`pubsub_common.net.sockets`): to be asked before each wait."""
+        """Whether a reply can be received, or the connection is not as ``connected`` any
+        more. A send or receive may take that signal from the descriptor
+        (`pubsub_common.net.sockets`): call this before each wait."""
         events = int(self.socket.get(zmq.EVENTS))
         return bool(events & zmq.POLLIN) or bool(events & zmq.POLLOUT) != connected
 
@@ -90,9 +90,8 @@ class ControlSocket:
         return True
 
     def receive(self) -> Received | None:
-        """The next message; None when there is none. The first invalid one is logged. One of
-        a type that is unknown here is not invalid: a later version of the protocol may have
-        more of them."""
+        """The next message; None if there is none. The first invalid one is logged. An
+        unknown type is not invalid: a later version of the protocol may have more types."""
         try:
             data, *more = self.socket.recv_multipart(zmq.NOBLOCK)
             at_ns = time.time_ns()

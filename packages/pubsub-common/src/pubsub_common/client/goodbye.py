@@ -1,5 +1,4 @@
-"""The end of a client's connection to the broker: it says that it leaves, and waits a moment for
-the answer."""
+"""Disconnects a client from the broker, and waits a moment for the reply."""
 
 from __future__ import annotations
 
@@ -13,7 +12,7 @@ from pubsub_common.client.session import ClientSession
 from pubsub_common.net.waker import Waker
 from pubsub_common.protocol.messages import Disconnected, Reply
 
-# How long the broker may take to answer when this client disconnects.
+# How long to wait for the broker's reply to a disconnection.
 DISCONNECT_REPLY_S: Final = 1.0
 
 
@@ -25,7 +24,7 @@ def say_goodbye(
     waker: Waker,
 ) -> None:
     """Disconnect from the broker. ``poller`` waits for ``socket`` and ``waker``."""
-    # A client that the broker is registering at this moment would be kept for a lease.
+    # The broker would keep a client that it is registering now for a lease.
     if session.registering and socket.connected():
         for reply in _replies(socket, poller, waker):
             session.receive(reply, time.monotonic())
@@ -42,7 +41,7 @@ def say_goodbye(
 def _replies(
     socket: ControlSocket, poller: select.poll, waker: Waker
 ) -> Iterator[Reply]:
-    """What the broker sends meanwhile, but not for long."""
+    """The broker's messages for a short time."""
     deadline = time.monotonic() + DISCONNECT_REPLY_S
     while (left_s := deadline - time.monotonic()) > 0:
         received = socket.receive()

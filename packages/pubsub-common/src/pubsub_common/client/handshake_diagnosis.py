@@ -1,4 +1,4 @@
-"""Finds out why a client's connection to the broker fails, and when that is final."""
+"""Finds out why a client's connection to the broker fails, and whether that is final."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from pubsub_common.security.handshake_failure import (
 if TYPE_CHECKING:
     from pubsub_common.security.keys import ClientKeys
 
-# How long after a failure that libzmq takes for final the socket connects again.
+# How long after a failure that libzmq treats as final the socket connects again.
 _RECONNECT_S: Final = 1.0
 
 
 class Diagnosis(NamedTuple):
-    """Why a handshake failed, for the user. ``final``: trying again does not help.
+    """Why a handshake failed, for the user. ``final``: another try does not help.
     ``connected``: there was a connection."""
 
     text: str
@@ -45,12 +45,12 @@ class HandshakeDiagnosis:
         return self._reconnect_at
 
     def check(self, *, registered: bool) -> list[Diagnosis]:
-        """What failed since the last call. ``registered``: the broker has accepted this
-        client before, so it may be another broker now, and not for long."""
+        """The failures since the last call. ``registered``: the broker has accepted this
+        client before, so it may be another broker for a short time."""
         found = [
             self._diagnose(failure, registered)
             for failure in self._monitor.failures()
-            # A broker that restarts cannot be reached for a while.
+            # A restarting broker is unreachable for a while.
             if not (registered and failure.reason is FailureReason.NOT_CONNECTED)
         ]
         if self._reconnect_at is not None and time.monotonic() >= self._reconnect_at:

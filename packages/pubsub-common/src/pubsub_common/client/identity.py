@@ -1,4 +1,4 @@
-"""What a client tells the broker: of itself when it registers, and with each heartbeat."""
+"""The data that a client sends to the broker at its registration and with each heartbeat."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from pubsub_common.protocol.versions import VERSIONS
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Identity:
-    """What a client says of itself. ``address`` is ``IP:port`` for a publisher and
-    ``IP`` for a subscriber; ``model`` is None for a publisher, ``strengths`` empty for
-    a subscriber. ``name`` is for people. `Register` takes each field by its name."""
+    """The registration data of a client. ``address`` is ``IP:port`` for a publisher and
+    ``IP`` for a subscriber; ``model`` is None for a publisher, ``strengths`` empty for a
+    subscriber. ``name`` is for people. `Register` takes each field by its name."""
 
     role: messages.Role
     topics: tuple[str, ...]
@@ -41,11 +41,11 @@ _COPIED_FIELDS: Final = tuple(field.name for field in dataclasses.fields(Identit
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class HeartbeatInputs:
-    """Where a heartbeat's content comes from; asked only when one is due.
+    """The sources of a heartbeat's content, called only when one is due.
 
-    ``lost`` tells how many events of each topic a subscriber has lost, ``published`` a
-    publisher's next sequence numbers, and ``latency`` that of what a subscriber has
-    received since it was asked last.
+    ``lost`` returns the number of lost events of each topic of a subscriber, ``published`` a
+    publisher's next sequence numbers, and ``latency`` the latency of the events since its
+    last call.
     """
 
     lost: Callable[[], Mapping[str, int]] = lambda: {}

@@ -1,4 +1,5 @@
-"""What a client has asked the broker, and what an error of the broker says about that."""
+"""The requests of a client that wait for a reply, and the meaning of the broker's errors for
+them."""
 
 from __future__ import annotations
 
@@ -7,18 +8,18 @@ from typing import Final
 
 from pubsub_common.protocol import messages
 
-# Codes of errors that the broker sends without having been asked.
+# Codes of errors that the broker sends without a request.
 _EXPELLED: Final = frozenset({messages.REVOKED, messages.NOT_ALLOWED})
-# And of those about messages that it did not look into.
+# Codes of errors about messages that it did not decode.
 _UNREAD: Final = frozenset({messages.MALFORMED, messages.TOO_FAST})
-# And of those that pass by themselves.
+# Codes of errors that pass by themselves.
 _LATER: Final = frozenset(
     {messages.TOO_FAST, messages.SESSION_IN_USE, messages.UNKNOWN_SESSION}
 )
 
 
 class Verdict(enum.Enum):
-    """What an error means for the client."""
+    """The meaning of an error for the client."""
 
     NOTHING = enum.auto()
     FORGOTTEN = enum.auto()  # the broker does not know the session
@@ -29,19 +30,19 @@ class Verdict(enum.Enum):
 
 
 class OpenRequests:
-    """Numbers a client's messages, and knows which of them have no answer yet. A client
-    waits for one answer at a time."""
+    """Numbers a client's messages, and knows which of them have no reply yet. A client waits
+    for one reply at a time."""
 
     def __init__(self) -> None:
         self._next_id = 0
         self._register_id: int | None = None
-        # Whether the broker was asked to register this client, and has not answered.
+        # Whether a registration waits for its reply.
         self.registering = False
-        self._heartbeat_id: int | None = None  # of one whose answer has not come
-        self._heartbeat_refused = False  # and none was served since
+        self._heartbeat_id: int | None = None  # of a heartbeat without a reply
+        self._heartbeat_refused = False  # and no heartbeat was served since
 
     def take_id(self) -> int:
-        """The number of a message whose answer is of no interest."""
+        """The number of a message without an expected reply."""
         self._next_id += 1
         return self._next_id
 
@@ -57,13 +58,12 @@ class OpenRequests:
         return self._heartbeat_id
 
     def forget(self) -> None:
-        """Nothing that was asked will be answered."""
+        """No open request will get a reply."""
         self.registering = self._heartbeat_refused = False
         self._register_id = self._heartbeat_id = None
 
     def registered(self, number: int) -> bool:
-        """A registration was accepted. False: it is the answer to an attempt that was given
-        up."""
+        """A registration was accepted. False: it is the reply to an abandoned attempt."""
         if number != self._register_id:
             return False
         self.registering = False
@@ -75,8 +75,8 @@ class OpenRequests:
         self._heartbeat_refused = False
 
     def judge(self, error: messages.Error, *, registered: bool) -> Verdict:
-        """What an error means for a client that is ``registered``, or is not."""
-        # Of what it could not decode the broker may not even know the number.
+        """The meaning of an error for a client that is ``registered`` or not."""
+        # The broker may not know the number of a message that it could not decode.
         unread = error.id == -1 and error.code in _UNREAD
         if not registered and (
             error.id == self._register_id or (unread and self.registering)
@@ -93,11 +93,11 @@ class OpenRequests:
         return Verdict.NOTHING
 
     def _heartbeat_error(self, error: messages.Error) -> Verdict:
-        """Whatever the broker does not like may be gone after a registration; if not, the
-        client would lose its lease without a word."""
+        """A new registration may remove the reason of the error; if not, the client would
+        silently lose its lease."""
         self._heartbeat_id = None
         if error.code == messages.TOO_FAST:
-            return Verdict.NOTHING  # the next one is in time
+            return Verdict.NOTHING  # the next one is soon enough
         if self._heartbeat_refused:
             return Verdict.ENDED
         self._heartbeat_refused = True

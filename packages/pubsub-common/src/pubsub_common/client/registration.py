@@ -1,7 +1,7 @@
-"""Registration state of a client, which its control thread updates and others wait for.
+"""Registration state of a client. Its control thread updates it, and other threads wait for it.
 
-Without a lock: each attribute is stored whole, by the control thread alone, and what is
-waited for is stored before `notify`. Changes come from any thread through a queue.
+Without a lock: only the control thread stores attributes, each as a whole, and it stores a
+result before `notify`. Changes come from any thread through a queue.
 """
 
 from __future__ import annotations
@@ -31,23 +31,22 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-# When an unreachable broker is mentioned: at once would also be said to a user who
-# starts both with one command.
+# When an unreachable broker is logged: not at once, because one command may start both.
 _MENTION_AFTER_S: Final = 1.0
 _TCP: Final = "tcp://"
 
 
 class Change(NamedTuple):
-    """What this client is from now on; the ``number`` is greater than those before."""
+    """A new identity of this client; the ``number`` is greater than those before."""
 
     number: int
     identity: Identity
 
 
 class RegistrationState:
-    """Methods are for any thread or for the control thread, as they are grouped.
+    """Methods are for any thread or for the control thread, by group.
 
-    ``hint`` is why there may be no connection; None while there is no such thing.
+    ``hint`` is a possible reason for a missing connection, or None.
     """
 
     def __init__(self, endpoint: str, identity: Identity) -> None:
@@ -63,7 +62,9 @@ class RegistrationState:
         self._error: PubSubError | None = None
         self._registered: Registered | None = None
         self._postponed: RegistrationRefused | None = None
-        self._told_reasons: set[str] = set()  # for which it was postponed since
+        self._told_reasons: set[str] = (
+            set()
+        )  # reasons of postponements since the last registration
 
     # For any thread
 
@@ -74,7 +75,7 @@ class RegistrationState:
 
     @property
     def error(self) -> PubSubError | None:
-        """Why this client is finished, to be raised; None while it is not."""
+        """Why this client has ended, to be raised; None while it has not."""
         error = self._error
         return None if error is None else copy_of(error)
 
@@ -92,7 +93,7 @@ class RegistrationState:
         self._changed.wait_for(lambda: ended() or self._unconnected, mention)
         left_s = deadline - time.monotonic()
         if not ended() and left_s > 0:
-            if self.hint is None:  # else something has been said
+            if self.hint is None:  # else the hint was logged
                 refused = self._unconnected and self._found() is Listener.REFUSED
                 _log.warning(
                     "no broker at %s yet%s; trying for %g s",
@@ -118,8 +119,8 @@ class RegistrationState:
         raise BrokerUnreachable(self.endpoint, timeout_s, reason)
 
     def _found(self) -> Listener | None:
-        """What listens where the broker should be; None: its address is not known, or there
-        are several brokers and not all of these connections are refused."""
+        """The listener at the broker's address; None: the address is not known, or there are
+        several brokers and not all of them refuse connections."""
         endpoints = self.endpoint.split(", ")
         if not all(each.startswith(_TCP) for each in endpoints):
             return None
@@ -151,14 +152,14 @@ class RegistrationState:
         raise BrokerUnreachable(self.endpoint, timeout_s)
 
     def close(self) -> None:
-        """The broker will be told nothing any more; whoever waits for it need not."""
+        """Nothing more will be sent to the broker; waiting threads return."""
         self._closed = True
         self._changed.notify()
 
     # For the control thread
 
     def diagnosed(self, diagnosis: Diagnosis) -> None:
-        """There is no connection to the broker for a reason that may pass."""
+        """The connection to the broker failed for a reason that may pass."""
         if not diagnosis.connected:
             self._unconnected = True
             self._changed.notify()
@@ -167,7 +168,7 @@ class RegistrationState:
             _log.warning("%s; still trying", diagnosis.text)
 
     def take_change(self) -> Change | None:
-        """What is to be told to the broker, if it is something else than before."""
+        """The identity to send to the broker, if it has changed."""
         newest = None
         while self._submitted:
             change = self._submitted.popleft()
@@ -176,14 +177,14 @@ class RegistrationState:
         return newest
 
     def postponed(self, reason: RegistrationRefused) -> bool:
-        """The broker wants to be asked again later. Whether this is news."""
+        """The broker asks for a later try. Returns whether the reason is new."""
         is_news = reason.code not in self._told_reasons
         self._told_reasons.add(reason.code)
         self._postponed = reason
         return is_news
 
     def joined(self, reply: Registered, told: int) -> None:
-        """The broker has accepted this client as of change ``told``."""
+        """The broker has accepted this client with change ``told``."""
         self.hint = None
         self._postponed = None
         self._told_reasons.clear()
@@ -192,9 +193,9 @@ class RegistrationState:
             self._registered = reply
 
     def fail(self, error: PubSubError) -> None:
-        """This client is finished."""
+        """This client has ended."""
         self._error = error
 
     def notify(self) -> None:
-        """Have the waiting threads look again."""
+        """Make waiting threads check again."""
         self._changed.notify()

@@ -1,5 +1,4 @@
-"""Which sequence numbers of a publisher the broker knows, so that heartbeats tell changes
-only."""
+"""The sequence numbers of a publisher that the broker knows; heartbeats send only changes."""
 
 from __future__ import annotations
 
@@ -7,15 +6,15 @@ from collections.abc import Mapping
 
 
 class ReportedNumbers:
-    """The next sequence number of each topic, as the broker was told it."""
+    """The next sequence number of each topic, as it was sent to the broker."""
 
     def __init__(self) -> None:
         self._reported: dict[str, int] = {}
         self._last: dict[str, int] = {}  # those of the last heartbeat
 
     def changed(self, numbers: Mapping[str, int]) -> dict[str, int]:
-        """Of these next sequence numbers those that the broker does not know, which it is
-        told now. What it was told nothing of is 0 for it."""
+        """The next sequence numbers that the broker does not know; they count as sent. Unsent
+        numbers are 0 for the broker."""
         self._last = {
             topic: number
             for topic, number in numbers.items()
@@ -25,7 +24,7 @@ class ReportedNumbers:
         return self._last
 
     def not_sent(self) -> None:
-        """The last heartbeat did not leave."""
+        """The last heartbeat was not sent."""
         for topic in self._last:
             self._reported.pop(topic, None)
 

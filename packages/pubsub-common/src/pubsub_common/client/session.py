@@ -71,10 +71,10 @@ class ClientSession:
         self._registered = False
         self._finished = False
         self._unsent = False
-        # When the broker is late with its answer; None: it owes none.
+        # When the broker's reply is late; None: no reply is missing.
         self.silent_at: float | None = None
         self._revision = 0
-        # The number of the identity, of the one that was sent, and that the broker knows.
+        # Numbers of the current identity, of the sent one, and of the one that the broker knows.
         self._change = self._sent_change = self.told_change = 0
         self._numbers = ReportedNumbers()
         self.session: int | None = None
@@ -87,25 +87,25 @@ class ClientSession:
 
     @property
     def registering(self) -> bool:
-        """Whether the broker was asked to register this client, and has not answered."""
+        """Whether a registration waits for its reply."""
         return self._requests.registering
 
     def is_silent(self, now: float) -> bool:
-        """Whether the broker is late with its answer."""
+        """Whether the broker's reply is late."""
         return self.silent_at is not None and now >= self.silent_at
 
     def next_deadline(self) -> float | None:
-        """When `tick` is due; None when it never will be (refused)."""
+        """When `tick` is due; None: never (refused)."""
         return None if self._finished else self._deadline
 
     def tick(
         self, now: float, clock: messages.ClockOffset | None = None
     ) -> tuple[messages.Register | messages.Heartbeat | None, list[SessionUpdate]]:
-        """What is due at ``now``: a message to send, and what the client should know.
-        ``clock`` is what is known of this client's clock.
+        """The message that is due at ``now``, if any, and updates for the client. ``clock`` is
+        this client's clock offset, if known.
 
-        The caller calls `send_failed` when the message could not be handed to a
-        connection; it is then due again shortly.
+        The caller calls `send_failed` if there was no connection for the message; it is then
+        due again shortly.
         """
         if self._finished or now < self._deadline:
             return None, []
@@ -134,20 +134,20 @@ class ClientSession:
         ), updates
 
     def change(self, identity: Identity, now: float, number: int) -> None:
-        """From here on this client is ``identity``; the broker is told at once, or as soon
-        as it has answered what it was asked before. Then ``number`` is `told_change`."""
+        """Use this ``identity`` from now on. It is sent at once, or after the reply to an
+        open request. Then ``number`` becomes `told_change`."""
         self._identity = identity
         self._change = number
         if self._registered:
             self._register_soon(now)
 
     def finish(self) -> None:
-        """This client is done: nothing is due any more."""
+        """This client has ended: nothing is due any more."""
         self._finished = True
         self._registered = self._requests.registering = False
 
     def send_failed(self, now: float) -> None:
-        """The message of the last `tick` had no connection to go to."""
+        """There was no connection for the message of the last `tick`."""
         self._numbers.not_sent()
         self._unsent = True
         self.silent_at = None
@@ -155,35 +155,34 @@ class ClientSession:
         self._deadline = now + REGISTER_RETRY_S
 
     def connected(self, now: float) -> None:
-        """There is a connection: what could not be sent is due at once."""
+        """There is a connection: unsent messages are due at once."""
         if self._unsent:
             self._unsent = False
             self._deadline = min(self._deadline, now)
 
     def reconnected(self, now: float) -> None:
-        """The connection was lost and is there again: what was asked before will not
-        be answered, and it may be another broker, whose predecessor's farewell was lost
-        with the connection."""
+        """The connection was lost and is back: open requests get no reply. It may be another
+        broker, and the farewell of the previous one may have been lost."""
         self._deadline = min(self._deadline, now)
 
     def left(self, now: float) -> None:
-        """This client has left its broker: it is to be registered with another one."""
+        """This client has left its broker, and will register with another one."""
         self._registered = self._unsent = self._finished = False
         self._requests.forget()
         self.silent_at = None
         self._deadline = now
 
     def renew(self, now: float) -> None:
-        """What the broker answers to a heartbeat is of interest now."""
+        """Make a heartbeat due now."""
         if self._registered:
             self._deadline = min(self._deadline, now)
 
     def receive(self, reply: messages.Reply, now: float) -> list[SessionUpdate]:
-        """What a broker's message means for this client."""
+        """The updates from a broker's message."""
         if self._finished:
             return []
         self.silent_at = None
-        # One that refuses everything is not there for us: else a lease would never end.
+        # Refusals do not count as signs of life: else a lease would never end.
         if not isinstance(reply, messages.Error):
             self._last_reply_at = now
         match reply:
@@ -196,7 +195,7 @@ class ClientSession:
                 if not reply.known or reply.epoch != self.epoch:
                     self._register_soon(now)
                 elif reply.revision > self._revision:
-                    # On one connection a push overtakes no reply, so it is lost.
+                    # On one connection a push cannot overtake a reply, so it is lost.
                     self._register_soon(now)
                 if reply.demand is not None:
                     return [DemandUpdated(reply.demand)]
@@ -213,13 +212,13 @@ class ClientSession:
                     self._deadline = now + REGISTER_RETRY_S
                     return [BrokerLost(farewell=True)]
             case messages.Error(detail=detail):
-                # For people, whoever answers there.
+                # For people; any program may answer there.
                 shown = printable(cut(detail))
                 return self._on_error(msgspec.structs.replace(reply, detail=shown), now)
         return []
 
     def leave(self, next_sequences: Mapping[str, int]) -> messages.Disconnect | None:
-        """The `Disconnect` message; None when the broker does not know us."""
+        """The `Disconnect` message; None if the broker does not know this client."""
         self._finished = True
         if not self._registered or self.session is None:
             return None
@@ -230,7 +229,7 @@ class ClientSession:
         )
 
     def _heartbeat_s(self) -> float:
-        """Until the next heartbeat; a broker may name any lease."""
+        """Seconds until the next heartbeat; a broker may set any lease."""
         return max(self.lease_s / HEARTBEATS_PER_LEASE, _MIN_HEARTBEAT_S)
 
     def _register(self) -> messages.Register:

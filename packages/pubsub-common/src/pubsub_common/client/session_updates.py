@@ -1,4 +1,5 @@
-"""What a client's session reports to its role: registered, publishers changed, broker lost."""
+"""The updates of a client's session for its role: registered, publishers changed, broker
+lost."""
 
 from __future__ import annotations
 
@@ -17,8 +18,8 @@ from pubsub_common.protocol.messages import (
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Accepted:
-    """Registered. ``again`` is true from the second time on. The shell must then
-    bring its connections in line with ``reply.publishers`` and ``reply.ports``."""
+    """Registered. ``again`` is true from the second time on. The shell then adapts its
+    connections to ``reply.publishers`` and ``reply.ports``."""
 
     reply: Registered
     again: bool
@@ -26,7 +27,7 @@ class Accepted:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class PublishersUpdated:
-    """Publishers of the client's topics came or went."""
+    """Publishers of the client's topics have joined or left."""
 
     joined: Sequence[PublisherInfo]
     left: Sequence[Departure]
@@ -35,29 +36,29 @@ class PublishersUpdated:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class GrantsUpdated:
-    """The clients that this publisher may admit from here on."""
+    """The clients that this publisher may admit from now on."""
 
     vouched: Sequence[Vouched]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class BrokersUpdated:
-    """The control addresses of the live brokers of the group, from here on."""
+    """The control addresses of the live brokers of the group."""
 
     brokers: Sequence[str]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class DemandUpdated:
-    """What this publisher's port must have room for."""
+    """The load that this publisher's port must have room for."""
 
     demand: Demand
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Rejected:
-    """The broker will not have this client, and asking again will not help; ``ended``
-    when it had accepted it before."""
+    """The broker refused this client, and another try does not help; ``ended`` if it had
+    accepted it before."""
 
     code: str
     detail: str
@@ -73,7 +74,7 @@ class BrokerLost:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Postponed:
-    """The broker has no time for this client yet; it will be asked again."""
+    """The broker is busy; the client will ask again."""
 
     code: str
     detail: str
