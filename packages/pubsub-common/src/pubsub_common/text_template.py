@@ -29,14 +29,16 @@ def compiled(
     of: str,
     example: _T,
 ) -> Callable[[_T], str]:
-    """A function that fills in ``text``: {NAME} is replaced by what ``fields`` gives, and
-    {NAME:SPEC} formats it as Python does. {{ and }} stand for braces, and \\n, \\t, \\0 and
-    \\\\ for what they usually do.
+    """A function that fills in ``text``. It replaces {NAME} by the field of that name, and
+    formats {NAME:SPEC} as Python does. {{ and }} are braces; \\n, \\t, \\0 and \\\\ are a line
+    end, a tab, a zero byte and a backslash.
 
     Args:
-        option: the option that has the text, for errors.
-        of: what has the fields, for errors: "an event".
-        example: something to fill the text in with, which finds specs that do not suit.
+        text: the template.
+        fields: functions that return the value of a field.
+        option: the option with the text, for errors.
+        of: the owner of the fields, for errors: "an event".
+        example: an owner that tries the template, to find wrong specs.
 
     Raises:
         ConfigError: there is no field of a name, or the text is not a template.

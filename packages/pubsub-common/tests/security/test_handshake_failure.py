@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 import zmq
+from support.ports import unused_port
 
 from pubsub_common.security.handshake_failure import (
+    ClientHandshakeMonitor,
     FailureReason,
     HandshakeFailure,
     HandshakeFailureDetector,
@@ -66,3 +68,18 @@ def test_each_failure_is_one_line_that_says_what_to_do(
         assert "--keys" in text
     if keys is not None:
         assert keys in text
+
+
+@pytest.mark.parametrize("attempts", [False, True])
+def test_connections_that_cannot_be_made_are_failures_where_asked_for(
+    context: zmq.Context[zmq.Socket[bytes]], attempts: bool
+) -> None:
+    with unused_port() as port, context.socket(zmq.DEALER) as dealer:
+        dealer.linger = 0
+        with ClientHandshakeMonitor(dealer, attempts=attempts) as monitor:
+            dealer.connect(f"tcp://127.0.0.1:{port}")
+            failure = monitor.wait_for_input(60.0 if attempts else 0.5)
+
+    assert (failure is not None) == attempts
+    if failure is not None:
+        assert failure.reason is FailureReason.NOT_CONNECTED

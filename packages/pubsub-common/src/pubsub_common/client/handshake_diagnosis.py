@@ -36,7 +36,7 @@ class HandshakeDiagnosis:
     def __init__(self, socket: ControlSocket, keys: ClientKeys | None) -> None:
         self._socket = socket
         self._keys_path = None if keys is None else keys.path or "this client"
-        self._monitor = ClientHandshakeMonitor(socket.socket)
+        self._monitor = ClientHandshakeMonitor(socket.socket, attempts=True)
         self._reconnect_at: float | None = None
         self.fd = self._monitor.fd
 

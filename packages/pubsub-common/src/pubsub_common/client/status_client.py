@@ -62,7 +62,7 @@ def ask(
 
             configure_curve_client(dealer, keys.pair, keys.broker)
         pages = _Pages(dealer, where, timeout_s)
-        with ClientHandshakeMonitor(dealer) as watch:
+        with ClientHandshakeMonitor(dealer, attempts=True) as watch:
             connect(dealer, where)
             pages.request(0)
             failure = watch.wait_for_input(timeout_s)

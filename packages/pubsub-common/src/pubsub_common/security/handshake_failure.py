@@ -22,9 +22,8 @@ _EVENTS: Final = (
     | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL
     | zmq.EVENT_HANDSHAKE_FAILED_AUTH
     | zmq.EVENT_HANDSHAKE_SUCCEEDED
-    | zmq.EVENT_CONNECTED
-    | zmq.EVENT_CLOSED
 )
+_ATTEMPTS: Final = zmq.EVENT_CONNECTED | zmq.EVENT_CLOSED
 # One closed connection can be a server that is stopping, and a few refused ones a
 # server that is starting. libzmq retries after some 0.15 s.
 _CERTAIN_AFTER: Final = 3
@@ -140,10 +139,12 @@ class HandshakeFailureDetector:
 class ClientHandshakeMonitor:
     """Monitors one socket that connects; like a `SocketMonitor` for threads."""
 
-    def __init__(self, socket: zmq.Socket[bytes]) -> None:
+    def __init__(self, socket: zmq.Socket[bytes], *, attempts: bool = False) -> None:
+        """With ``attempts``, connections that cannot be made are failures too."""
         self._detector = HandshakeFailureDetector()
         self._watched = socket
-        self._monitor = SocketMonitor(socket, _EVENTS)
+        events = _EVENTS | _ATTEMPTS if attempts else _EVENTS
+        self._monitor = SocketMonitor(socket, events)
         self.fd = self._monitor.fd
 
     def __enter__(self) -> Self:
