@@ -1,5 +1,5 @@
-"""Which faults are tried in which kinds of systems: not all of them in all, which would
-take hours, but those that have the most to do with what makes the kind another one."""
+"""The choice of faults for each kind of system. All faults in all kinds would take
+hours, so each kind has the faults that concern its features most."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _FAULTS: Final = {
     fault.name: fault
     for fault in (*PROCESS_FAULTS, *FLOODS, *NETWORK_FAULTS, *GROUP_FAULTS)
 }
-# Of kinds, and how often each is done; in the short run, once, those of `_QUICK`.
+# The number of runs per kind and fault; the short run does those of `_QUICK` once.
 _CHOSEN: Final[Mapping[Kind, Mapping[str, int]]] = {
     KEYS: {
         "broker killed": 2,
@@ -104,7 +104,7 @@ _QUICK: Final = ((EVERYTHING, "broker killed"), (STRENGTHS, "publisher killed"))
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Scenario:
-    """``times`` None: as the fault says."""
+    """``times`` None: the fault's own number."""
 
     fault: Fault
     model: Model

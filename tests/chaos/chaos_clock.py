@@ -1,9 +1,8 @@
-"""A wall clock that can be stepped. Workers import this before anything of ours.
+"""A wall clock that can be stepped. Workers import this before the project's code.
 
-Nobody here may set the machine's clock, and libfaketime need not be installed, so each
-process has its own: Python's functions that read the wall clock are replaced by ones
-that add an offset. SIGUSR1 takes an hour off. Monotonic clocks stay, as they do when
-the real clock is set.
+Tests may not set the machine's clock, and libfaketime may be missing, so each process
+has its own clock: Python's functions for the wall clock get an offset. SIGUSR1
+subtracts an hour. Monotonic clocks stay, as when the real clock is set.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Faults of processes: killed, replaced, stopped, in the way of each other."""
+"""Faults of processes: killed, replaced, suspended, or blocked by each other."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ from chaos_system import System
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Fault:
-    """``inject`` gets a system in which events flow, and leaves one in which they flow
-    again. ``times`` is how often it does so; ``quick`` in the short run, which leaves
-    it out when 0. With ``may_lose`` there are losses that no history makes good."""
+    """``inject`` gets a system with flowing events, and leaves one in which they flow
+    again. ``times`` is the number of repetitions, ``quick`` the number in the short run
+    (0: left out). With ``may_lose`` there are losses that no history repairs."""
 
     name: str
     inject: Callable[[System, int], None]
@@ -41,12 +41,12 @@ class Fault:
     system: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     new_system: Callable[..., AbstractContextManager[System]] = System
     rss_kib: int = 24 * 1024
-    # Why it cannot be done here.
+    # The reason why it cannot run here.
     unavailable: Callable[[], str | None] = lambda: None
 
 
 def stop(role: str, beyond_s: float) -> Callable[[System, int], None]:
-    """SIGSTOP for longer than the lease and ``beyond_s`` more, then SIGCONT."""
+    """SIGSTOP for ``beyond_s`` more than the lease, then SIGCONT."""
 
     def inject(system: System, times: int) -> None:
         for _ in range(times):
@@ -63,7 +63,7 @@ def stop(role: str, beyond_s: float) -> Callable[[System, int], None]:
 
 
 def random_one(system: System, role: str) -> Process:
-    """A living process of a role."""
+    """A running process of a role."""
     if role == "broker":
         return system.broker
     parts = system.publishers if role == "publisher" else system.subscribers
@@ -71,7 +71,7 @@ def random_one(system: System, role: str) -> Process:
 
 
 def take_port(system: System, times: int) -> None:
-    """While the broker is away another program takes its port."""
+    """While the broker is down another program takes its port."""
     for _ in range(times):
         system.run_between(0.1, 0.5)
         system.broker.kill()
@@ -81,7 +81,7 @@ def take_port(system: System, times: int) -> None:
             squatter.listen()
             refused = system.start("refused", system.broker_argv())
             code = refused.wait()
-            refused.killed = True  # it has done its part
+            refused.killed = True  # it has done its work
             system.run_between(0.1, 1.0)
         refused.check_words()
         if code not in (1, 2) or refused.err.count("\n") != 1:
@@ -91,7 +91,8 @@ def take_port(system: System, times: int) -> None:
 
 
 def step_clocks(system: System, times: int) -> None:
-    """The wall clock goes back by an hour, for all or for the publishers only."""
+    """The wall clock goes back by an hour, for all processes or only for the
+    publishers."""
     for turn in range(times):
         system.run_between(0.1, 0.5)
         everyone = [system.broker] + [sub.process for sub in system.subscribers]
@@ -103,7 +104,7 @@ def step_clocks(system: System, times: int) -> None:
 
 
 def begin_generated(system: System) -> None:
-    """As `System.begin`, but the events are those of `Publisher.publish`."""
+    """Like `System.begin`, with the events of `Publisher.publish`."""
     system.start_broker()
     for index in range(2):
         system.start_subscriber(f"sub{index + 1}")
@@ -112,7 +113,7 @@ def begin_generated(system: System) -> None:
 
 
 def begin_narrow(system: System) -> None:
-    """Small queues and large events, many of them."""
+    """Small queues and many large events."""
     system.start_broker()
     more = {"queue_limit": 500}
     for index in range(2):
@@ -124,8 +125,8 @@ def begin_narrow(system: System) -> None:
 
 
 def do_not_read(system: System, times: int) -> None:
-    """One subscriber stands still until far more was published than all queues on the
-    way hold, the kernel's included; the other must not notice."""
+    """One subscriber is suspended until much more was published than all queues on the
+    way hold, including the kernel's; the other one must not notice."""
     slow, quick = system.subscribers
     for _ in range(times):
         system.run_between(0.1, 0.5)
@@ -149,7 +150,7 @@ def do_not_read(system: System, times: int) -> None:
 
 PROCESS_FAULTS: Final = (
     Fault("broker killed", kill_broker, times=4, quick=1),
-    # What a publisher had not handed on dies with it, and so does its history.
+    # Queued events of a killed publisher are lost, with its history.
     Fault("publisher killed", kill_publisher, times=4, quick=1, may_lose=True),
     Fault("publisher given up", give_up_publisher, times=1, may_lose=True),
     Fault("publisher replaced", replace_publisher),
@@ -181,6 +182,6 @@ PROCESS_FAULTS: Final = (
 
 
 def seeded(seed: int, fault: Fault, model: str, kind: Kind) -> random.Random:
-    """The random numbers of one scenario, which do not depend on the others."""
+    """The random numbers of one scenario, independent of other scenarios."""
     kind_name = f"/{kind.name}" if kind.name else ""
     return random.Random(f"{seed}/{fault.name}/{model}{kind_name}")

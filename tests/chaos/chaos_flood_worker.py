@@ -1,8 +1,9 @@
 """Worker: connects and disconnects, or sends random bytes, to ports of a host.
 
-python chaos_flood_worker.py '{"what": "connects" | "bytes", "host": ..., "ports": [...], ...}'
+python chaos_flood_worker.py '{"what": "connects" | "bytes", "host": ..., "ports":
+[...], ...}'
 
-It ends by itself, with 0, whatever the other side does.
+It exits with 0, whatever the other side does.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from typing import Any, Final
 
 import zmq
 
-# How long a ZeroMQ socket stays connected: long enough for a handshake.
+# How long a ZeroMQ socket stays connected: enough for a handshake.
 _HELD_S: Final = 0.1
 _RAW_TIMEOUT_S: Final = 1.0
 # ZMTP 3.0: signature, version, mechanism NULL, as-server 0, filler.
@@ -29,7 +30,7 @@ _KINDS: Final = (zmq.DEALER, zmq.SUB, zmq.XSUB, zmq.REQ, zmq.PUB)
 
 
 def connects(host: str, ports: list[int], rate: int, seconds: float) -> None:
-    """Half of them by bare TCP, half by ZeroMQ sockets of all kinds."""
+    """Half of the connections are bare TCP, half ZeroMQ sockets of all kinds."""
     held: deque[tuple[float, zmq.Socket[bytes]]] = deque()
     began = time.monotonic()
     with zmq.Context() as context:
@@ -62,7 +63,7 @@ def zeromq(
 
 
 def tcp(host: str, port: int, data: bytes) -> None:
-    """Connect, send, and go."""
+    """Connect, send, and close."""
     with (
         contextlib.suppress(OSError),
         socket.create_connection((host, port), _RAW_TIMEOUT_S) as sock,
@@ -71,7 +72,7 @@ def tcp(host: str, port: int, data: bytes) -> None:
 
 
 def random_bytes(host: str, ports: list[int], rounds: int, seed: int) -> None:
-    """Every kind of nonsense to every port, ``rounds`` times."""
+    """Random bytes of every kind to every port, ``rounds`` times."""
     rng = random.Random(seed)
     with zmq.Context() as context:
         for _ in range(rounds):
@@ -92,7 +93,7 @@ def ready(rng: random.Random) -> bytes:
 
 
 def huge(rng: random.Random) -> bytes:
-    """A frame that claims to be larger than anything, and then is not."""
+    """A frame with a huge length in its header, and a short body."""
     size = rng.choice([2**62, 2**31, 2**63 + 1])
     return b"\x02" + size.to_bytes(8, "big") + rng.randbytes(100)
 
@@ -103,7 +104,7 @@ def speak(
     endpoint: str,
     rng: random.Random,
 ) -> None:
-    """Connect as ZeroMQ does, and send frames that nobody expects."""
+    """Connect like ZeroMQ, and send unexpected frames."""
     sock = context.socket(kind)
     sock.sndtimeo = 200
     sock.connect(endpoint)

@@ -1,4 +1,4 @@
-"""Faults that come from outside: floods of connections, random bytes, a full disk."""
+"""Faults from outside: floods of connections, random bytes, a full disk."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from pubsub_common.protocol import messages
 from pubsub_common.protocol.messages import Status, StatusRequest
 
 _TMPFS: Final = "size=16k"
-# Rows of about 30 bytes: twice what the disk holds.
+# Rows of about 30 bytes: twice the size of the disk.
 _ROWS: Final = 1000
 
 
 def connect_flood(system: System, times: int) -> None:
-    """500 connections a second to every port there is, half TCP, half ZeroMQ."""
+    """500 connections per second to every port, half TCP, half ZeroMQ."""
     flood(system, what="connects", rate=500, seconds=4.0 * times)
 
 
 def random_bytes(system: System, times: int) -> None:
-    """Nonsense to every port, while events flow."""
+    """Random bytes to every port, while events flow."""
     seed = system.rng.randrange(2**32)
     flood(system, what="bytes", rounds=100 * times, seed=seed)
     if not ask_status(system).rejected:
@@ -35,7 +35,7 @@ def random_bytes(system: System, times: int) -> None:
 
 
 def flood(system: System, **options: Any) -> None:
-    """Run the worker to its end, and see that all goes on."""
+    """Run the worker to its end, and check that the system continues."""
     processes = [system.broker, *(pub.process for pub in system.publishers)]
     ports = [port for process in processes for port in process.listening_ports()]
     words = {"host": system.broker_address, "ports": ports} | options
@@ -46,7 +46,7 @@ def flood(system: System, **options: Any) -> None:
 
 
 def ask_status(system: System) -> Status:
-    """What the broker says of itself."""
+    """The status of the broker."""
     with zmq.Context() as context, context.socket(zmq.DEALER) as dealer:
         dealer.linger = 0
         dealer.rcvtimeo = round(WAIT_S * 1000)
@@ -58,7 +58,7 @@ def ask_status(system: System) -> Status:
 
 
 def fill_disk(system: System, times: int) -> None:
-    """A subscriber whose file does not fit on its disk."""
+    """A subscriber with a file that does not fit on its disk."""
     for _ in range(times):
         system.run_between(0.1, 0.5)
         disk = system.folder / "disk"
@@ -80,7 +80,7 @@ def fill_disk(system: System, times: int) -> None:
                 *("-f", disk / "latencies.csv", "-m", _ROWS),
             ],
         )
-        full.killed = True  # it is to end by itself
+        full.killed = True  # it should end by itself
         system.wait_for(lambda full=full: not full.alive, "the end of the disk")  # type: ignore[misc]
         code = full.wait()
         full.check_words()
@@ -99,7 +99,7 @@ def unshare_mounts() -> list[str]:
 
 
 def no_private_mounts() -> str | None:
-    """Why there can be no disk of our own; None when there can."""
+    """The reason why there can be no private disk; None if there can."""
     if shutil.which("unshare") is None:
         return "there is no unshare (Debian: util-linux)"
     mount = ["mount", "-t", "tmpfs", "-o", _TMPFS, "none", "/mnt"]

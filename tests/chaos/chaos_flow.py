@@ -1,4 +1,5 @@
-"""Whether events flow: everybody hears everybody, and of an owned topic the owner. Pure."""
+"""Whether events flow: every subscriber receives from every publisher, and on an owned
+topic from its owner. Pure."""
 
 from __future__ import annotations
 
@@ -8,10 +9,10 @@ from chaos_parts import Publisher, Subscriber
 
 
 class Flow:
-    """Who has not heard yet what was published since ``since_ns``.
+    """The subscribers that have not received events published after ``since_ns`` yet.
 
-    It needs the session of each publisher. ``owned`` are topics of which only the
-    strongest publisher is heard.
+    It needs the session of each publisher. On the topics in ``owned`` only the
+    strongest publisher counts.
     """
 
     def __init__(
@@ -34,7 +35,7 @@ class Flow:
         }
 
     def silent(self) -> list[str]:
-        """What is still to be heard, in words."""
+        """The missing pairs, in words."""
         return [
             f"{sub.process.name} hears {topic} of {pub.process.name}"
             for sub in self._subscribers
@@ -45,14 +46,14 @@ class Flow:
     def _hears(self, subscriber: Subscriber, publisher: Publisher, topic: str) -> bool:
         number = publisher.log.first_since(topic, self._since_ns)
         last = subscriber.log.last((publisher.log.session, topic))
-        # Which may be more than the publisher's log tells yet, but then too soon.
+        # This may be more than the publisher's log has yet, but then it is too early.
         return number <= min(last, publisher.log.last(topic))
 
 
 def strongest_on(
     topics: Collection[str], publisher: Publisher | None, among: Iterable[Publisher]
 ) -> set[str]:
-    """The topics of which nobody is stronger than this publisher; without one, all."""
+    """The topics on which no publisher is stronger than this one; without one, all."""
     if publisher is None:
         return set(topics)
     ours, *others = (pub.options["more"]["strengths"] for pub in (publisher, *among))

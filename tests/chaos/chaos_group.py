@@ -1,7 +1,7 @@
-"""A system with several brokers that are one group, on servers of etcd of its own.
+"""A system with several brokers in one group, on its own etcd servers.
 
-Each broker reaches etcd by links of its own, which can be cut. Its port stays, whatever process
-is there. Without servers of etcd the brokers know nothing of each other.
+Each broker reaches etcd through its own links, which can be cut. Its port stays the
+same for all its processes. Without etcd servers the brokers know nothing of each other.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ from pubsub_common.protocol.messages import Model, Status
 from pubsub_common.security.keys import load_client_keys
 
 GROUP: Final = "lab"
-# Of etcd's lease for a broker; see `docs/cluster.md`.
+# The duration of etcd's lease for a broker; see `docs/cluster.md`.
 ALIVE_S: Final = 3.0
 _ASK_S: Final = 5.0
 
 
 class GroupBroker:
-    """One place for a broker: where it is, how it reaches etcd, and the process there."""
+    """A place for a broker: its address, its links to etcd, and its process."""
 
     def __init__(
         self, name: str, host: str, address: str, links: Sequence[TcpRelay]
@@ -44,13 +44,13 @@ class GroupBroker:
         self.address = address
         self.port = free_port()
         self.links = tuple(links)
-        # Of a client, to ask for its status where it is secure.
+        # A client's keys, for status requests to a secure broker.
         self.keys: Path | None = None
         self.process: Process | None = None
         self._hurt = False
 
     def __str__(self) -> str:
-        """As clients are given it."""
+        """The address for clients."""
         return f"{self.address}:{self.port}"
 
     @property
@@ -61,38 +61,38 @@ class GroupBroker:
 
     @property
     def alive(self) -> bool:
-        """Whether a process is there, stopped or not."""
+        """Whether it has a process, suspended or not."""
         return self.process is not None and self.process.alive
 
     @property
     def well(self) -> bool:
-        """Whether it runs, neither stopped nor cut off."""
+        """Whether it runs, neither suspended nor cut off."""
         return self.alive and not self._hurt
 
     def cut_off(self) -> None:
-        """Let nothing through between it and etcd; nobody is told."""
+        """Drop all data between it and etcd, without closing connections."""
         self._hurt = True
         for link in self.links:
             link.cut()
 
     def heal(self) -> None:
-        """Let everything through again, also what was sent meanwhile."""
+        """Pass data again, also the data sent meanwhile."""
         self._hurt = False
         for link in self.links:
             link.heal()
 
     def freeze(self) -> None:
-        """It does nothing more until `thaw`; its connections stay."""
+        """Suspend it until `thaw`; its connections stay open."""
         self._hurt = True
         self.running.send(signal.SIGSTOP)
 
     def thaw(self) -> None:
-        """It goes on."""
+        """Resume it."""
         self._hurt = False
         self.running.send(signal.SIGCONT)
 
     def status(self) -> Status:
-        """What it says of all clients.
+        """Its status with all clients.
 
         Raises:
             BrokerUnreachable: it does not answer.
@@ -101,7 +101,8 @@ class GroupBroker:
         return ask(self.address, self.port, _ASK_S, keys)
 
     def sessions(self) -> dict[int, str | None] | None:
-        """The clients that it knows, and the broker of each; None: it does not answer."""
+        """The clients that it knows, with the broker of each; None if it does not
+        answer."""
         try:
             return {each.session: each.broker for each in self.status().clients}
         except BrokerUnreachable:
@@ -109,7 +110,7 @@ class GroupBroker:
 
 
 class GroupSystem(System):
-    """As `System`, with a group of brokers in place of one."""
+    """Like `System`, with a group of brokers instead of one."""
 
     def __init__(
         self,
@@ -121,8 +122,8 @@ class GroupSystem(System):
         hosts: Sequence[str] = ("broker",) * 3,
         **options: Any,
     ) -> None:
-        """``etcd`` runs already; there is a broker on each of ``hosts``; ``options`` are
-        those of `System`."""
+        """``etcd`` runs already; there is a broker on each of ``hosts``; ``options``
+        are those of `System`."""
         super().__init__(folder, model, rng, **options)
         self.etcd = etcd
         self._forgiven_ns = 0
@@ -162,7 +163,7 @@ class GroupSystem(System):
             self.wait_serves(each)
 
     def start_at(self, broker: GroupBroker, *, wait: bool = True) -> None:
-        """Run a broker at this place, where there was one before or not."""
+        """Run a broker at this place, also after an earlier one."""
         argv = [
             *worker("chaos_broker"),
             *("--bind", broker.address, "--port", broker.port),
@@ -174,7 +175,7 @@ class GroupSystem(System):
             self.wait_serves(broker)
 
     def group_options(self, broker: GroupBroker) -> list[object]:
-        """Those by which a broker finds its group; none without etcd."""
+        """The options with which a broker finds its group; none without etcd."""
         if not broker.links:
             return []
         near = self.place.our_address()
@@ -182,7 +183,7 @@ class GroupSystem(System):
         return ["--registry", f"etcd://{members}", "--group", GROUP]
 
     def wait_serves(self, broker: GroupBroker) -> None:
-        """Wait for its first words."""
+        """Wait for its first log line."""
         process = broker.running
         wait_for(
             lambda: " broker on " in process.err or not process.alive,
@@ -191,8 +192,8 @@ class GroupSystem(System):
         process.check_runs()
 
     def note_usage(self) -> None:
-        """A broker may have all clients in the end, with a connection for requests and some
-        for events each."""
+        """In the end one broker may have all clients, each with a connection for
+        requests and some for events."""
         super().note_usage()
         brokers, rest = self.brokers(), [part.process for part in self.parts()]
         self.usage = UsageCheck(
@@ -200,7 +201,7 @@ class GroupSystem(System):
         )
 
     def living_brokers(self) -> list[GroupBroker]:
-        """Those that run."""
+        """The running brokers."""
         return [each for each in self.group if each.alive]
 
     def others(self, broker: GroupBroker) -> list[GroupBroker]:
@@ -210,26 +211,27 @@ class GroupSystem(System):
     # The clients
 
     def known(self, brokers: Iterable[GroupBroker]) -> list[str]:
-        """The addresses of brokers as clients are given them."""
+        """The addresses of brokers that clients get."""
         return [str(each) for each in brokers]
 
     def start_publisher(
         self, name: str, host: str = "broker", **options: Any
     ) -> Publisher:
-        """As `System` has it; ``broker`` is a list of addresses, by default all."""
+        """Like `System`; ``broker`` is a list of addresses, by default all."""
         given = {"broker": self.known(self.group), "broker_port": None} | options
         return super().start_publisher(name, host, **given)
 
     def start_subscriber(
         self, name: str, host: str = "broker", **options: Any
     ) -> Subscriber:
-        """As `start_publisher`."""
+        """Like `start_publisher`."""
         given = {"broker": self.known(self.group), "broker_port": None} | options
         return super().start_subscriber(name, host, **given)
 
     def begin_spread(self, publishers: int, subscribers: int, **options: Any) -> None:
-        """Start everything, with clients at all brokers in turn: each is told of one, and
-        learns of the others. ``options`` are those of the publishers' worker."""
+        """Start everything, with clients at all brokers in turn: each gets the address
+        of one, and learns the others. ``options`` are those of the publishers' worker.
+        """
         self.start_broker()
         for index in range(subscribers):
             at = self.known([self.group[index % len(self.group)]])
@@ -240,12 +242,12 @@ class GroupSystem(System):
         self.note_usage()
 
     def sessions(self) -> set[int]:
-        """Of all clients that run and have begun."""
+        """The sessions of all running clients that have started."""
         living = (part for part in self.parts() if part.process.alive)
         return {part.log.session for part in living if part.log.session >= 0}
 
     def clients_of(self, broker: GroupBroker, seen_by: GroupBroker) -> set[int]:
-        """The sessions of its clients, as another broker has them."""
+        """The sessions of its clients, in the view of another broker."""
         known = seen_by.sessions() or {}
         return {session for session, where in known.items() if where == str(broker)}
 
@@ -254,11 +256,11 @@ class GroupSystem(System):
         brokers: Iterable[GroupBroker] | None = None,
         within_s: float = WAIT_S,
     ) -> None:
-        """Wait until these brokers, by default all that live, know all clients that
-        live and no others, each at the same broker.
+        """Wait until these brokers, by default all running ones, know exactly the
+        running clients, each at the same broker.
 
         Raises:
-            Failed: they do not agree in time; it says about what.
+            Failed: they do not agree in time; the text has the difference.
         """
         asked = list(self.living_brokers() if brokers is None else brokers)
         disagreement: list[str] = []
@@ -288,7 +290,7 @@ class GroupSystem(System):
         return words
 
     def left_in_error(self) -> list[str]:
-        """Who was told that a publisher that lives is gone, in words."""
+        """Subscribers that got a departure of a running publisher, in words."""
         living = {pub.log.session for pub in self.living_publishers()}
         return [
             f"{sub.process.name} was told that {session:x} is gone"
@@ -298,12 +300,12 @@ class GroupSystem(System):
         ]
 
     def forgive_departures(self) -> None:
-        """What was told of publishers until now has a reason."""
+        """The departures until now have a reason."""
         self._forgiven_ns = now_ns()
 
     def gone_after_s(self, publisher: Publisher, since_ns: int) -> list[float]:
-        """How long after a time each subscriber that lives was told that this publisher
-        is gone; those that were not told yet are left out."""
+        """For each running subscriber, how long after a time it got the departure of
+        this publisher; subscribers without it are left out."""
         return [
             (at_ns - since_ns) / 1e9
             for sub in self.living_subscribers()
@@ -312,10 +314,11 @@ class GroupSystem(System):
         ]
 
     def wait_left(self, broker: GroupBroker, within_s: float) -> None:
-        """Wait until the others have all clients that live, and none at this broker.
+        """Wait until the other brokers have all running clients, and none at this
+        broker.
 
         Raises:
-            Failed: it took longer; it says of how many.
+            Failed: it took longer; the text has the number of clients.
         """
         expected = self.sessions()
         staying: list[str] = []

@@ -37,15 +37,15 @@ def group_system(
 
 
 def no_etcd() -> str | None:
-    """Why there can be no group; None when there can."""
+    """The reason why there can be no group; None if there can."""
     if shutil.which("etcd") is None:
         return "there is no etcd (Debian: etcd-server)"
     return None
 
 
 def begin(system: System) -> None:
-    """Publishers and subscribers at all brokers, one more of these at one. Where topics are
-    owned there are as many publishers as owners."""
+    """Publishers and subscribers at all brokers, with one more of each at one broker.
+    For owned topics there are as many publishers as owners."""
     group_of(system).begin_spread(2 if system.kind.strengths else 3, 4)
 
 
@@ -60,8 +60,8 @@ def etcd_of(system: GroupSystem) -> EtcdCluster:
 
 
 def settle(system: GroupSystem) -> None:
-    """Events flow again, all brokers agree about who is there, and nobody was told that
-    somebody left who did not."""
+    """Events flow again, all brokers have the same clients, and no subscriber got a
+    false departure."""
     system.wait_flowing(told=True)
     system.wait_agree()
     if wrong := system.left_in_error():
@@ -69,7 +69,8 @@ def settle(system: GroupSystem) -> None:
 
 
 def hurt_and_heal(hurt: Callable[[GroupSystem], Heal]) -> Callable[[System, int], None]:
-    """A fault that is healed after a while: within etcd's lease for a broker, or after it."""
+    """A fault that is healed after a while: within etcd's lease for a broker, or after
+    it."""
 
     def inject(some: System, times: int) -> None:
         system = group_of(some)
@@ -84,7 +85,7 @@ def hurt_and_heal(hurt: Callable[[GroupSystem], Heal]) -> Callable[[System, int]
 
 
 def hurt_several(some: System, times: int) -> None:
-    """Two or three of them overlap, on different brokers where they are of brokers."""
+    """Two or three overlapping faults; those of brokers hit different ones."""
     system = group_of(some)
     for _ in range(times):
         system.run_between(0.1, 0.8)
@@ -103,8 +104,8 @@ def hurt_several(some: System, times: int) -> None:
             system.run_between(0.0, ALIVE_S)
             heal()
         if none_is_well and time.monotonic() - began_s > clients_lease_s(system) - 1:
-            # The only broker that served could not write its clients to etcd, which forgot
-            # them: those that come back take them for gone until it can.
+            # The only serving broker could not write its clients to etcd, which lost
+            # them: brokers that come back consider these clients gone until it can.
             system.wait_flowing(told=True)
             system.wait_agree()
             system.forgive_departures()
@@ -112,12 +113,12 @@ def hurt_several(some: System, times: int) -> None:
 
 
 def clients_lease_s(system: System) -> float:
-    """How long etcd keeps the clients of a broker that is gone; see `docs/cluster.md`."""
+    """How long etcd keeps the clients of a dead broker; see `docs/cluster.md`."""
     return 2 * system.lease_s + ALIVE_S
 
 
 def kill_broker_and_publisher(some: System, times: int) -> None:
-    """A publisher dies with its broker, so that nobody is there to end its lease."""
+    """A publisher dies with its broker, so that no broker ends its lease."""
     system = group_of(some)
     for _ in range(times):
         system.run_between(0.1, 0.8)
@@ -134,7 +135,7 @@ def kill_broker_and_publisher(some: System, times: int) -> None:
 
 
 def broker_of(system: GroupSystem, session: int) -> GroupBroker:
-    """Where a client is."""
+    """The broker of a client."""
     known = system.group[0].sessions() or {}
     where = known.get(session)
     return next((each for each in system.group if str(each) == where), system.group[0])
@@ -144,14 +145,14 @@ def broker_of(system: GroupSystem, session: int) -> GroupBroker:
 def pair_system(
     folder: Path, model: Model, rng: random.Random, **options: Any
 ) -> Iterator[System]:
-    """Two brokers that know nothing of each other, of which one runs at a time."""
+    """Two brokers that know nothing of each other; one runs at a time."""
     hosts = ("broker",) * 2
     with GroupSystem(folder, model, rng, etcd=None, hosts=hosts, **options) as system:
         yield system
 
 
 def begin_with_one(some: System) -> None:
-    """Clients know both brokers, of which one runs."""
+    """Clients know both brokers; one of them runs."""
     system = group_of(some)
     system.start_at(system.group[0])
     for index in range(2):
@@ -161,9 +162,9 @@ def begin_with_one(some: System) -> None:
 
 
 def stand_by(remove: Callable[[Process], object]) -> Callable[[System, int], None]:
-    """The other broker comes, and before or afterwards the one is gone. Who comes to a
-    broker that does not know the others takes those for gone that it does not know yet,
-    and listens to them nevertheless."""
+    """The second broker starts before or after the first one dies. At a broker that
+    does not know the others yet, subscribers consider unknown publishers gone, and
+    still receive from them."""
 
     def inject(some: System, times: int) -> None:
         system = group_of(some)
@@ -184,7 +185,7 @@ def stand_by(remove: Callable[[Process], object]) -> Callable[[System, int], Non
     return inject
 
 
-# What hurts, each with what heals it again
+# Faults, each with its repair
 
 
 def kill_broker(system: GroupSystem) -> Heal:
@@ -192,7 +193,7 @@ def kill_broker(system: GroupSystem) -> Heal:
 
 
 def end_broker(system: GroupSystem) -> Heal:
-    """In good order."""
+    """Stop normally."""
     return _remove(system, Process.end)
 
 
@@ -215,7 +216,7 @@ def cut_broker_off(system: GroupSystem) -> Heal:
 
 
 def kill_member(system: GroupSystem) -> Heal:
-    """One of etcd's servers, which may lead."""
+    """Kill one of etcd's servers, possibly the leader."""
     victim: EtcdServer = system.rng.choice(etcd_of(system).servers)
     victim.kill()
     return victim.start

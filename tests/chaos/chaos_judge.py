@@ -2,19 +2,19 @@
 
 An event is due to a subscriber
 
-- from the start of its stream, when the subscriber asked for the history and the
-  publisher still lived when it was ready;
-- else from the first that was published after the subscriber was ready, provided that
-  the publisher waits for its subscribers;
-- in any case from the first that it accounted for (received, or reported lost);
+- from the start of its stream, if the subscriber asked for the history and the
+  publisher was still running when the subscriber was ready;
+- otherwise from the first one published after the subscriber was ready, if the
+  publisher waits for its subscribers;
+- in any case from the first one that it accounted for (received, or reported lost);
 
-up to the last one that was published; or up to the last one accounted for, where
-nobody can know of more: the subscriber was killed or left meanwhile, or the publisher
-was killed (what it published and nobody got has died with it, and is counted apart).
+up to the last one published. If more events are unknowable, up to the last one
+accounted for: the subscriber was killed or left meanwhile, or the publisher was killed
+(its undelivered events are lost with it, and counted separately).
 
-Where topics are owned, an event is due that was published while its publisher certainly
-owned the topic (`chaos_owners`). What was published while another one certainly did must
-be neither delivered nor reported lost.
+On owned topics, an event is due if its publisher certainly owned the topic at the time
+(`chaos_owners`). An event published while another publisher certainly did must be
+neither delivered nor reported lost.
 """
 
 from __future__ import annotations
@@ -25,20 +25,21 @@ from collections.abc import Iterable, Sequence
 from chaos_logs import PublisherLog, Run, Stream, SubscriberLog
 from chaos_owners import Owners, Range
 
-# A subscriber that leaves sooner after a publisher may not have settled its account.
+# A subscriber that leaves earlier than this after a publisher may not have finished its
+# account.
 ACCOUNTED_NS = 15_000_000_000
 _MAX_PROBLEMS = 20
 
 
 @dataclasses.dataclass(slots=True)
 class Verdict:
-    """Counts of deliveries, one for each event and subscriber to which it was due,
-    and everything that must not have happened."""
+    """Counts of deliveries, one for each event and each subscriber to which it was due,
+    and all violations."""
 
     published: int = 0
     due: int = 0
     received: int = 0  # recovered ones included
-    recovered: int = 0  # by subscribers that lived to tell
+    recovered: int = 0  # by subscribers that lived long enough to report it
     lost: int = 0  # as reported
     died: int = 0  # with a publisher that was killed
     unexplained: int = 0
@@ -113,7 +114,7 @@ def _judge_stream(
 def _due(
     publisher: PublisherLog, topic: str, subscriber: SubscriberLog, owners: Owners
 ) -> list[Range]:
-    """What of a stream a subscriber must account for, if it lives long enough."""
+    """The part of a stream that a subscriber must account for, if it lives long enough."""
     if topic in owners.topics:
         return owners.due(publisher, topic, subscriber)
     runs = subscriber.runs.get((publisher.session, topic), [])
@@ -136,7 +137,7 @@ def _due_from(
 
 
 def _ends_early(publisher: PublisherLog, subscriber: SubscriberLog) -> bool:
-    """Whether the subscriber cannot know how far the publisher went."""
+    """Whether the subscriber cannot know the publisher's last event."""
     if publisher.killed or publisher.left_ns is None or subscriber.left_ns is None:
         return publisher.killed or subscriber.left_ns is None
     return subscriber.left_ns - publisher.left_ns < ACCOUNTED_NS
@@ -151,7 +152,7 @@ def _was_there(subscriber: SubscriberLog, publisher: PublisherLog) -> bool:
 
 
 def _check_order(runs: list[Run], where: str, verdict: Verdict) -> None:
-    """What is delivered is delivered once, and with rising numbers."""
+    """Events are delivered once, with rising numbers."""
     highest = -1
     seen: list[tuple[int, int]] = []
     for run in runs:
@@ -166,10 +167,10 @@ def _check_order(runs: list[Run], where: str, verdict: Verdict) -> None:
 
 
 def _check_counts(subscriber: SubscriberLog, verdict: Verdict) -> None:
-    """A subscriber's own counts agree with what it delivered."""
+    """A subscriber's own counts match its deliveries."""
     counts = subscriber.counts
     if counts is None:
-        return  # it was killed, and nobody knows which of its events it had recovered
+        return  # it was killed, and the number of recovered events is unknown
     verdict.recovered += counts.get("recovered", 0)
     runs = [run for stream in subscriber.runs.values() for run in stream]
     found = {
@@ -207,7 +208,8 @@ def _overlap(one: list[tuple[int, int]], other: list[tuple[int, int]]) -> int:
 def _holes(
     ranges: list[tuple[int, int]], first: int, last: int
 ) -> list[tuple[int, int]]:
-    """What of ``first`` to ``last`` is in none of ``ranges``, which are merged."""
+    """The part of ``first`` to ``last`` that is in none of ``ranges``, which are
+    merged."""
     holes = []
     for begin, end in ranges:
         if first < begin:
@@ -225,8 +227,8 @@ def unaccounted(
     subscribers: Sequence[SubscriberLog],
     owners: Owners,
 ) -> list[str]:
-    """Streams of publishers that have left, of which a subscriber that runs has not
-    accounted for the end yet, in words. Those that need not are not among them."""
+    """Streams of publishers that have left, with an end that a running subscriber must
+    account for and has not yet, in words."""
     missing = []
     for subscriber in subscribers:
         for publisher in publishers:

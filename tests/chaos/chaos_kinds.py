@@ -1,4 +1,4 @@
-"""Kinds of systems: what there may be besides a broker, and topics by their names."""
+"""Kinds of systems: their features, and their topics."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from typing import Any, Final
 from pubsub_broker.security.key_store import KeyStore
 from pubsub_common.protocol.messages import Model
 
-# Of all publishers. With several forwarders each comes from another one.
+# Topics of all publishers. With several forwarders each comes from another one.
 SHARED: Final = ("A", "B")
 PUBLISHERS: Final = ("pub1", "pub2", "pub3")
 SUBSCRIBERS: Final = ("sub1", "sub2", "sub3", "sub4")
-# Asks brokers for their status.
+# Requests the status of brokers.
 OPERATOR: Final = "operator"
-# Together they match all topics, one in more ways than one.
+# Together they match all topics, one in more than one way.
 _FILTERS: Final = {"sub1": ("#",), "sub2": ("A", "+", "own/+")}
 _WEAK: Final = 1
 _STRONG: Final = 2
@@ -25,10 +25,10 @@ _STRONG: Final = 2
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Kind:
-    """``keys``: the broker is secure, and its policy grants what is needed.
-    ``wildcards``: subscribers have them, and each publisher a topic of its own besides
-    those of all. ``strengths``: shared topics are owned, each by another publisher.
-    ``forwarders``: so many, where the broker forwards."""
+    """``keys``: the broker is secure, and its policy grants the necessary permissions.
+    ``wildcards``: subscribers have them, and each publisher has its own topic in
+    addition to the shared ones. ``strengths``: shared topics are owned, each by another
+    publisher. ``forwarders``: their number, if the broker forwards."""
 
     name: str = ""
     keys: bool = False
@@ -38,7 +38,7 @@ class Kind:
     models: tuple[Model, ...] = ("centralized", "decentralized")
 
     def prepare(self, folder: Path) -> None:
-        """Make the files that there must be before anybody starts."""
+        """Make the files that must exist before the start."""
         if not self.keys:
             return
         store = KeyStore(folder / "keys")
@@ -71,7 +71,7 @@ class Kind:
         return (*SHARED, f"own/{name}") if self.wildcards else SHARED
 
     def subscribed(self, name: str) -> tuple[str, ...]:
-        """The topics of a subscriber: in one way or other all that are published."""
+        """The topics of a subscriber, which match all published ones."""
         return _FILTERS.get(name, ("#",)) if self.wildcards else SHARED
 
     def publisher(self, name: str, folder: Path) -> dict[str, Any]:
@@ -86,8 +86,8 @@ class Kind:
         return self._client(name, folder)
 
     def strengths_of(self, name: str) -> Mapping[str, int]:
-        """Of a publisher, by topic. Each is the strongest somewhere, so that a fault
-        of any is one of an owner."""
+        """The strengths of a publisher, by topic. Each publisher is the strongest
+        somewhere, so that each fault hits an owner."""
         strong = PUBLISHERS.index(name) % len(SHARED)
         return {
             topic: _STRONG if index == strong else _WEAK

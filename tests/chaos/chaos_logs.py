@@ -49,7 +49,7 @@ class LogWriter:
 
 
 class _Tail:
-    """The whole lines of a file that grows."""
+    """The complete lines of a growing file."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -57,7 +57,7 @@ class _Tail:
         self._rest = b""
 
     def lines(self) -> list[str]:
-        """Those that have come since the last call."""
+        """The new lines since the last call."""
         if not self._path.exists():
             return []
         with self._path.open("rb") as file:
@@ -82,19 +82,19 @@ def _begin_of(event_range: EventRange) -> int:
 
 
 class PublisherLog:
-    """What one publisher process has published."""
+    """The events that one publisher process has published."""
 
     def __init__(self, path: Path) -> None:
         self.name = ""
         self.session = -1
         self.waited = False
         self.left_ns: int | None = None
-        self.killed = False  # whoever killed it says so
+        self.killed = False  # set by the killer
         self.event_ranges: dict[str, list[EventRange]] = {}
         self._tail = _Tail(path)
 
     def refresh(self) -> None:
-        """Take in what is new in the file."""
+        """Read new lines of the file."""
         for line in self._tail.lines():
             kind, *words = line.split(" ")
             match kind:
@@ -114,7 +114,7 @@ class PublisherLog:
         return event_ranges[-1].last if event_ranges else -1
 
     def first_since(self, topic: str, at_ns: int) -> int:
-        """The first event that was certainly published after a time."""
+        """The first event that was certainly published after this time."""
         event_ranges = self.event_ranges.get(topic, [])
         index = bisect.bisect_left(event_ranges, at_ns, key=_begin_of)
         return (
@@ -124,8 +124,8 @@ class PublisherLog:
         )
 
     def last_before(self, topic: str, at_ns: int) -> int:
-        """The last event that was certainly published before a time; -1: none was. A
-        event_range was complete when the next one began."""
+        """The last event that was certainly published before this time; -1 without one.
+        An event range was complete when the next one began."""
         if self.left_ns is not None and self.left_ns <= at_ns:
             return self.last(topic)
         event_ranges = self.event_ranges.get(topic, [])
@@ -134,14 +134,14 @@ class PublisherLog:
 
     @property
     def published(self) -> int:
-        """How many events, of all topics."""
+        """The number of events of all topics."""
         return sum(self.last(topic) + 1 for topic in self.event_ranges)
 
 
 @dataclasses.dataclass(slots=True)
 class Run:
-    """Events ``first`` to ``last`` of a stream, to which one after the other the same
-    has happened."""
+    """Events ``first`` to ``last`` of a stream with the same history, one after the
+    other."""
 
     kind: Kind
     first: int
@@ -153,7 +153,7 @@ class Run:
 
 
 class SubscriberLog:
-    """What one subscriber process was given, in its order."""
+    """The log of one subscriber process, in its order."""
 
     def __init__(self, path: Path, name: str) -> None:
         self.name = name
@@ -162,18 +162,18 @@ class SubscriberLog:
         self.began_ns: int | None = None
         self.ready_ns: int | None = None
         self.told_ns: list[int] = []
-        # When which session was told to have gone.
+        # The time and the session of each departure.
         self.told_gone: list[tuple[int, int]] = []
         self.left_ns: int | None = None
         self.counts: dict[str, int] | None = None
         self.runs: dict[Stream, list[Run]] = {}
-        # Where the payload contradicts the sequence number, in words.
+        # Contradictions between payload and sequence number, in words.
         self.mismatches: list[str] = []
         self._names: dict[Stream, str] = {}
         self._tail = _Tail(path)
 
     def refresh(self) -> None:
-        """Take in what is new in the file."""
+        """Read new lines of the file."""
         for line in self._tail.lines():
             kind, *words = line.split(" ")
             match kind:

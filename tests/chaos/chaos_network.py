@@ -48,8 +48,8 @@ def ip(*words: str) -> None:
 
 
 class Bridged:
-    """The hosts. To be made inside a private network namespace, which takes
-    everything with it when it ends."""
+    """The hosts. Create them inside a private network namespace, which removes
+    everything at its end."""
 
     def __init__(self) -> None:
         self._pids: dict[str, int] = {}
@@ -78,7 +78,7 @@ class Bridged:
         ip("link", "set", name if name == _TRUNK else f"v-{name}", state)
 
     def _add(self, host: str) -> None:
-        # A namespace lives while a process is in it.
+        # A namespace exists while a process is in it.
         holder = subprocess.Popen(
             ["unshare", "--net", "--", "sleep", "infinity"], preexec_fn=die_with_parent
         )
@@ -112,7 +112,7 @@ def begin(system: System) -> None:
 
 
 def begin_group(system: System) -> None:
-    """A broker and clients on the one side, the rest and etcd on the other."""
+    """A broker and clients on one side, the rest and etcd on the other."""
     group = group_of(system)
     group.start_broker()
     for name, host, broker in (("sub1", "h1", 0), ("sub2", "h3", 1), ("sub3", "h4", 2)):
@@ -123,7 +123,7 @@ def begin_group(system: System) -> None:
 
 
 def cut_link(system: System, times: int) -> None:
-    """The link of one host, broker included: for less than a lease, or for more."""
+    """The link of one host, possibly the broker's: for less than a lease, or for more."""
     for _ in range(times):
         cut(system, system.rng.choice(list(_BRIDGES)), 0.5, 2.5 * system.lease_s)
 
@@ -135,14 +135,14 @@ def partition(system: System, times: int) -> None:
 
 
 def partition_for_long(system: System, times: int) -> None:
-    """The same, until each half has given up the other."""
+    """The same, until each half has removed the other."""
     for _ in range(times):
         given_up_s = system.lease_s + SETTLE_S
         cut(system, _TRUNK, given_up_s + 1, given_up_s + 4)
 
 
 def partition_group(some: System, times: int) -> None:
-    """The same to a group: until the clients of the one side are gone at the other."""
+    """The same for a group: until the clients of one side are removed at the other."""
     system = group_of(some)
     for _ in range(times):
         gone_s = clients_lease_s(system)
@@ -169,7 +169,7 @@ def unshare() -> list[str]:
 
 
 def no_networks() -> str | None:
-    """Why there can be no networks of our own; None when there can."""
+    """The reason why there can be no private networks; None if there can."""
     os.environ["PATH"] = os.environ.get("PATH", "/usr/bin:/bin") + ":" + _SBIN
     for program, package in (("unshare", "util-linux"), ("ip", "iproute2")):
         if shutil.which(program) is None:
@@ -218,7 +218,7 @@ def run_in_namespaces(
     kind: Kind = PLAIN,
     times: int | None = None,
 ) -> Result:
-    """As `chaos_run.run`, with the hosts of this module."""
+    """Like `chaos_run.run`, with the hosts of this module."""
     words = (fault.name, model, kind.name, str(folder), str(times or ""))
     done = subprocess.run(
         [*unshare(), sys.executable, __file__, *words],

@@ -1,4 +1,4 @@
-"""Several faults at once: hurt one after the other, and healed in another order."""
+"""Several faults together: injected one after the other, and healed in another order."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Heal = Callable[[], object]
 
 
 def overlap(system: System, times: int) -> None:
-    """The broker, a publisher and a subscriber: killed or stopped, in any order."""
+    """The broker, a publisher and a subscriber: killed or suspended, in any order."""
     for _ in range(times):
         system.run_between(0.1, 0.8)
         system.owners_may_change()
@@ -43,7 +43,7 @@ def hurt_publisher(system: System) -> Heal:
         return stop(victim.process.send)
     victim.kill()
     same_port = system.rng.random() < 0.5
-    # A subscriber that is stopped cannot be waited for.
+    # It is impossible to wait for a suspended subscriber.
     return lambda: restart_publisher(system, victim, same_port=same_port, wait_for=0)
 
 

@@ -1,15 +1,16 @@
-"""Who owns which topic, as far as it is beyond doubt. Pure.
+"""The certain owners of topics. Pure.
 
-A topic is owned by the strongest publisher that is registered, and of no other are events
-to be delivered. While owners change nobody can say from outside who owns it when, for
-whom: subscribers learn of it one after the other. So the harness writes down *tenures*,
-times in which it is sure, and what lies between them is judged less strictly: by the
-order, and by that nothing may come twice.
+The strongest registered publisher owns a topic, and no events of other publishers may
+be delivered. While owners change, an observer cannot know the owner for each
+subscriber: they learn of it one after the other. So the harness records *tenures*,
+times with a certain owner. The times between them are judged less strictly: by the
+order, and by the absence of duplicates.
 
-A tenure begins when every subscriber has had something of the owner that was published
-after the last change. It ends before the next fault that may change the owner: at a time
-for which every subscriber has then been seen to have had a later event of the owner. A
-restarted broker must not change it (`docs/reliability.md`), so a tenure lasts meanwhile.
+A tenure begins when every subscriber has received an event that the owner published
+after the last change. It ends before the next fault that may change the owner: at a
+time for which every subscriber has then received a later event of the owner. A
+restarted broker must not change the owner (`docs/reliability.md`), so a tenure
+continues meanwhile.
 """
 
 from __future__ import annotations
@@ -24,10 +25,10 @@ Range = tuple[int, int]
 
 @dataclasses.dataclass(slots=True)
 class Tenure:
-    """``until_ns`` None: it lasts. ``to_the_end``: the owner disconnects, and is to be
-    heard to its last event. ``told``: subscribers may have heard of changes later than
-    ``from_ns``, since nobody could see what was still under way to them; then it begins,
-    for each, with the last such word."""
+    """``until_ns`` None: it continues. ``to_the_end``: the owner disconnects, and must
+    be received to its last event. ``told``: subscribers may have learned of changes
+    later than ``from_ns``, as messages under way cannot be observed; then it begins,
+    for each, with the last of these messages."""
 
     topic: str
     session: int
@@ -37,7 +38,7 @@ class Tenure:
     to_the_end: bool = False
 
     def begins_for(self, subscriber: SubscriberLog) -> int:
-        """From when on it is certain for this subscriber."""
+        """The time from which it is certain for this subscriber."""
         begin_ns = self.from_ns
         if self.told:
             words = (
@@ -52,14 +53,14 @@ class Tenure:
 
 
 class Owners:
-    """The tenures of all topics that are owned; the others are not named here."""
+    """The tenures of all owned topics; others are missing here."""
 
     def __init__(self, topics: Sequence[str]) -> None:
         self.topics = frozenset(topics)
         self.tenures: list[Tenure] = []
 
     def begin(self, owners: Mapping[str, int], now_ns: int, *, told: bool) -> None:
-        """These sessions own these topics, beyond doubt. What goes on, goes on."""
+        """These sessions certainly own these topics. Continuing tenures continue."""
         lasting = {t.topic for t in self.tenures if t.until_ns is None}
         for topic, session in owners.items():
             if topic not in lasting:
@@ -68,9 +69,9 @@ class Owners:
     def end(
         self, topics: Collection[str], known_ns: int, *, leaving: bool = False
     ) -> None:
-        """Owners of ``topics`` may change from here on. What they had published by
-        ``known_ns`` all subscribers have had; if they are ``leaving`` in good order, they
-        will have all."""
+        """Owners of ``topics`` may change from here on. All subscribers have the events
+        that they had published by ``known_ns``; if they are ``leaving`` normally, they
+        will get all events."""
         for tenure in self.tenures:
             if tenure.topic in topics and tenure.until_ns is None:
                 tenure.until_ns = known_ns
@@ -79,7 +80,7 @@ class Owners:
     def due(
         self, publisher: PublisherLog, topic: str, subscriber: SubscriberLog
     ) -> list[Range]:
-        """What of a stream a subscriber must account for."""
+        """The part of a stream that a subscriber must account for."""
         ranges = []
         for tenure in self._of(topic):
             if tenure.session != publisher.session or subscriber.ready_ns is None:
@@ -99,8 +100,8 @@ class Owners:
     def forbidden(
         self, publisher: PublisherLog, topic: str, subscriber: SubscriberLog
     ) -> list[Range]:
-        """What of a stream it must not be given, nor told to be lost: what was published
-        while another one owned the topic."""
+        """The part of a stream that must be neither delivered nor reported lost:
+        published while another publisher owned the topic."""
         ranges = []
         for tenure in self._of(topic):
             if tenure.session == publisher.session or subscriber.ready_ns is None:
@@ -114,7 +115,7 @@ class Owners:
         return ranges
 
     def owned(self, publisher: PublisherLog, topic: str) -> bool:
-        """Whether this publisher ever owned the topic, beyond doubt."""
+        """Whether this publisher ever certainly owned the topic."""
         return any(t.session == publisher.session for t in self._of(topic))
 
     def _of(self, topic: str) -> Iterator[Tenure]:

@@ -1,4 +1,4 @@
-"""What a system consists of, and where it runs."""
+"""The parts of a system, and their places."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import Any, Final, Protocol
 from chaos_logs import PublisherLog, SubscriberLog
 from chaos_processes import Failed, Process, Usage, wait_for
 
-# What a process may hold more at the end than at the beginning.
+# The allowed growth of a process between start and end.
 _FDS: Final = 3
 
 
 class Place(Protocol):
-    """Where the processes run."""
+    """The place of the processes."""
 
     def address(self, host: str) -> str:
         """The IP address of a host."""
@@ -27,7 +27,7 @@ class Place(Protocol):
 
 
 class Loopback:
-    """All hosts are this one."""
+    """All hosts are this machine."""
 
     def address(self, host: str) -> str:
         return "127.0.0.1"
@@ -41,7 +41,7 @@ class Loopback:
 
 @dataclasses.dataclass(slots=True)
 class Publisher:
-    """A worker, and the options with which another one can take its place."""
+    """A worker, and the options for its replacement."""
 
     process: Process
     log: PublisherLog
@@ -52,8 +52,8 @@ class Publisher:
 
     @property
     def begun(self) -> bool:
-        """Whether a signal ends it in good order: before, it would as any process
-        that has not begun to listen to signals."""
+        """Whether a signal ends it normally: earlier, it would die like any process
+        without signal handlers."""
         return self.log.session >= 0
 
     def kill(self) -> None:
@@ -63,7 +63,7 @@ class Publisher:
 
 @dataclasses.dataclass(slots=True)
 class Subscriber:
-    """As `Publisher`."""
+    """Like `Publisher`."""
 
     process: Process
     log: SubscriberLog
@@ -81,7 +81,7 @@ class Subscriber:
 
 
 class UsageCheck:
-    """What processes held when all went well, to compare with."""
+    """The resources of processes in a good state, to compare with."""
 
     def __init__(self, processes: Iterable[Process], more_fds: int = _FDS) -> None:
         self._more_fds = more_fds
@@ -90,15 +90,15 @@ class UsageCheck:
         }
 
     def check(self, rss_kib: int) -> None:
-        """Those that still run hold about what they held.
+        """The running processes have about the same resources.
 
         Raises:
-            Failed: they do not.
+            Failed: they have more.
         """
         for process, before in self._before.items():
             if not process.alive:
                 continue
-            # Connections that were broken off are closed a little later.
+            # Broken connections are closed a little later.
             limit = before.fds + self._more_fds
             wait_for(
                 lambda process=process, limit=limit: process.usage().fds <= limit,  # type: ignore[misc]

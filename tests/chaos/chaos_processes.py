@@ -1,4 +1,4 @@
-"""Processes under test: started, watched, hurt, ended; every wait has a deadline."""
+"""Processes under test: started, watched, killed, ended; every wait has a deadline."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ HERE: Final = Path(__file__).parent
 
 
 class Failed(AssertionError):
-    """Something was not as it must be."""
+    """A condition does not hold."""
 
 
 def wait_for(
@@ -41,7 +41,7 @@ def wait_for(
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Usage:
-    """What a process holds."""
+    """The resources of a process."""
 
     rss_kib: int
     fds: int
@@ -54,7 +54,7 @@ class Process:
         self.name = name
         self.err_path = folder / f"{name}.err"
         self.killed = False
-        self.ended = False  # as it was asked to
+        self.ended = False  # on request
         with self.err_path.open("ab") as err:
             self._popen = subprocess.Popen(
                 [str(word) for word in argv],
@@ -81,7 +81,7 @@ class Process:
         self._popen.send_signal(number)
 
     def kill(self) -> None:
-        """End it as a crash would."""
+        """End it like a crash."""
         self.killed = True
         self._popen.kill()
         self._popen.wait(WAIT_S)
@@ -98,16 +98,16 @@ class Process:
             raise Failed(f"{self.name} hangs: it did not end in {wait_s:g} s") from None
 
     def end(self) -> None:
-        """Ask it to end, which it must do, with 0.
+        """Ask it to end; it must exit with 0.
 
         Raises:
-            Failed: it did not, or said what only a bug says.
+            Failed: it did not, or its output shows a bug.
         """
         self.send(signal.SIGTERM)
         self.end_after_term()
 
     def end_after_term(self) -> None:
-        """As `end`, for one that was asked already."""
+        """Like `end`, for a process that was asked already."""
         code = self.wait()
         self.ended = True
         self.check_words()
@@ -116,7 +116,7 @@ class Process:
 
     def check_runs(self) -> None:
         """Raises:
-        Failed: it has ended, though nobody ended it.
+        Failed: it has ended by itself.
         """
         if not (self.killed or self.ended or self.alive):
             code = self._popen.returncode
@@ -135,7 +135,7 @@ class Process:
         return " / ".join(self.err.strip().splitlines()[-5:]) or "(nothing)"
 
     def usage(self) -> Usage:
-        """What it holds now."""
+        """Its current resources."""
         status = Path(f"/proc/{self.pid}/status").read_text()
         rss = re.search(r"^VmRSS:\s+(\d+) kB", status, re.MULTILINE)
         return Usage(

@@ -1,4 +1,4 @@
-"""Worker: a publisher that writes down what it publishes (see chaos_logs).
+"""Worker: a publisher that logs its events (see chaos_logs).
 
 python chaos_publisher.py '{"log": ..., "name": ..., ...}'
 """
@@ -18,7 +18,7 @@ from pubsub_common.cli import console_script
 from pubsub_common.errors import NotReady, PubSubError
 from pubsub_publisher import Publisher
 
-# What a kill takes with it of the log.
+# The part of the log that a kill may lose.
 _LOG_EVERY_NS: Final = 20_000_000
 _READY_S: Final = 60.0
 
@@ -33,7 +33,7 @@ class RangeLog:
         self._written_ns = now_ns()
 
     def add(self, topic: str, number: int, count: int, at_ns: int) -> None:
-        """Events from ``number`` on; ``at_ns`` is a time before they were sent."""
+        """Add events from ``number`` on; ``at_ns`` is a time before they were sent."""
         at_ns, first, _ = self._open.get(topic, (at_ns, number, 0))
         self._open[topic] = (at_ns, first, number + count - 1)
         if now_ns() - self._written_ns > _LOG_EVERY_NS:
@@ -47,8 +47,8 @@ class RangeLog:
 
 
 def main(options: dict[str, Any]) -> int:
-    """``rate`` is in events a second; ``batch`` events go at once. With ``generated``
-    it is `Publisher.publish` that makes them."""
+    """``rate`` is in events per second; ``batch`` events are sent together. With
+    ``generated``, `Publisher.publish` makes them."""
     log = LogWriter(Path(options["log"]))
     name, topics = options["name"], options["topics"]
     rate, wait_for = options["rate"], options.get("wait_for", 0)
@@ -97,7 +97,7 @@ def publish(
     range_log: RangeLog,
     options: dict[str, Any],
 ) -> None:
-    """Publish until stopped, ``batch`` events of a topic at once, the topics in turn."""
+    """Publish until stopped, ``batch`` events of a topic together, the topics in turn."""
     batch = options.get("batch", 1)
     period_s = batch / options["rate"]
     fill = b"." * options.get("payload_bytes", 0)
@@ -123,8 +123,8 @@ def publish(
             raise
         numbers[topic] = number + batch
         range_log.add(topic, number, batch, at_ns)
-        # Late (it was stopped): go on from now, without catching up, which would
-        # make a flood of what is to be a steady stream.
+        # After a delay (it was suspended): continue from now, without catching up, as
+        # that would turn a steady stream into a flood.
         due = max(due + period_s, time.monotonic() - period_s)
         while (left_s := due - time.monotonic()) > 0 and not publisher.stopped:
             time.sleep(min(left_s, 0.05))

@@ -1,5 +1,4 @@
-"""Faults after which another process takes the place of one: killed, or ended as it
-should be."""
+"""Faults after which another process replaces one that was killed or stopped normally."""
 
 from __future__ import annotations
 
@@ -15,12 +14,12 @@ SETTLE_S: Final = 6.0
 
 
 def kill_broker(system: System, times: int) -> None:
-    """Gone without a word, and back after a while at the same port."""
+    """Killed, and replaced after a while at the same port."""
     _succeed_broker(system, times, Process.kill)
 
 
 def replace_broker(system: System, times: int) -> None:
-    """It ends in good order, and another one comes after a while at the same port."""
+    """It stops normally, and another one starts after a while at the same port."""
     _succeed_broker(system, times, Process.end)
 
 
@@ -36,7 +35,7 @@ def _succeed_broker(
 
 
 def kill_broker_and_publisher(system: System, times: int) -> None:
-    """Both at once, so that the next broker does not know who is missing."""
+    """Both together, so that the next broker does not know the missing publisher."""
     for _ in range(times):
         system.run_between(0.1, 0.8)
         victim = system.rng.choice(system.living_publishers())
@@ -52,7 +51,7 @@ def kill_broker_and_publisher(system: System, times: int) -> None:
 
 
 def kill_publisher(system: System, times: int) -> None:
-    """Another one takes its place, at its port or at a new one."""
+    """Another one replaces it, at its port or at a new one."""
     for _ in range(times):
         system.run_between(0.1, 0.8)
         victim = system.rng.choice(system.living_publishers())
@@ -64,8 +63,8 @@ def kill_publisher(system: System, times: int) -> None:
 
 
 def give_up_publisher(system: System, times: int) -> None:
-    """The same, when it has long been given up; until then there is only the other,
-    which takes over what it owned."""
+    """The same, after its lease has long expired; until then there is only the other
+    publisher, which takes over its topics."""
     for _ in range(times):
         system.run_between(0.1, 0.8)
         victim = system.rng.choice(system.living_publishers())
@@ -79,7 +78,7 @@ def give_up_publisher(system: System, times: int) -> None:
 
 
 def replace_publisher(system: System, times: int) -> None:
-    """One leaves in good order, and another one takes its place."""
+    """One leaves normally, and another one replaces it."""
     for _ in range(times):
         system.run_between(0.1, 0.8)
         leaver = system.rng.choice(system.living_publishers())
@@ -101,7 +100,7 @@ def restart_publisher(
 
 
 def kill_subscriber(system: System, times: int) -> None:
-    """Another one takes its place; with recovery, it wants all that went before."""
+    """Another one replaces it; with recovery, it requests all earlier events."""
     for _ in range(times):
         system.run_between(0.1, 0.8)
         victim = system.rng.choice(system.living_subscribers())

@@ -1,4 +1,4 @@
-"""The processes of a system: how each is started, and by which options."""
+"""The processes of a system: how each is started, and with which options."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from support.ports import free_port
 
 from pubsub_common.protocol.messages import Model
 
-# More than any scenario publishes on a topic, so that nothing need be lost.
+# More than any scenario publishes on a topic, so that all events can be recovered.
 HISTORY: Final = 20_000
 
 
 class Roles:
-    """All of them. Leaving the ``with`` block kills what still runs."""
+    """All processes. Leaving the ``with`` block kills the running ones."""
 
     def __init__(
         self,
@@ -35,7 +35,7 @@ class Roles:
         broker_options: Sequence[object],
         subscribers: int,
     ) -> None:
-        """As `System`."""
+        """Like `System`."""
         self.folder = folder
         self.model = model
         self.kind = kind
@@ -72,7 +72,7 @@ class Roles:
         return self.broker_process
 
     def brokers(self) -> list[Process]:
-        """Those that were started, and not succeeded by another one."""
+        """The current brokers, without replaced ones."""
         return [] if self.broker_process is None else [self.broker_process]
 
     def start(self, name: str, argv: Sequence[object], host: str = "broker") -> Process:
@@ -89,7 +89,7 @@ class Roles:
         return [*worker("chaos_broker"), *where, *self.broker_options()]
 
     def broker_options(self) -> list[object]:
-        """Those that do not say where it is."""
+        """The options except the address."""
         centralized = ["-c"] if self.model == "centralized" else []
         options = self.kind.broker_options(
             self.folder, centralized=self.model == "centralized"
@@ -98,7 +98,7 @@ class Roles:
         return ["--lease", self.lease_s, *centralized, *given]
 
     def start_broker(self) -> None:
-        """Run a broker, at the port of the one before."""
+        """Run a broker, at the port of the previous one."""
         self.broker_process = self.start("broker", self.broker_argv())
         wait_for(
             lambda: " broker on " in self.broker.err or not self.broker.alive,

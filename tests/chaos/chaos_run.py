@@ -49,19 +49,20 @@ class Result:
 
 
 def full() -> bool:
-    """Whether everything is to run, and not only the short form."""
+    """Whether to run everything, not only the short form."""
     return os.environ.get(FULL) == "full"
 
 
 def chosen_seed() -> int:
-    """The seed asked for, or a new one; the same for the whole run. In the short form always
-    the same one: a change is not refused for faults that another run does not choose."""
+    """The requested seed, or a new one; the same for the whole run. In the short form
+    it is always the same: a change must not fail because of faults that another run
+    does not choose."""
     chosen = random.randrange(1_000_000) if full() else _SHORT_SEED
     return int(os.environ.setdefault(SEED, str(chosen)))
 
 
 def recovery() -> bool:
-    """Whether publishers and subscribers can recover events, and are to."""
+    """Whether publishers and subscribers can recover events, and should."""
     wanted = os.environ.get(RECOVER)
     if wanted is not None:
         return wanted == "1"
@@ -80,7 +81,7 @@ def run(
     place: Place | None = None,
     times: int | None = None,
 ) -> Result:
-    """One scenario from beginning to end. Whatever fails is in the result."""
+    """One scenario from beginning to end. The result includes any failure."""
     seed, recover = chosen_seed(), recovery()
     if times is None:
         times = fault.times if full() else fault.quick
@@ -103,7 +104,7 @@ def run(
         except Failed as error:
             problems.append(str(error))
             verdict = system.verdict()
-            verdict.problems.clear()  # of a system that was cut off
+            verdict.problems.clear()  # of an interrupted system
         problems += verdict.problems
         if recover and not fault.may_lose and verdict.lost:
             problems.append(f"{verdict.lost} lost in spite of the history")

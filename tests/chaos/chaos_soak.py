@@ -1,4 +1,5 @@
-"""A system that runs for long while clients come and go, and what its processes hold."""
+"""A system that runs for a long time while clients join and leave, and the resources of
+its processes."""
 
 from __future__ import annotations
 
@@ -18,26 +19,26 @@ from pubsub_common.protocol.messages import Model
 
 PUBLISHERS: Final = 20
 SUBSCRIBERS: Final = 50
-# Of these, so many are replaced in turn; the others stay from beginning to end.
+# This many of them are replaced in turn; the others stay from beginning to end.
 _LEAVING: Final = {"publisher": 5, "subscriber": 10}
 _RATE: Final = 10
 _TOPICS_EACH: Final = 2
 _HISTORY: Final = 500
-# Short, because of libzmq: memory for 512 messages each way is reserved with a
-# connection, but held only when that many have passed. With this lease a client has
-# sent its broker as many heartbeats when the warm-up is over.
+# Short, because of libzmq: a connection reserves memory for 512 messages each way, but
+# uses it only when that many have passed. With this lease a client has sent as many
+# heartbeats at the end of the warm-up.
 _LEASE_S: Final = 1.0
 _SAMPLE_S: Final = 10.0
 _CHURN_S: Final = (2.0, 5.0)
 # The warm-up is a third of the time, and at least this (see `_LEASE_S`).
 _WARM_UP_S: Final = 180.0
-# Allocators take memory in steps; in a short time one step is a steep slope. So the
-# bound is for this much time after the warm-up, is wider for less, and there is none
-# for hardly any.
+# Allocators take memory in steps, so one step in a short time is a steep slope. So the
+# bound is for this time after the warm-up, is wider for less, and is missing for a very
+# short time.
 _STEADY_S: Final = 300.0
 _TOO_SHORT_S: Final = 60.0
-# Descriptors come and go with other clients. One that is left behind with each of these
-# is many times as many.
+# Descriptors come and go with other clients. A leak of one per client would be many
+# times as many.
 _MORE_FDS: Final = 24
 
 
@@ -50,7 +51,7 @@ class Sample:
 
 @dataclasses.dataclass(slots=True)
 class RoleUsage:
-    """What the processes of a role that stayed held after the warm-up."""
+    """The resources of the processes of a role that stayed, after the warm-up."""
 
     role: str
     processes: int
@@ -58,8 +59,8 @@ class RoleUsage:
     max_slope: float
     max_rss_kib: int
     max_fds: int
-    more_fds: int  # in the second half than in the first, of the process with most
-    bound: float | None  # None: the run was too short for one
+    more_fds: int  # difference between the two halves, of the process with the most
+    bound: float | None  # None: the run was too short
 
     @property
     def exceeded(self) -> bool:
@@ -83,7 +84,7 @@ class SoakResult:
 
 
 def slope(points: Sequence[tuple[float, float]]) -> float:
-    """Least squares: how fast the second number grows with the first."""
+    """The slope by least squares."""
     n = len(points)
     if n < 2:
         return 0.0
@@ -96,7 +97,7 @@ def slope(points: Sequence[tuple[float, float]]) -> float:
 def sum_up(
     role: str, histories: Sequence[Sequence[Sample]], bound_kib_min: float
 ) -> RoleUsage:
-    """Of samples of processes that stayed from beginning to end."""
+    """From samples of processes that stayed from beginning to end."""
     began_s, ended_s = histories[0][0].at_s, histories[0][-1].at_s
     warm_at = began_s + max((ended_s - began_s) / 3, _WARM_UP_S)
     steady_s = ended_s - warm_at
@@ -139,7 +140,7 @@ class Soak:
         self._replaced = 0
 
     def run(self, seconds: float, bound_kib_min: float) -> SoakResult:
-        """Until the time is up.
+        """Run until the time is up.
 
         Raises:
             Failed: a process crashed, hung or ended badly.
@@ -222,7 +223,7 @@ class Soak:
                 samples.append(Sample(round(at_s, 1), usage.rss_kib, usage.fds))
 
     def _replace_one(self) -> None:
-        """One leaves, in good order or not, and another one of its kind comes."""
+        """One leaves, normally or not, and another one of its kind starts."""
         part = self._leaving.pop(self._rng.randrange(len(self._leaving)))
         if self._rng.random() < 0.2:
             part.kill()

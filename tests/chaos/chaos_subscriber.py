@@ -1,4 +1,4 @@
-"""Worker: a subscriber that writes down what it is given (see chaos_logs).
+"""Worker: a subscriber that logs its events (see chaos_logs).
 
 python chaos_subscriber.py '{"log": ..., ...}'
 """
@@ -57,7 +57,7 @@ def main(options: dict[str, Any]) -> int:
 
     try:
         with console_script.stop_on_signals(stop):
-            # From here on a signal ends it in good order.
+            # From here on a signal ends it normally.
             log.write("S", now_ns(), int(more.get("start") == "history"))
             with subscriber:
                 receive(subscriber, log)
@@ -70,7 +70,7 @@ def main(options: dict[str, Any]) -> int:
 
 
 def receive(subscriber: Subscriber, log: LogWriter) -> None:
-    """Receive until stopped, and write it down."""
+    """Receive until stopped, and log everything."""
     log.write("I", subscriber.session)
     try:
         subscriber.wait_until_ready(_READY_S)
@@ -86,9 +86,9 @@ def receive(subscriber: Subscriber, log: LogWriter) -> None:
 
 
 def who_and_number(event: Event, topics: int) -> tuple[str, int]:
-    """Whose event it is, and its number, by its payload."""
+    """The publisher and the number of an event, from its payload."""
     words = event.payload.split(b" ", 4)
-    if words[0] == b"event":  # one that `Publisher.publish` made: topics in turn
+    if words[0] == b"event":  # made by `Publisher.publish`: topics in turn
         return words[3].decode(), int(words[1]) // topics
     return words[0].decode(), int(words[1])
 

@@ -21,7 +21,7 @@ from pubsub_common.protocol.messages import Model
 
 
 class System(Roles):
-    """Processes with traffic between them, and the time in which faults happen."""
+    """Processes with traffic between them, and the time for faults."""
 
     def __init__(
         self,
@@ -55,7 +55,7 @@ class System(Roles):
     # Time
 
     def refresh(self) -> None:
-        """Read what the logs have that is new, and see that nobody has crashed."""
+        """Read new lines of the logs, and check that no process has crashed."""
         for part in self.parts():
             part.process.check_runs()
             part.refresh()
@@ -63,8 +63,8 @@ class System(Roles):
             broker.check_runs()
 
     def run_for(self, seconds: float) -> None:
-        """Let time pass: how long a fault lasts, or comes after the one before. No
-        one waits for anything here."""
+        """Let time pass: the duration of a fault, or the delay after the previous one.
+        Nothing waits for a condition here."""
         until = time.monotonic() + seconds
         while (left_s := until - time.monotonic()) > 0:
             self.refresh()
@@ -75,7 +75,7 @@ class System(Roles):
         self.run_for(self.rng.uniform(least_s, most_s))
 
     def wait_for(self, condition: Callable[[], object], what: str) -> None:
-        """As `chaos_processes.wait_for`, while nobody may crash."""
+        """Like `chaos_processes.wait_for`, while no process may crash."""
 
         def refreshed() -> object:
             self.refresh()
@@ -87,16 +87,16 @@ class System(Roles):
         return [pub for pub in self.publishers if pub.process.alive]
 
     def publisher_of(self, process: Process) -> Publisher | None:
-        """The publisher that a process is; None for others."""
+        """The publisher of a process; None for other processes."""
         return next((pub for pub in self.publishers if pub.process is process), None)
 
     def living_subscribers(self) -> list[Subscriber]:
         return [sub for sub in self.subscribers if sub.process.alive]
 
     def wait_flowing(self, *, told: bool = False) -> None:
-        """Wait until each living subscriber has events of each living publisher that
-        were published after this call; of an owned topic, those of the owner. ``told``:
-        subscribers may hear of changes yet (see `Tenure`)."""
+        """Wait until each running subscriber has events of each running publisher that
+        were published after this call; on an owned topic, those of the owner. ``told``:
+        subscribers may still learn of changes (see `Tenure`)."""
         self.wait_for(
             lambda: all(pub.log.session >= 0 for pub in self.living_publishers()),
             "all publishers publish",
@@ -116,8 +116,9 @@ class System(Roles):
     def owners_may_change(
         self, publisher: Publisher | None = None, *, leaving: bool = False
     ) -> None:
-        """What comes next may change who owns a topic: those of which this publisher is
-        the strongest, else all. ``leaving``: by its leaving in good order."""
+        """The next action may change the owner of a topic: of those on which this
+        publisher is the strongest, or of all. ``leaving``: because it leaves normally.
+        """
         if self.owners.topics:
             known_ns = now_ns()
             self.wait_flowing()
@@ -125,8 +126,8 @@ class System(Roles):
             self.owners.end(topics, known_ns, leaving=leaving)
 
     def begin(self, publishers: int = 2, subscribers: int = 2) -> None:
-        """Start everything, and note what the processes hold when all goes well. Every
-        other publisher publishes in batches."""
+        """Start everything, and record the resources of the processes in this state.
+        Every other publisher publishes in batches."""
         self.start_broker()
         for index in range(subscribers):
             self.start_subscriber(f"sub{index + 1}")
@@ -135,17 +136,17 @@ class System(Roles):
         self.note_usage()
 
     def note_usage(self) -> None:
-        """The system goes as it should: what it holds now, it may hold."""
+        """The system is in a good state: its current resources are allowed."""
         self.wait_flowing()
         self.usage = UsageCheck([*self.brokers(), *(p.process for p in self.parts())])
 
     # The end
 
     def finish(self) -> Verdict:
-        """End everything in good order, and judge.
+        """End everything normally, and judge.
 
         Raises:
-            Failed: something does not end as it must.
+            Failed: a process does not end as it must.
         """
         for process in self.ever:
             process.check_words()
@@ -170,8 +171,8 @@ class System(Roles):
         return self.verdict()
 
     def _wait_settled(self) -> None:
-        """Wait until all subscribers have accounted for all that was published. If they
-        never do, the verdict will say what is missing."""
+        """Wait until all subscribers have accounted for all events. If they never do,
+        the verdict lists the missing ones."""
         living = [sub.log for sub in self.living_subscribers()]
         until = time.monotonic() + WAIT_S / 2
         while time.monotonic() < until:

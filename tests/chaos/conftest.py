@@ -1,4 +1,4 @@
-"""The seed, and the table of what was done, at the end of the run."""
+"""The seed, and the table of results, at the end of the run."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ RESULTS = pytest.StashKey[list[Result]]()
 
 @pytest.fixture(scope="session")
 def chaos_results(request: pytest.FixtureRequest) -> list[Result]:
-    """Where each scenario puts its result, whether it is good or not."""
+    """The place for the result of each scenario, good or not."""
     return request.config.stash.setdefault(RESULTS, [])
 
 

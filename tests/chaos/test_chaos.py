@@ -1,4 +1,4 @@
-"""Faults at random times, on real processes. `make chaos` runs all of them, a usual
+"""Faults at random times, on real processes. `make chaos` runs all of them, a normal
 test run a few, once each."""
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The judge of the chaos tests: it must find whatever they can go wrong with."""
+"""The judge of the chaos tests must find every kind of violation."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def logs(tmp_path: Path) -> Logs:
 
 
 def usual(logs: Logs, *numbers: int) -> Verdict:
-    """The verdict on a subscriber that was given these events."""
+    """The verdict on a subscriber that received these events."""
     logs.published()
     logs.began()
     for number in numbers:

@@ -1,4 +1,4 @@
-"""The judge where topics are owned: what is due of whom, and what nobody may be given."""
+"""The judge with owned topics: the events that are due, and the forbidden ones."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def test_nor_twice_while_owners_change(logs: Logs) -> None:
 def test_an_owner_that_disconnects_is_received_to_its_end(logs: Logs) -> None:
     logs.owners.end(["A"], 9000, leaving=True)
     logs.events(STRONG, *range(10, 98))
-    logs.events(WEAK, 98, 99)  # which then owns the topic
+    logs.events(WEAK, 98, 99)  # so it owns the topic
     verdict = logs.verdict()
     assert verdict.unexplained == 2
     assert len(verdict.problems) == 1

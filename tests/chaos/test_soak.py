@@ -1,4 +1,4 @@
-"""How the soak test tells a leak from a warm-up."""
+"""How the soak test distinguishes a leak from a warm-up."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from chaos_soak import Sample, slope, sum_up
 
 
 def samples(seconds: int, warm_up_kib: int, kib_min: float) -> list[Sample]:
-    """Memory that grows by ``warm_up_kib`` in the first 170 seconds, and by
-    ``kib_min`` all the time."""
+    """Memory that grows by ``warm_up_kib`` in the first 170 seconds, and by ``kib_min``
+    per minute all the time."""
     return [
         Sample(
             at_s,
