@@ -259,12 +259,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _unknown(word: str) -> str:
-    import difflib  # only for the error message
+    from pubsub_common.cli.words import unknown_command
 
     known = ("status", "check", *KEY_COMMANDS)
-    near = difflib.get_close_matches(word, known, 1)
-    hint = f"did you mean {near[0]}?" if near else f"commands: {', '.join(known)}"
-    return f"unknown command {word} ({hint}); try {PROGRAM} --help"
+    return f"{unknown_command(word, known)}; try {PROGRAM} --help"
 
 
 def unexpected(error: Exception) -> PubSubError:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from pubsub_common.cli import console_script
+from pubsub_common.cli.words import unknown_command
 from pubsub_common.net.open_files import check_open_files
 from pubsub_perf.commands.registry import PROGRAM, SUBCOMMANDS
 
@@ -43,10 +44,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     by_name = {each.name: each for each in SUBCOMMANDS}
     if not words or words[0] not in by_name:
         if words and not words[0].startswith("-"):
-            known = ", ".join(by_name)
             return console_script.print_error(
                 PROGRAM,
-                f"unknown command {words[0]}; try {known}",
+                f"{unknown_command(words[0], list(by_name))}; try {PROGRAM} --help",
                 console_script.EXIT_USAGE,
             )
         console_script.parse(USAGE, words, PROGRAM, __version__)

@@ -125,6 +125,13 @@ def closest(name: str, lines: Sequence[OptionLine]) -> str:
     return f" (did you mean --{near[0]}?)" if near else ""
 
 
+def unknown_command(word: str, known: Sequence[str]) -> str:
+    """The error for a word that is none of the commands ``known``, with a hint."""
+    near = difflib.get_close_matches(word, known, 1)
+    hint = f"did you mean {near[0]}?" if near else f"commands: {', '.join(known)}"
+    return f"unknown command {word} ({hint})"
+
+
 def _is_long(name: str) -> bool:
     return name.startswith("--") or (name.startswith("-") and name[1:] in _SINGLE_DASH)
 

@@ -23,6 +23,11 @@ the centralized broker with a queueing model, too. Prints verdicts, and writes
 analysis.json, analysis.md and analysis.html. Each scenario of an experiment is analysed
 by itself.
 
+Examples:
+  {PROGRAM} analyze my-sweep
+  {PROGRAM} analyze my-sweep --seed 7
+  {PROGRAM} analyze my-sweep.zip --out analysis
+
 Usage:
   {PROGRAM} analyze DIR [options]
 

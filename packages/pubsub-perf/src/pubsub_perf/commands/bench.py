@@ -25,6 +25,11 @@ USAGE: Final = f"""Measure the cost of the roles, on loopback with real processe
 and plain pyzmq carry the same frames in turn within one run, so that the ratios also hold
 on a busy machine.
 
+Examples:
+  {PROGRAM} bench
+  {PROGRAM} bench --bars 1,4
+  {PROGRAM} bench --brokers --bars A2,costs
+
 Usage:
   {PROGRAM} bench [options]
 

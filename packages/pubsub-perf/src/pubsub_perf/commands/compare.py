@@ -27,6 +27,11 @@ in all cells together, and in single cells? Shows the ratios second / first of t
 and of the p99 with intervals over repeated runs, and draws them. Each sweep needs three runs
 of a cell. The sweeps may differ in security or in the number of brokers; the output says so.
 
+Examples:
+  {PROGRAM} compare sweep-before sweep-after
+  {PROGRAM} compare sweep-before sweep-after --margin 10
+  {PROGRAM} compare plain secure --out figures
+
 Usage:
   {PROGRAM} compare DIR_A DIR_B [options]
 

@@ -14,6 +14,11 @@ from pubsub_perf.commands.table_options import TABLE_OPTIONS, table_source
 USAGE: Final = f"""Write the results in a folder or a pack as three tables for other programs:
 cells, runs and events. In Python, pubsub_perf.load(DIR) returns the same tables.
 
+Examples:
+  {PROGRAM} export my-sweep --csv
+  {PROGRAM} export my-sweep --parquet --out tables
+  {PROGRAM} export my-sweep.zip --csv
+
 Usage:
   {PROGRAM} export DIR (--csv | --parquet) [options]
 

@@ -23,6 +23,9 @@ USAGE: Final = f"""Predict the capacity of a group of brokers from the cost of a
 broker: the work of the busiest broker by the number of brokers, the cost for publishers
 and subscribers, and the size of the registry. Prints its assumptions.
 
+Example:
+  {PROGRAM} model brokers --topics 1000 --subscribers 500
+
 Usage:
   {PROGRAM} model brokers --topics N --subscribers N [options]
 

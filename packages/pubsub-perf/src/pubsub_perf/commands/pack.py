@@ -15,6 +15,11 @@ USAGE: Final = f"""Pack the data of a folder into one file, which can be archive
 cited: latencies, event details, cell.json and experiment files, without figures and reports.
 plot, analyze, compare and export read it like the folder. Prints its path, size and SHA-256.
 
+Examples:
+  {PROGRAM} pack my-sweep
+  {PROGRAM} pack my-sweep --out my-sweep-2026.zip
+  {PROGRAM} pack results --yes
+
 Usage:
   {PROGRAM} pack DIR [options]
 

@@ -20,6 +20,11 @@ USAGE: Final = f"""Draw the one-way latencies in a folder, and write a report ab
 plots/, report.md and report.html. DIR is the folder of a sweep, a pack, or a folder of CSV
 files with a latency column or with the columns publisher, topic, seconds.
 
+Examples:
+  {PROGRAM} plot my-sweep
+  {PROGRAM} plot my-sweep.zip --out report
+  {PROGRAM} plot latencies --out report
+
 Usage:
   {PROGRAM} plot DIR [options]
 

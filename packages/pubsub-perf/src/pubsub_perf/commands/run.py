@@ -15,6 +15,11 @@ from pubsub_perf.experiment import experiment_files
 USAGE: Final = f"""Run the experiment in a file, and write the latencies and a copy of the file
 into a folder. The same command again skips the finished cells.
 
+Examples:
+  {PROGRAM} run smoke --out smoke
+  {PROGRAM} run experiment.toml --dry-run
+  {PROGRAM} run experiment.toml --hosts local --out results
+
 Usage:
   {PROGRAM} run EXPERIMENT [options]
 

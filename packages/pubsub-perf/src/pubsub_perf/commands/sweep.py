@@ -26,24 +26,20 @@ both dissemination models, and write the latencies into a folder. The same comma
 skips the finished cells. Every VALUES takes several values with commas; all combinations
 are run.
 
+Examples:
+  {PROGRAM} sweep --hosts local --out my-sweep
+  {PROGRAM} sweep --topology tree --depth 2,3 --bandwidth 5 --repeats 3
+  {PROGRAM} sweep --preset full --dry-run
+
 Usage:
   {PROGRAM} sweep [options]
   {PROGRAM} sweep --merge [options] DIR...
 
-Options:
+What:
   --preset NAME           a named set of options; options on the command line replace its
                           values: {", ".join(experiment_files.preset_names())}
-  --hosts KIND            mininet, local (loopback addresses), or auto: mininet
-                          where it can run [default: auto]
   --model VALUES          centralized, decentralized, or both
                           [default: centralized,decentralized]
-  --topology VALUES       kinds of networks: {",".join(KINDS)};
-                          or single networks like tree-d3f2,dumbbell-17
-                          [default: single-switch,tree]
-  --depth VALUES          depths of the trees, like 2..4 or 2,4 [default: 2,3]
-  --fanout VALUES         fanouts of the trees [default: 2,3]
-  --switch-hosts VALUES   numbers of hosts of the other topologies
-                          [default: 4,8,16]
   --events VALUES         events per publisher [default: 50]
   --interval VALUES       seconds between two events of a publisher [default: 0.1]
   --rate VALUES           events per second of a publisher, instead of the interval
@@ -52,12 +48,6 @@ Options:
   --topics VALUES         number of topics; publishers use them in turn, and
                           subscriber i takes topic i modulo this number [default: 1]
   --payload-size VALUES   bytes of a payload [default: {defaults.PAYLOAD_BYTES}]
-  --bandwidth VALUES      limit of each link in Mbit/s (dumbbell: of the trunk), or none
-  --delay VALUES          one-way delay of each link in ms, or none
-  --jitter VALUES         largest deviation from the delay in ms, or none
-  --loss VALUES           per cent of packets that each link loses, or none
-  --switch VALUES         linux-bridge, or openvswitch where it can run
-                          [default: linux-bridge]
   --brokers VALUES        number of brokers; several brokers are a group with etcd, each
                           on an additional host [default: 1]
   --secure                create keys and use them: all traffic is encrypted, and the
@@ -66,22 +56,47 @@ Options:
                           or default (the default of each role)
   --queue-limit VALUES    messages queued for a slow connection, or default
   --queue-bytes VALUES    bytes queued for a slow connection, or default
+
+Where:
+  --hosts KIND            mininet, local (loopback addresses), or auto: mininet
+                          where it can run [default: auto]
+  --topology VALUES       kinds of networks: {",".join(KINDS)};
+                          or single networks like tree-d3f2,dumbbell-17
+                          [default: single-switch,tree]
+  --depth VALUES          depths of the trees, like 2..4 or 2,4 [default: 2,3]
+  --fanout VALUES         fanouts of the trees [default: 2,3]
+  --switch-hosts VALUES   numbers of hosts of the other topologies
+                          [default: 4,8,16]
+  --bandwidth VALUES      limit of each link in Mbit/s (dumbbell: of the trunk), or none
+  --delay VALUES          one-way delay of each link in ms, or none
+  --jitter VALUES         largest deviation from the delay in ms, or none
+  --loss VALUES           per cent of packets that each link loses, or none
+  --switch VALUES         linux-bridge, or openvswitch where it can run
+                          [default: linux-bridge]
+
+Machines:
+{machine_options.USAGE}
+  --part I/N              run part I of N, one machine a part; both models of a network
+                          and run are in the same part
+
+How long:
   --warmup VALUES         first events of each publisher and topic, which statistics
                           leave out [default: {WARMUP_EVENTS}]
   --repeats N             runs of each cell; intervals need at least 3 [default: 1]
   --wait-factor VALUES    time limit of a cell, in multiples of its planned length
                           [default: 5]
-  --seed N                seed of the times of events [default: 1]
-  --part I/N              run part I of N, one machine a part; both models of a network
-                          and run are in the same part
-{machine_options.USAGE}
+
+Output:
   --out DIR               folder for the results [default: sweeps/default]
   --merge                 run nothing; copy the cells of these folders (the parts of a
                           sweep) into --out
   --dry-run               show the cells and their duration, and run nothing
   --print                 print the experiment as a file for {PROGRAM} run
-  --force                 run finished cells again
   -v, --verbose           log more
+
+Rare:
+  --seed N                seed of the times of events [default: 1]
+  --force                 run finished cells again
   -h, --help              show this text
   -V, --version           show the version
 """

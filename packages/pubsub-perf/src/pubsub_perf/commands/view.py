@@ -17,6 +17,11 @@ USAGE: Final = f"""Serve the report in a folder to browsers until Ctrl-C, and pr
 DIR is a folder that plot or analyze wrote to, or a pack with that folder beside it. Only the
 files that plot and analyze write are served.
 
+Examples:
+  {PROGRAM} view my-sweep
+  {PROGRAM} view my-sweep --port 8080
+  {PROGRAM} view my-sweep --bind 10.0.0.1
+
 Usage:
   {PROGRAM} view DIR [options]
 

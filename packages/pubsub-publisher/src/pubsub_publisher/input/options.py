@@ -37,7 +37,13 @@ def count(options: console_script.Options) -> int | None:
     """
     if options["--count"] is None:
         return None
-    return console_script.whole_number(options, "--count")
+    try:
+        return console_script.whole_number(options, "--count")
+    except ConfigError as error:
+        if str(options["--count"]).strip("+-.0123456789"):
+            # Other programs have -m for a message.
+            raise ConfigError(f"{error} (-l TEXT publishes a text)") from None
+        raise
 
 
 def rate(options: console_script.Options) -> float | None:
