@@ -46,7 +46,7 @@ def test_data_beyond_the_quota_of_etcd_are_named(
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--brokers=two"], "--brokers takes numbers"),
+        (["--brokers=two"], "--brokers takes comma-sep"),
         (["--brokers=0"], "brokers"),
         (["--popularity=odd"], "choose from uniform, zipf"),
         (["--copy-us=x"], "--copy-us: 'x' is not a number of microseconds"),

@@ -24,8 +24,8 @@ def run_group(
     commands: Sequence[Sequence[str]], members: int, say: Callable[[str], None]
 ) -> None:
     """Run a broker's script once for each of ``commands``, as one group, until all have
-    ended, beside an etcd with so many members. A signal goes on to each broker; when
-    all have ended, etcd is ended too. How to use the group goes to ``say``.
+    ended, with an etcd of ``members`` members. Each broker gets the signals of this process;
+    etcd ends after all brokers. ``say`` prints how to use the group.
 
     Raises:
         ConfigError: etcd is not installed.
@@ -52,7 +52,7 @@ def run_group(
 
 
 def how_to_use(etcd: LocalEtcd, brokers: Sequence[Process]) -> list[str]:
-    """What there is, for people who try it out."""
+    """Instructions for the group."""
     addresses = addresses_of(len(brokers))
     places = zip(addresses, brokers, strict=True)
     running = ", ".join(f"{address} (process {each.pid})" for address, each in places)

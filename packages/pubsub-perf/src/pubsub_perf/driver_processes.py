@@ -28,7 +28,7 @@ def run_together(
     role: str, commands: Sequence[Sequence[str]], keys: bytes | None = None
 ) -> None:
     """Run a role's script once for each of ``commands``, all at once, until all have
-    ended; see `start` for ``keys``. A signal goes on to each of them.
+    ended; see `start` for ``keys``. Each process gets the signals of this one.
 
     Raises:
         PubSubError: some ended badly.
@@ -61,7 +61,7 @@ def run_until_ended(
     labels: Sequence[str] = (),
 ) -> None:
     """As `run_together`; the signals are those that come to be in ``received``. When all
-    have begun, ``started`` is told. What each writes to standard error has its label, if
+    have begun, ``started`` is called. What each writes to standard error has its label, if
     there are ``labels``, before each line.
 
     Raises:

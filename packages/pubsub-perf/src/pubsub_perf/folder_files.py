@@ -1,6 +1,6 @@
 """Files in the folder of a sweep, which may have come from somebody else.
 
-What is in it leads nowhere else: files that are read lie in it, and nothing is written through a
+No path leads out of it: files are read only inside it, and nothing is written through a
 link. Pipes and devices are not opened (`pubsub_common.files`).
 """
 

@@ -115,12 +115,12 @@ class _PerformanceTest:
 
 
 class CentralizedPerformanceTest(_PerformanceTest):
-    """Measures systems whose broker forwards the events."""
+    """Measures systems in which the broker forwards the events."""
 
     model = MODELS[0]
 
 
 class DecentralizedPerformanceTest(_PerformanceTest):
-    """Measures systems whose broker is only a registry."""
+    """Measures systems in which the broker is only a registry."""
 
     model = MODELS[1]

@@ -1,4 +1,4 @@
-"""Latencies and losses as text: one unit for what is compared."""
+"""Latencies and losses as text: one unit for compared values."""
 
 from __future__ import annotations
 

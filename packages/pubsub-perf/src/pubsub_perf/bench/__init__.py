@@ -1,9 +1,8 @@
-"""Benchmarks of the roles themselves, on loopback: how close they come to what libzmq can
-do.
+"""Benchmarks of the roles on loopback, compared with plain libzmq.
 
 `workload` says what one process does, `worker` is that process, `systems` holds one module
-for each system, `scenario_runner` starts the processes of one run, `targets` lists what is
-compared.
+for each system, `scenario_runner` starts the processes of one run, `targets` lists the
+comparisons.
 
 Shell, except `regression` and `targets`.
 """

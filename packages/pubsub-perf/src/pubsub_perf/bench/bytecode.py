@@ -1,8 +1,9 @@
 """Runs roles as they are installed: with their byte code on disk.
 
-pip compiles what it installs. Where Python is told to write none and the roles are installed
-in another way, each of their starts compiles all modules again, and needs a quarter more
-memory for ever: that is not theirs to answer for.
+pip compiles the packages that it installs. If Python writes no byte code and the roles are
+installed
+in another way, each start compiles all modules again, and needs a quarter more memory. This cost is
+not part of the benchmark.
 """
 
 from __future__ import annotations
@@ -20,8 +21,8 @@ _FOLDER: Final = "PYTHONPYCACHEPREFIX"
 
 @contextlib.contextmanager
 def written() -> Iterator[None]:
-    """In this block, the processes that we start write byte code when there is none: to a
-    folder of our own, if Python was told not to. The first start of a kind does so."""
+    """In this block, started processes write missing byte code, to a private folder if Python
+    writes none. The first start of each kind writes it."""
     if not sys.dont_write_bytecode:
         yield
         return

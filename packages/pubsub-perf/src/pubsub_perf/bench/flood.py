@@ -36,8 +36,8 @@ _END_S: Final = 30.0
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class FloodRun:
-    """One run beside one kind of flood. ``newcomers_ms`` are the times that new clients
-    of another address took to be registered; ``missed`` are those that were not."""
+    """One run during one kind of flood. ``newcomers_ms`` are the registration times of new
+    clients from another address; ``missed`` is the number of those that were not registered."""
 
     figures: Figures
     newcomers_ms: tuple[float, ...]
@@ -74,7 +74,7 @@ class FloodResult:
 
 
 class Disturbance:
-    """What goes on beside the events of one run: a flood, and clients that come."""
+    """The disturbance during one run: a flood, and new clients."""
 
     def __init__(self, kind: str, seconds: float) -> None:
         self.kind = kind

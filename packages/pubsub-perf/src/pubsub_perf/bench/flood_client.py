@@ -1,8 +1,8 @@
 """A process that floods a broker's control port: ``python -m
 pubsub_perf.bench.flood_client KIND PORT SECONDS``.
 
-It speaks ZeroMQ's protocol on plain sockets, as libzmq would be slower, from 127.0.0.2,
-and says at the end how often it could do what it does. ``busy`` floods nobody.
+It speaks ZeroMQ's protocol on plain sockets, because libzmq would be slower, from 127.0.0.2,
+and prints its counts at the end. ``busy`` sends nothing.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ _WAIT_S: Final = 1.0
 
 
 class FloodCounts(msgspec.Struct, kw_only=True, frozen=True):
-    """What it came to: messages written (or turns of ``busy``), connections made, and
-    those of them that the broker closed."""
+    """The counts: messages written (or turns of ``busy``), connections made, and connections
+    that the broker closed."""
 
     messages: int = 0
     connections: int = 0

@@ -1,4 +1,4 @@
-"""Measures what roles cost before they do anything: start, memory, registrations."""
+"""Measures the cost of idle roles: start, memory, registrations."""
 
 from __future__ import annotations
 

@@ -79,7 +79,7 @@ class WorkerProcess:
                 stream.close()
 
 
-# What is to go on beside a run while it is measured; it is told the ports.
+# A disturbance during a measured run; it gets the ports.
 Disturbance = Callable[[dict[str, int]], AbstractContextManager[None]]
 
 

@@ -28,8 +28,8 @@ def compare(
     say: Say,
     doubtful: Callable[[list[ComparisonResult]], bool] = lambda _found: False,
 ) -> list[ComparisonResult]:
-    """Run a comparison; the one that goes first changes at each repetition. If what was found
-    is ``doubtful``, go on until there are three times as many; all of them count.
+    """Run a comparison; the order alternates between repetitions. If the result is
+    ``doubtful``, the number of repetitions is tripled; all of them count.
 
     Raises:
         PubSubError: a run failed.

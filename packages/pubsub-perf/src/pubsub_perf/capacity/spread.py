@@ -76,7 +76,8 @@ def brokers_of_a_topic(subscribers: Counts, brokers: int) -> Counts:
 
 def split(home: Counts, draws: np.random.Generator) -> Spread:
     """A topic is at as many brokers as its subscribers ask for, drawn by lot, as hashing does.
-    A subscriber whose own broker is among them takes it there; the others are spread by lot."""
+    A subscriber uses its own broker if that is one of them; the others are spread at
+    random."""
     topics, brokers = home.shape
     count = brokers_of_a_topic(home.sum(axis=1), brokers)
     rank = draws.random((topics, brokers)).argsort(axis=1).argsort(axis=1)

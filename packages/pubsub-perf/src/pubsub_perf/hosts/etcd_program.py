@@ -1,4 +1,4 @@
-"""How to run a member of etcd of one's own: its command line, and whether the program is there."""
+"""The command line of a private etcd member, and a check for the program."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def command(member: EtcdMember, members: Sequence[EtcdMember] = ()) -> list[str]
         f"--listen-peer-urls={member.peer_url}",
         f"--initial-advertise-peer-urls={member.peer_url}",
         f"--initial-cluster={cluster}",
-        # Else it keeps every change that there was for ever.
+        # Otherwise etcd keeps every change forever.
         *("--auto-compaction-mode=periodic", "--auto-compaction-retention=5m"),
         *("--logger=zap", "--log-level=warn"),
     ]

@@ -34,7 +34,7 @@ def choose(asked: str) -> tuple[HostKind, str | None]:
 
 
 def check_network(kind: HostKind, load: Load) -> None:
-    """Refuse links and switches that these hosts cannot have, before anything runs.
+    """Reject links and switches that these hosts cannot have, before the first cell.
 
     Raises:
         ConfigError: the load asks for them.
@@ -66,8 +66,8 @@ def check_network(kind: HostKind, load: Load) -> None:
 
 
 def missing_features(kind: HostKind) -> list[str]:
-    """What the kernel has not, and what that means, a line each; for the user to know
-    before anything runs. To be called inside the sweep's namespaces."""
+    """Missing features of the kernel and their effect, one line each for the user. To be called
+    inside the sweep's namespaces."""
     if kind == "local":
         return []
     found = (

@@ -1,4 +1,4 @@
-"""What a cell needs of the hosts that it runs on."""
+"""The interface of the hosts of a cell."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from pubsub_common.errors import PubSubError
 
 
 class HostError(PubSubError):
-    """A network could not be built, or is not what was asked for."""
+    """A network could not be built, or is not as requested."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Traffic:
-    """What has gone through a host's network interface so far."""
+    """The traffic through a host's network interface so far."""
 
     tx_bytes: int
     rx_bytes: int
@@ -57,11 +57,11 @@ class Hosts(Protocol):
         """The IP address of host ``index``."""
 
     def check(self, pairs: Sequence[tuple[int, int]]) -> dict[str, object]:
-        """Prove that the network does what was asked, and prepare it for traffic
-        between ``pairs`` of hosts. Returns what was measured; for ``cell.json``.
+        """Check that the network is as requested, and prepare it for traffic between ``pairs`` of
+        hosts. Returns the measurements, for ``cell.json``.
 
         Raises:
-            HostError: it does not; the text names the host and what was found.
+            HostError: it is not; the text names the host and the difference.
         """
 
     def spawn(
@@ -81,7 +81,7 @@ class Hosts(Protocol):
         """The traffic of host ``index``; None when it has no interface of its own."""
 
     def describe(self) -> dict[str, object]:
-        """What they are; for ``cell.json``."""
+        """A description, for ``cell.json``."""
 
 
 def script(name: str) -> str:

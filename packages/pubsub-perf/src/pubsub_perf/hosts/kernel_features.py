@@ -15,7 +15,7 @@ _OPENVSWITCH: Final = "openvswitch"
 
 
 def asked_of_netem(load: Load) -> str:
-    """What the links of a load need netem for, in words."""
+    """The properties of links that need netem, as text."""
     asked = (
         (load.delay_ms, "a delay of {:g} ms"),
         (load.jitter_ms, "a jitter of {:g} ms"),

@@ -1,4 +1,4 @@
-"""What ``ping`` and ``tc`` say of links, and whether that is what was asked for."""
+"""Compares the output of ``ping`` and ``tc`` with the requested links."""
 
 from __future__ import annotations
 

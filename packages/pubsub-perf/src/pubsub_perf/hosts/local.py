@@ -53,7 +53,7 @@ class LocalHosts:
         return f"127.{self._block}.{subnet + 1}.{place + 1}"
 
     def check(self, pairs: Sequence[tuple[int, int]]) -> dict[str, object]:
-        """Loopback needs no proof."""
+        """Loopback needs no check."""
         return {}
 
     def spawn(
@@ -68,7 +68,7 @@ class LocalHosts:
         process: subprocess.Popen[bytes] = subprocess.Popen(
             [script(argv[0]), *argv[1:]],
             cwd=folder,
-            # Out of the terminal's reach: we pass its Ctrl-C on, once.
+            # Not in the terminal's process group: we forward Ctrl-C once.
             start_new_session=True,
             preexec_fn=die_with_parent,
             **standard_streams(log, piped),  # type: ignore[call-overload]

@@ -27,7 +27,7 @@ Process = subprocess.Popen[bytes]
 
 
 class LocalEtcd:
-    """Members that run, each with its process; ``registry`` is how brokers are told of them."""
+    """Members that run, each with its process; ``registry`` is their URL for brokers."""
 
     def __init__(
         self, members: Sequence[EtcdMember], processes: Sequence[Process]
@@ -42,8 +42,7 @@ def local_etcd(
     count: int = 1, interrupted: Callable[[], bool] = lambda: False
 ) -> Iterator[LocalEtcd]:
     """A cluster of ``count`` members that answers; its processes end with the block, and
-    its data are removed. ``interrupted`` says that nobody wants it any more: the block
-    begins at once.
+    its data are removed. After ``interrupted`` the block begins at once.
 
     Raises:
         ConfigError: the program etcd is not installed.
@@ -104,12 +103,12 @@ def _running(words: Sequence[str], folder: Path) -> Iterator[Process]:
     try:
         yield process
     finally:
-        process.kill()  # nobody wants its data
+        process.kill()  # its data are not needed
         process.wait()
 
 
 def _answers(member: EtcdMember) -> bool:
-    """Whether it is there, and its cluster has a leader."""
+    """Whether it answers, and its cluster has a leader."""
     connection = http.client.HTTPConnection(
         member.address, member.client_port, timeout=_ASK_S
     )

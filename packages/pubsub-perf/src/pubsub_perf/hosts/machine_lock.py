@@ -49,7 +49,7 @@ def _socket(name: str) -> Iterator[None]:
             lock.bind(address)
         except OSError:
             raise AlreadyHeld(_holder(address)) from None
-        lock.listen()  # so that others can ask whose it is
+        lock.listen()  # so that others can ask for its owner
         yield
 
 

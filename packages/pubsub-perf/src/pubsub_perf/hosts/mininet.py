@@ -157,7 +157,7 @@ class MininetHosts:
         )
 
     def link_options(self, *, shaped: bool) -> dict[str, object]:
-        """What Mininet is told of a link."""
+        """Mininet's options of a link."""
         options: dict[str, object] = {}
         if shaped and self._bandwidth_mbit is not None:
             options["bw"] = self._bandwidth_mbit
@@ -171,8 +171,8 @@ class MininetHosts:
         return options
 
     def _ping_all(self) -> dict[str, float]:
-        """The best of two pings from host 0 to every other host, in ms. The first one
-        after the start is sometimes lost: then it goes on until two answers came.
+        """The best of two pings from host 0 to every other host, in ms. The first one after the
+        start is sometimes lost, so the ping ends after two answers.
 
         Raises:
             HostError: some host does not answer.
@@ -197,7 +197,7 @@ class MininetHosts:
         return found
 
     def _shrink_buckets(self, rate_mbit: float) -> None:
-        """Let shapers pass no more at once than they must.
+        """Limit the bursts of shapers.
 
         Mininet's htb has a bucket of a full packet, 1.6 kB: five small events, which at
         5 Mbit/s would pass 2.6 ms early, as on no real link. The bucket need not hold
@@ -218,7 +218,7 @@ class MininetHosts:
                 )
 
     def _check_bandwidth(self, asked_mbit: float) -> None:
-        """The kernel's own word for the shaping at both ends of every shaped link."""
+        """Check the shaping in the kernel at both ends of every shaped link."""
         for interface in self._shaped_interfaces():
             shown = interface.node.cmd("tc", "class", "show", "dev", interface.name)
             rate_mbit = parse_rate_mbit(shown)
@@ -229,7 +229,7 @@ class MininetHosts:
                 )
 
     def _check_loss(self, asked_percent: float) -> None:
-        """The kernel's own word for the loss at both ends of every link."""
+        """Check the loss in the kernel at both ends of every link."""
         for interface in self._interfaces(lambda link: True):
             shown = interface.node.cmd("tc", "qdisc", "show", "dev", interface.name)
             found = parse_loss_percent(shown)
@@ -250,7 +250,7 @@ class MininetHosts:
                 yield from first.connectionsTo(second)[0]
 
     def _know_neighbours(self, pairs: Sequence[tuple[int, int]]) -> None:
-        """Write permanent neighbour entries for hosts that will talk.
+        """Write permanent neighbour entries for communicating hosts.
 
         The neighbour table is one for all namespaces; 256 hosts in a mesh overflow
         its limit, and packets are lost. Permanent entries do not count. They also

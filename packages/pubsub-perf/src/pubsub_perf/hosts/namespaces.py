@@ -21,7 +21,7 @@ from pubsub_common.cli.signals import ending_signals
 from pubsub_common.errors import PubSubError
 
 _MARK: Final = "PUBSUB_PERF_ISOLATED"
-# The program, and the Debian package that brings it.
+# The program, and its Debian package.
 TOOLS: Final = {
     "mnexec": "mininet",
     "brctl": "bridge-utils",
@@ -49,7 +49,7 @@ def unavailable() -> str | None:
             "programs are missing; on Debian or Ubuntu: "
             f"apt-get install --no-install-recommends {' '.join(sorted(lacking))}"
         )
-    # What Mininet does first. Should mnexec fail, Mininet itself would wait for ever.
+    # Mininet's first step. If mnexec failed, Mininet would wait forever.
     probe = ["mnexec", "-n", "ip", "link", "set", "lo", "up"]
     try:
         done = subprocess.run(
@@ -60,11 +60,11 @@ def unavailable() -> str | None:
             check=False,
         )
     except subprocess.TimeoutExpired:
-        return "a process in namespaces of its own did not answer"
+        return "a process in private namespaces did not answer"
     if done.returncode == 0:
         return None
     said = " ".join(done.stderr.split()) or f"status {done.returncode}"
-    return f"no namespaces of our own ({said}); as root it may work"
+    return f"no private namespaces ({said}); as root it may work"
 
 
 def inside() -> bool:

@@ -149,7 +149,7 @@ def _outcomes(cells: Sequence[Cell]) -> str:
     if not known:
         return "with unknown outcome"
     of = (
-        f" of the {len(known):,} whose outcome is recorded"
+        f" of the {len(known):,} with a recorded outcome"
         if len(known) < len(cells)
         else ""
     )

@@ -55,7 +55,7 @@ def for_page(svg: bytes) -> bytes:
         ValueError: this is not an SVG.
     """
     try:
-        # Of what matplotlib has drawn just now.
+        # From matplotlib, which has just drawn it.
         root = ElementTree.fromstring(svg.decode("utf-8"))  # nosec B314
     except ElementTree.ParseError as error:
         raise ValueError(f"no SVG: {error}") from error

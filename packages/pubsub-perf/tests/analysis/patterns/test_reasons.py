@@ -116,12 +116,12 @@ def test_three_runs_with_events_enough_are_not_no_run(tmp_path: Path) -> None:
         ),
         (
             ["ok", None],
-            "2 cells on 2 networks, none of the 1 whose outcome is recorded failed.",
+            "2 cells on 2 networks, none of the 1 with a recorded outcome failed.",
         ),
         (["failed", "ok"], "2 cells on 2 networks, 1 failed."),
         (
             ["failed", None],
-            "2 cells on 2 networks, 1 of the 1 whose outcome is recorded failed.",
+            "2 cells on 2 networks, 1 of the 1 with a recorded outcome failed.",
         ),
     ],
 )

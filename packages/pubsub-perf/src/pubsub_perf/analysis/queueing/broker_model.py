@@ -20,7 +20,8 @@ _CURVE_POINTS: Final = 60
 @dataclasses.dataclass(frozen=True, slots=True)
 class Broker:
     """The stations of the broker, and the load at each number of hosts. ``bits_per_s`` of
-    a link is None where links are not limited. ``periodic``: publishers were."""
+    a link is None without a bandwidth limit. ``periodic``: publishers had fixed
+    intervals."""
 
     cpu: Station | None
     bytes: Station | None
@@ -158,9 +159,9 @@ def assumptions(broker: Broker) -> tuple[str, ...]:
             f"{wording.number(broker.bits_per_s / 1e6)} Mbit/s at every size."
         )
         found.append(
-            "Each packet takes its time on the link, also when that is idle. A shaper "
-            "(htb) sends such a packet at once, on credit, and makes the next one wait: "
-            "measured latencies are ahead of the prediction by one packet's time and by "
-            "what its bucket holds, at every size."
+            "Each packet takes its time on the link, also on an idle link. A shaper (htb) "
+            "sends a packet on an idle link at once, on credit, and delays the next one: "
+            "measured latencies are shorter than predicted by one packet's time and by the "
+            "content of its bucket, at every size."
         )
     return tuple(found)

@@ -34,7 +34,7 @@ from scipy import stats
 from pubsub_perf.analysis.values.estimate import MIN_RUNS, Estimate
 
 LEVEL: Final = 0.95
-# Samples in which only one stratum is drawn anew, to learn its share of the variance.
+# Samples in which only one stratum is resampled, to find its share of the variance.
 _SINGLE: Final = 60
 
 Floats = NDArray[np.float64]

@@ -2,7 +2,7 @@
 
 The effect of a sweep is a weighted sum over its networks: their mean, or a slope against
 their hosts. Networks differ from each other in every run (links, phases, placement), and
-runs of one network differ, too. So there are two errors of such a sum:
+runs of one network differ, too. So this sum has two errors:
 
 - over networks: the scatter of the networks about what the least-squares design explains.
   It holds what runs add as well, whether runs depend on each other or not (an analysis of
@@ -103,7 +103,7 @@ def over_networks(centres: Floats, weights: Floats, design: Floats) -> Student:
     if freedom < 1:
         return Student(value)
     fitted = design @ np.linalg.lstsq(design, centres)[0]
-    # What is left of an exact fit is the rounding of floats.
+    # The residuals of an exact fit are rounding errors.
     left = np.where(
         np.isclose(centres, fitted, rtol=1e-12, atol=1e-12), 0.0, centres - fitted
     )

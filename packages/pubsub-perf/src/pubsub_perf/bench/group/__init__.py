@@ -1,5 +1,5 @@
-"""Benchmarks of groups of brokers on loopback: what forwarding costs each broker, and what the
-registry costs.
+"""Benchmarks of groups of brokers on loopback: the costs of forwarding at each broker, and of the
+registry.
 
 Shell, except `figures`.
 """

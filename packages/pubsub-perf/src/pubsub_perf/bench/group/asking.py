@@ -1,4 +1,4 @@
-"""Asks a broker on loopback one question, by the control protocol."""
+"""Sends one request to a broker on loopback, by the control protocol."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _Answer = TypeVar("_Answer", bound=Reply)
 
 
 def ask_hello(port: int, timeout_s: float) -> HelloReply:
-    """What the broker at ``port`` tells of itself.
+    """The broker's answer to a hello at ``port``.
 
     Raises:
         PubSubError: it does not answer.

@@ -1,8 +1,8 @@
 """A process of many light subscribers: ``python -m pubsub_perf.bench.group.crowd``.
 
-It reads its job from the first line of standard input, and answers each further line with a
-line of what its subscribers have received so far. A line with control ports has all register
-there first. End of input ends it.
+It reads its job from the first line of standard input. It answers each further line with the
+counts of received events. A line with control ports makes all subscribers register there first. The
+end of input ends it.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ class Crowd:
             self._watch(client)
 
     def turn(self) -> bool:
-        """Take what has come; whether somebody asks on standard input."""
+        """Receive events; returns whether a line is on standard input."""
         found = dict(self._poller.poll(_POLL_MS))
         asked = found.pop(sys.stdin.fileno(), 0)
         for socket in found:

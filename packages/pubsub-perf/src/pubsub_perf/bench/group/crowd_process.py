@@ -114,7 +114,7 @@ class CrowdProcesses:
         timeout_s: float,
         meanwhile: Callable[[], None] = lambda: None,
     ) -> CrowdCounts:
-        """Wait until they have received what is asked for; do something between two looks.
+        """Wait until they have received the requested events; call a function between two checks.
 
         Raises:
             PubSubError: they have not in time.

@@ -1,4 +1,4 @@
-"""What a member of etcd tells of itself."""
+"""Figures from a member of etcd."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Figures of a group: their bars, and what several runs say together."""
+"""Figures of a group: their bars, and the medians of several runs."""
 
 from __future__ import annotations
 

@@ -26,7 +26,8 @@ _WORDS: Final = (f"--lease={_LEASE_S:g}", "--centralized")
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class ForwardingLoad:
-    """What one publisher sends, and to whom. Topic n is chosen for an event with the weight
+    """The events of one publisher, and their subscribers. Topic n is chosen for an event with the
+    weight
     ``weights[n]``; subscriber i has the topics of the numbers ``choices[i]``."""
 
     weights: tuple[float, ...]
@@ -55,7 +56,7 @@ class ForwardingLoad:
 
     @property
     def taken(self) -> float:
-        """The share of all events that anybody wants."""
+        """The share of all events with a subscriber."""
         pairs = zip(self.weights, self.followers, strict=True)
         return sum(weight for weight, count in pairs if count) / sum(self.weights)
 
@@ -180,7 +181,7 @@ def _publish(
 
 
 def _settled(crowd: CrowdProcesses) -> dict[str, int]:
-    """What has been received when nothing more comes of the first events."""
+    """The received events after the last of the first events."""
     before: dict[str, int] = {}
     while before != (found := crowd.counts().events):
         before = found
@@ -210,7 +211,7 @@ def _send(
                 time.sleep(left_s - _SPIN_S)
         send(topic, payload)
         sent[topic] += 1
-        # However late it is: what is published without a pause leaves in batches.
+        # Also if the event is late: events without a pause would be sent in batches.
         pause_end = time.monotonic() + _PAUSE_S
         while time.monotonic() < pause_end:
             pass

@@ -1,8 +1,8 @@
-"""A client of a benchmark, with nothing but what the brokers need of it: hundreds fit into one
-process, and cost little beside the brokers.
+"""A minimal client for benchmarks: hundreds fit into one process, and cost little compared with the
+brokers.
 
-It speaks the control protocol itself, gets the events of its topics, and counts them. It is
-not ready by the handshake of real subscribers; who publishes tries until all have had an event.
+It speaks the control protocol itself, gets the events of its topics, and counts them. It has no
+ready handshake; the publisher sends until every client has received an event.
 """
 
 from __future__ import annotations

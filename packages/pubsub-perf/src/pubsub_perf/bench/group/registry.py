@@ -67,7 +67,7 @@ class MirrorCosts:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class IdleCosts:
-    """While nobody comes or goes: how far etcd's revision moves, requests to etcd and
+    """While no client connects or disconnects: how far etcd's revision moves, requests to etcd and
     processor time of a broker, each a second."""
 
     revisions: int
@@ -129,12 +129,12 @@ def move_s(clients: int) -> float:
 
 
 def idle(clients: int, seconds: float) -> IdleCosts:
-    """Three brokers whose clients do nothing but renew their leases."""
+    """Three brokers with clients that only renew their leases."""
     with running_group(3, _MANY, members=_MEMBERS) as group:
         ports = [broker.port for broker in group.brokers]
         with _crowd(clients, ports, defaults.LEASE_S) as crowd:
             crowd.wait_until_registered(_WAIT_S)
-            time.sleep(defaults.LEASE_S)  # what follows the registrations is over
+            time.sleep(defaults.LEASE_S)  # the work after the registrations has ended
             return _idle(group, seconds)
 
 
@@ -185,8 +185,9 @@ def mirror(clients: int) -> MirrorCosts:
 
 
 def _wait_until_heard(first: int, second: int) -> None:
-    """Until the second broker has heard of what the first one did before: all hear of changes
-    in one order, so a publisher comes after them."""
+    """Wait until the second broker knows the earlier changes at the first one: all brokers get
+    changes
+    in one order, so a new publisher is the last."""
     with _context(2) as context:
         subscriber = LightClient(context, "subscriber", defaults.LOOPBACK, [_LAST])
         register_all([subscriber], [second])

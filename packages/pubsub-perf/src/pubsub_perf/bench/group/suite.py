@@ -42,8 +42,8 @@ _MIRRORED: Final = 10_000
 
 
 def event_costs(repetitions: int, seconds: float, say: Say) -> Iterator[MeasuredCosts]:
-    """What events cost one broker, alone, by their size and rate. What chance makes less than
-    nothing is left out."""
+    """The costs of events at one broker alone, by size and rate. Results that are negative by
+    chance are left out."""
     for payload_bytes, rate in COST_LOADS:
         loads = [
             forwarding.one_topic(subscribers, payload_bytes, rate)
@@ -148,7 +148,7 @@ def predicted(workload: Workload, costs: EventCosts, brokers: int) -> float:
 
 
 def joins(repetitions: int, seconds: float, say: Say) -> Iterator[GroupFigure]:
-    """A publisher joins at one broker, and a subscriber at another one is told."""
+    """A publisher joins at one broker; the broker of a subscriber notifies the subscriber."""
     median, last = [], []
     for number in range(repetitions):
         say(f"joins, {number + 1} of {repetitions}")

@@ -2,7 +2,7 @@
 
 Throughput sends one ready-made frame again and again and only counts what arrives.
 Latency packs a time into each and unpacks it. Nothing is numbered, counted or checked.
-With keys it is what libzmq's encryption costs by itself: nobody asks who may connect.
+With keys it measures the cost of libzmq's encryption alone, without checks of clients.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from pubsub_perf.bench.workload.job import TOPIC, Job, JobResult
 from pubsub_perf.bench.workload.job_run import JobRun
 
 _QUEUE = 10_000
-# What a frame says besides the topic and the payload is as long as with our roles.
+# The frame without topic and payload is as long as with our roles.
 _ADDRESS = "127.0.0.1:5556"
 _SESSION = 2**52
 _STAMP_AT = len(TOPIC) + 1

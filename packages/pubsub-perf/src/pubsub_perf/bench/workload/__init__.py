@@ -1,4 +1,4 @@
-"""What a benchmark process is asked to do, and what it measured.
+"""The job of a benchmark process, and its result.
 
 Shell, except `job` and `scenario`.
 """

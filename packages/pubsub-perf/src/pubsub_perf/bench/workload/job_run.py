@@ -11,8 +11,8 @@ from typing import Final
 
 from pubsub_perf.bench.workload.job import BURST, Job, JobResult
 
-# A sleep ends late; the rest before an event is spun. Less than at a real publisher,
-# since here it must not disturb what is measured.
+# A sleep ends late; the rest before an event is spun. Shorter than in a real publisher, so that it
+# does not disturb the measurement.
 SPIN_NS: Final = 60_000
 
 
@@ -65,7 +65,7 @@ class JobRun:
         return count, first_ns
 
     def found(self, events: int, first_ns: int, last_ns: int) -> JobResult:
-        """The result, as of now."""
+        """The result at this time."""
         cpu_s = time.process_time() - self._begin_cpu_s
         return JobResult(
             events=events,
