@@ -490,6 +490,15 @@ def test_a_users_payload_arrives_byte_for_byte(
     assert event.topic == "é/ü"
 
 
+def test_a_topic_in_the_place_of_the_broker_is_named() -> None:
+    publisher = Publisher("weather.invalid", connect_timeout_s=0.1)
+
+    with pytest.raises(PubSubError, match=r"weather\.invalid") as caught:
+        publisher.configure()
+
+    assert "write Publisher(topics=['weather'])" in caught.value.__notes__[0]
+
+
 def test_an_event_of_a_topic_it_does_not_have_is_refused(
     new_publisher: NewPublisher,
 ) -> None:

@@ -17,7 +17,6 @@ import zmq
 from pubsub_common.client.broker_place import (
     BrokerPlaces,
     current_broker,
-    find_brokers,
     own_host,
 )
 from pubsub_common.client.control_client import ControlClient, client_keys
@@ -32,6 +31,7 @@ from pubsub_common.net.detached import start_awaited
 from pubsub_common.net.open_files import check_open_files
 from pubsub_common.protocol.endpoints import join
 from pubsub_common.uninterrupted import run_uninterrupted
+from pubsub_publisher.broker_lookup import look_up_brokers
 from pubsub_publisher.closing import close_down
 from pubsub_publisher.control_work import ControlWork
 from pubsub_publisher.core import PublisherCore
@@ -99,11 +99,7 @@ class PublisherRuntime:
         try:
             with self._opening:
                 self._open_socket()
-                self._brokers = find_brokers(
-                    self.config.brokers(),
-                    self.config.connect_timeout_s,
-                    stopped=lambda: self.stopping,
-                )
+                self._brokers = look_up_brokers(self.config, lambda: self.stopping)
                 (bind or self.bind)()
                 (register or self.register)()
                 self.make_senders()
