@@ -3,15 +3,12 @@ commands have options that exist."""
 
 from __future__ import annotations
 
-import json
 import re
 import shlex
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-from support.documents import PROGRAMS, blocks, own_network
+from support.documents import PROGRAMS, blocks, run_together
 from support.paths import ROOT
 
 from pubsub_broker import cli as broker_cli
@@ -26,42 +23,15 @@ USAGES = {
     "pubsub-subscriber": subscriber_cli.USAGE,
 }
 
-# Starts the code of a broker and of a subscriber, then that of publishers until an event has
-# arrived: the subscriber may come late.
-TOGETHER = """
-import json, select, subprocess, sys
-broker, subscriber, publisher = json.loads(sys.argv[1])
-python = [sys.executable, "-u", "-c"]
-started = [subprocess.Popen([*python, broker])]
-started.append(subprocess.Popen([*python, subscriber], stdout=subprocess.PIPE))
-try:
-    while True:
-        subprocess.run([*python, publisher], check=True)
-        if select.select([started[1].stdout], [], [], 0.5)[0]:
-            print(started[1].stdout.readline().decode())
-            break
-finally:
-    for each in started:
-        each.kill()
-        each.wait()
-"""
-
 
 def readme(name: str) -> Path:
     return ROOT / "packages" / f"pubsub-{name}" / "README.md"
 
 
 def test_the_code_of_the_three_roles_works_together(tmp_path: Path) -> None:
-    code = [blocks("python", readme(name))[0] for name in ROLES]
-    done = subprocess.run(
-        [*own_network(), sys.executable, "-c", TOGETHER, json.dumps(code)],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=100,
-    )
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("weather b'sunny' ")
+    broker, subscriber, publisher = (blocks("python", readme(n))[0] for n in ROLES)
+    printed = run_together(broker, subscriber, publisher, tmp_path)
+    assert printed.startswith("weather b'sunny' ")
 
 
 @pytest.mark.parametrize("name", ["common", *ROLES, "perf"])

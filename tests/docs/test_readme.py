@@ -6,7 +6,14 @@ import re
 from pathlib import Path
 
 import pytest
-from support.documents import ELSEWHERE, README, blocks, run, run_python
+from support.documents import (
+    ELSEWHERE,
+    README,
+    blocks,
+    run,
+    run_python,
+    run_together,
+)
 from support.paths import ROOT
 
 # What must stand there for it to be so.
@@ -32,8 +39,15 @@ def test_the_shell_commands_work(block: str, tmp_path: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
+def test_the_two_short_programs_work_with_a_broker(tmp_path: Path) -> None:
+    publisher, subscriber, *_ = blocks("python")
+    (broker,) = blocks("python", ROOT / "packages/pubsub-broker/README.md")
+    printed = run_together(broker, subscriber, publisher, tmp_path)
+    assert printed.startswith("weather b'sunny in Lisbon'")
+
+
 def test_the_python_code_works(tmp_path: Path) -> None:
-    single, batches = (run_python(block, tmp_path) for block in blocks("python"))
+    single, batches = (run_python(block, tmp_path) for block in blocks("python")[2:])
     assert [line.split(" b'")[1].split("'")[0] for line in single] == [
         "sunny",
         "rain later",

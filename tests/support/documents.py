@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -58,3 +59,32 @@ def run_python(block: str, folder: Path) -> list[str]:
     done = run([sys.executable, "-c", block], folder)
     assert done.returncode == 0, done.stderr
     return done.stdout.splitlines()
+
+
+# Starts the code of a broker and of a subscriber, then that of publishers until an event has
+# arrived: the subscriber may come late.
+TOGETHER = """
+import json, select, subprocess, sys
+broker, subscriber, publisher = json.loads(sys.argv[1])
+python = [sys.executable, "-u", "-c"]
+started = [subprocess.Popen([*python, broker])]
+started.append(subprocess.Popen([*python, subscriber], stdout=subprocess.PIPE))
+try:
+    while True:
+        subprocess.run([*python, publisher], check=True)
+        if select.select([started[1].stdout], [], [], 0.5)[0]:
+            print(started[1].stdout.readline().decode())
+            break
+finally:
+    for each in started:
+        each.kill()
+        each.wait()
+"""
+
+
+def run_together(broker: str, subscriber: str, publisher: str, folder: Path) -> str:
+    """The first line that the code of a subscriber prints, with that of the other roles."""
+    code = json.dumps([broker, subscriber, publisher])
+    done = run([sys.executable, "-c", TOGETHER, code], folder)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
