@@ -77,7 +77,7 @@ def test_where_its_machine_is_left_out_another_runs_the_block_anew() -> None:
     assert not assignments.failed("a", "still cut")
     assert assignments.left_out() == {"a": "still cut"}
     task = _task(assignments, "b")
-    assert (task.cases, task.anew) == ((first, second), (first,))
+    assert (task.cases, task.repeated) == ((first, second), (first,))
 
 
 def test_a_machine_that_ended_a_cell_in_between_is_not_left_out() -> None:
@@ -113,7 +113,7 @@ def test_a_pair_of_two_machines_is_measured_anew() -> None:
     assignments = _of("a", networks=1)
     first, second = _cases(1)
     assignments.finished_before({first: "A", second: "Z"})
-    assert _task(assignments, "a").anew == (first, second)
+    assert _task(assignments, "a").repeated == (first, second)
 
 
 def test_finished_blocks_are_not_run_again() -> None:
@@ -129,7 +129,7 @@ def test_half_a_block_of_a_machine_that_is_not_here_is_measured_anew() -> None:
     first, second = _cases(1)
     assignments.finished_before({first: "Z"})
     task = _task(assignments, "a")
-    assert (task.cases, task.anew) == ((first, second), (first,))
+    assert (task.cases, task.repeated) == ((first, second), (first,))
 
 
 @given(st.lists(st.sampled_from(["cell", "fail", "end"]), max_size=60), st.data())
@@ -148,7 +148,7 @@ def test_whatever_fails_every_pair_is_of_one_machine(
             task = assignments.next_for(name)
             if task is None:
                 return
-            for case in task.anew:
+            for case in task.repeated:
                 del measured[case]
             running[name] = list(task.cases)
         if what == "fail":

@@ -163,5 +163,5 @@ def test_a_machine_that_cannot_be_reached_is_left_to_its_worker() -> None:
 
 
 def test_a_folder_without_wheels_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="there are none in"):
+    with pytest.raises(ConfigError, match="no wheels in"):
         parcel_of(tmp_path)

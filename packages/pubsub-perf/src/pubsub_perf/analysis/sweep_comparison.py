@@ -174,7 +174,8 @@ def _match(
     name: str, first: CellFacts | None, second: CellFacts | None
 ) -> tuple[Sample, Sample] | LeftOut:
     if first is None or second is None:
-        return LeftOut(name, f"only in {'B' if first is None else 'A'}")
+        which = "B" if first is None else "A"
+        return LeftOut(name, f"only in {which}")
     if first.sample is None or second.sample is None:
         which = "A" if first.sample is None else "B"
         why = first.result.why_not or second.result.why_not

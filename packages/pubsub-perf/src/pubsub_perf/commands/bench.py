@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from pubsub_perf.bench.targets import Comparison, ComparisonResult
 
 USAGE: Final = f"""Measure the cost of the roles, on loopback with real processes. The roles
-and plain pyzmq carry the same frames in turn within one run, so that the ratios also hold
-on a busy machine.
+and plain pyzmq carry the same frames in turn within one run, so that the ratios are
+also valid on a busy machine.
 
 Examples:
   {PROGRAM} bench

@@ -1,9 +1,9 @@
-"""Which machine runs which block: the core of a sweep on several machines, without them.
+"""Assigns blocks to machines: the core of a sweep on several machines.
 
-A machine that is free takes the next block. A block whose machine fails goes to another, and is
-given up when it has failed `MAX_TRIES` times; a machine that fails `MAX_FAILURES` times running is
-left out. No pair is split over machines: what is left of a block that one machine has begun is
-for that machine, and where it is left out, another runs the block anew.
+A free machine takes the next block. If the machine fails, the block goes to another one, and is
+given up after `MAX_TRIES` failures. A machine is left out after `MAX_FAILURES` failures in
+succession. No pair is split over machines: a begun block stays with its machine; if the machine
+is left out, another one runs the whole block again.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ MAX_FAILURES: Final = 2
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Task:
-    """Cells of one block, for one machine. ``anew``: of these, the ones that another machine
-    has measured before."""
+    """Cells of one block, for one machine. ``repeated`` are cells that another machine measured
+    before."""
 
     block: Block
     cases: tuple[Case, ...]
-    anew: tuple[Case, ...] = ()
+    repeated: tuple[Case, ...] = ()
 
 
 @dataclasses.dataclass(slots=True, eq=False)
 class _Todo:
-    """A block that is not done. ``home`` is the machine that has measured ``done`` of it."""
+    """An unfinished block. The machine ``home`` has measured the cells ``done``."""
 
     block: Block
     home: str | None = None
@@ -63,8 +63,8 @@ class Assignments:
         self._given_up: dict[Case, str] = {}
 
     def finished_before(self, identities: Mapping[Case, str]) -> None:
-        """Take note of cells that an earlier sweep has finished, with the machines that
-        measured them. A pair that is of two machines is measured anew."""
+        """Note the cells that an earlier sweep finished, with their machines. A pair from two
+        machines is measured again."""
         for todo in list(self._waiting):
             there = {c: identities[c] for c in todo.block.cases if c in identities}
             if not there:
@@ -75,24 +75,24 @@ class Assignments:
                 self._waiting.remove(todo)
 
     def joined(self, name: str, identity: str) -> None:
-        """A machine has been reached, and is free."""
+        """A machine is connected and free."""
         self._machines[name].identity = identity
 
     def next_for(self, name: str) -> Task | None:
-        """What this machine, which is free, runs now; None: nothing for it yet."""
+        """The next task of this free machine; None: no task yet."""
         machine = self._machines[name]
         todo = self._choose(name, machine)
         if todo is None:
             return None
         self._waiting.remove(todo)
         machine.task = todo
-        anew: tuple[Case, ...] = ()
+        repeated: tuple[Case, ...] = ()
         if todo.home != machine.identity:
-            anew = tuple(case for case in todo.block.cases if case in todo.done)
+            repeated = tuple(case for case in todo.block.cases if case in todo.done)
             todo.done.clear()
         todo.home = machine.identity
         left = tuple(case for case in todo.block.cases if case not in todo.done)
-        return Task(todo.block, left, anew)
+        return Task(todo.block, left, repeated)
 
     def cell_ended(self, name: str, case: Case) -> None:
         """A cell of the machine's task has ended, and its files are here."""
@@ -106,8 +106,8 @@ class Assignments:
         self._machines[name].task = None
 
     def failed(self, name: str, why: str) -> bool:
-        """The machine, or the way to it, has failed: its block waits again; whether the
-        machine is worth another try."""
+        """The machine or its connection has failed, and its block waits again. Returns whether
+        to try the machine again."""
         machine = self._machines[name]
         machine.failures += 1
         if (todo := machine.task) is not None:
@@ -118,7 +118,7 @@ class Assignments:
         return machine.left_out is None
 
     def leave_out(self, name: str, why: str) -> None:
-        """Give this machine nothing more. Where none is left, all that waits is given up."""
+        """Leave out this machine. Without any machine, all waiting blocks are given up."""
         self._machines[name].left_out = why
         if any(m.left_out is None for m in self._machines.values()):
             return
@@ -128,11 +128,11 @@ class Assignments:
         self._waiting.clear()
 
     def left_out(self) -> dict[str, str]:
-        """The machines that are left out, and why."""
+        """The machines that are left out, with reasons."""
         return {n: m.left_out for n, m in self._machines.items() if m.left_out}
 
     def given_up(self) -> dict[Case, str]:
-        """The cells that no machine could run, and why."""
+        """The cells that no machine could run, with reasons."""
         return dict(self._given_up)
 
     def all_ended(self) -> bool:

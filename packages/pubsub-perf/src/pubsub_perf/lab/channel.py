@@ -39,8 +39,8 @@ class Channel:
         read_ahead: bool = True,
     ) -> None:
         """``reading`` and ``writing`` are file descriptors, and stay their owner's.
-        ``silence_s``: how long the other end may say nothing. Without ``read_ahead`` not a
-        byte after a message is taken, so that another process can go on with the pipe."""
+        ``silence_s`` is the longest silence of the other end. Without ``read_ahead`` no byte
+        after a message is read, so that another process can continue with the pipe."""
         self._reading = reading
         self._writing = writing
         self._silence_s = silence_s
@@ -61,7 +61,7 @@ class Channel:
 
         Raises:
             ChannelEnded: the other end is gone or silent.
-            NotUnderstood: it said something else.
+            NotUnderstood: the line is not a message.
         """
         while True:
             message = decode(self.receive_line())
@@ -105,7 +105,7 @@ class Channel:
     def _beat(self) -> None:
         if time.monotonic() - self._sent_at < BEAT_S:
             return
-        # Whoever holds it is sending something better than a beat.
+        # The holder of the lock is sending a message, which replaces a beat.
         if self._sending.acquire(blocking=False):
             try:
                 poll = select.poll()

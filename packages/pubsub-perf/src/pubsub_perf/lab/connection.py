@@ -1,4 +1,4 @@
-"""One machine, as its driver sees it: an ``ssh`` with a worker at its other end."""
+"""The driver's connection to one machine: an ``ssh`` with a worker at its other end."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from pubsub_perf.lab.messages import (
     decode,
 )
 
-# A shell may greet; whoever says more than this is no worker.
+# A login shell may print this much before the worker's first message.
 _GREETING_LINES: Final = 200
 _AGAIN_S: Final = 1.0
 _END_S: Final = 6.0
@@ -32,8 +32,8 @@ _TAIL_BYTES: Final = 2000
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Lost:
-    """A machine's connection has ended, or never came to be. ``refused``: the machine can be
-    reached, and does not want to."""
+    """A machine's connection has ended or could not be made. ``refused``: the machine can be
+    reached, but rejects the work."""
 
     why: str
     refused: bool = False
@@ -41,15 +41,15 @@ class Lost:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class News:
-    """What a machine said, or that it is lost."""
+    """A message from a machine, or its loss."""
 
     machine: str
     what: FromWorker | Lost
 
 
 class Connection:
-    """Runs ``argv``, an ``ssh``, and puts what its worker says into ``news``, its `Hello`
-    first and `Lost` last."""
+    """Runs ``argv``, an ``ssh``, and puts its worker's messages into ``news``, `Hello` first and
+    `Lost` last."""
 
     def __init__(
         self,
@@ -59,7 +59,7 @@ class Connection:
         *,
         patience_s: float = 0.0,
     ) -> None:
-        """``patience_s``: for how long to try again, where no worker answers."""
+        """``patience_s``: for how long to retry if no worker answers."""
         self._machine = machine
         self._argv = list(argv)
         self._news = news
@@ -72,20 +72,20 @@ class Connection:
         self._thread.start()
 
     def send(self, message: Message) -> None:
-        """What cannot be sent is told as `Lost` soon."""
+        """Send a message. If this fails, `Lost` follows."""
         if self._channel is not None:
             with contextlib.suppress(PubSubError):
                 self._channel.send(message)
 
     def close(self) -> None:
-        """Have the worker end, by the end of its input; `wait` waits for that."""
+        """End the worker by the end of its input; `wait` waits for it."""
         self._ended.set()
         with self._lock, contextlib.suppress(OSError):
             if self._process is not None and self._process.stdin is not None:
                 self._process.stdin.close()
 
     def wait(self) -> None:
-        """Until all is gone, at both ends if the way to the other is open."""
+        """Wait for the end of all processes, also at the other end if it can be reached."""
         self._thread.join(_END_S)
         with self._lock:
             if self._process is not None:
@@ -101,8 +101,8 @@ class Connection:
         self._news.put(News(self._machine, lost))
 
     def _connect_once(self) -> tuple[bool, Lost]:
-        """Connect, and stay until that ends: whether a worker has introduced itself, and why
-        it is over."""
+        """Connect, and stay until the end. Returns whether a worker has introduced itself, and the
+        reason of the end."""
         heard = False
         with tempfile.TemporaryFile() as errors:
             try:
@@ -138,7 +138,8 @@ class Connection:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=errors,
-                # Out of the terminal's reach: its Ctrl-C ends the workers through us.
+                # Not in the terminal's process group: its Ctrl-C ends the workers through the
+                # driver.
                 start_new_session=True,
             )
             return self._process
@@ -153,7 +154,7 @@ class Connection:
     def _reason(
         self, process: subprocess.Popen[bytes], errors: IO[bytes], why: str
     ) -> str:
-        """The last words of ssh or the worker, where there are some."""
+        """The last line of ssh or the worker, if any."""
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(0.5)
         size = errors.seek(0, 2)
@@ -169,7 +170,7 @@ class Connection:
                 with contextlib.suppress(OSError):
                     process.stdin.close()
         try:
-            # Longer than a worker takes, so that none is left when we end.
+            # Longer than a worker needs, so that none remains after the driver.
             process.wait(_END_S - 1.0)
         except subprocess.TimeoutExpired:
             process.kill()
@@ -179,10 +180,10 @@ class Connection:
 
 
 def _hello(channel: Channel) -> Hello | Refused:
-    """The worker's first words, after what a login shell may say before.
+    """The worker's first message, after possible output of a login shell.
 
     Raises:
-        PubSubError: there are none.
+        PubSubError: there is no message.
     """
     said: NotUnderstood | None = None
     for _ in range(_GREETING_LINES):

@@ -21,7 +21,7 @@ from pubsub_perf.lab import remote_install
 from pubsub_perf.lab.machines import Say
 from pubsub_perf.lab.wheels import constraints, wheels
 
-# ssh's own failures; everything else is the machine's.
+# The exit code of ssh itself; others are the machine's.
 _NO_WAY: Final = 255
 _TAIL_BYTES: Final = 4000
 
@@ -29,10 +29,9 @@ _TAIL_BYTES: Final = 4000
 def deploy(
     commands: Mapping[str, Sequence[str]], dependencies: Path | None, say: Say
 ) -> None:
-    """Install our programs at all machines at once. ``commands``: the words that run
-    `command.INSTALLER` at each, by its name; ``dependencies``: a folder with wheels of what
-    they need, for machines without a network. Machines that cannot be reached are none of
-    its business.
+    """Install our programs on all machines at once. ``commands`` run `command.INSTALLER`, by
+    machine; ``dependencies`` is a folder with wheels of their dependencies, for machines without
+    a network. Machines that cannot be reached are skipped.
 
     Raises:
         ConfigError: a machine cannot install them, or a wheel cannot be read.
@@ -50,7 +49,7 @@ def deploy(
         }
         try:
             wrong = {name: way.result() for name, way in ways.items()}
-        except BaseException:  # an interrupt: the other ends go with ssh
+        except BaseException:  # an interrupt: the other ends stop with ssh
             for process in running:
                 process.kill()
             raise
@@ -60,7 +59,7 @@ def deploy(
 
 
 def parcel_of(dependencies: Path | None) -> bytes:
-    """What the installer reads: its own text, what is asked, and the wheels.
+    """The input of the installer: its own text, the request, and the wheels.
 
     Raises:
         ConfigError: ``dependencies`` has no wheels, or one cannot be read.
@@ -95,7 +94,7 @@ def _dependencies(folder: Path) -> dict[str, bytes]:
     except OSError as error:
         raise ConfigError(f"wheels: {folder}: {error.strerror or error}") from error
     if not found:
-        raise ConfigError(f"wheels: there are none in {folder}")
+        raise ConfigError(f"wheels: no wheels in {folder}")
     return found
 
 

@@ -1,7 +1,8 @@
-"""Drives a sweep on several machines: gives blocks to their workers, and keeps what they measure.
+"""Drives a sweep on several machines: gives blocks to their workers, and keeps their results.
 
-Everything happens in one thread, in the order of the news from the machines; what is decided is
-decided in `pubsub_perf.lab.assignments`.
+Everything happens in one thread, in the order of the news from the machines;
+`pubsub_perf.lab.assignments`
+makes the decisions.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ _PATIENCE_S: Final = 25.0
 
 
 class LabProgress(Protocol):
-    """Who is told how the sweep goes."""
+    """Receives the progress of a sweep."""
 
     def begin(self, case: Case) -> None:
         """A cell begins."""
@@ -44,8 +45,8 @@ class LabProgress(Protocol):
 
 @dataclasses.dataclass(slots=True, eq=False)
 class _Running:
-    """A machine's cells that are under way: ``now`` is the one that runs, ``archive`` what has
-    come of its files."""
+    """The cells of a machine's current task: ``now`` is the running one, ``archive`` the received
+    part of its files."""
 
     task: Task
     archive: IO[bytes] = dataclasses.field(default_factory=tempfile.TemporaryFile)
@@ -59,8 +60,8 @@ class LabSweep:
     def __init__(
         self, machines: LabMachines, out: Path, progress: LabProgress, say: Say
     ) -> None:
-        """``machines`` are prepared for the cases of the sweep, whose files go into ``out``.
-        ``say`` is told what the user should know."""
+        """``machines`` are prepared for the cases of the sweep. Its files go into ``out``.
+        ``say`` prints a message for the user."""
         self._machines = machines
         self._out = out
         self._progress = progress
@@ -72,11 +73,11 @@ class LabSweep:
     def run(
         self, cases: Sequence[Case], kind: HostKind, *, force: bool = False
     ) -> list[Result]:
-        """Run the cases that have not been run, and keep their files; the result of each. A
-        cell that no machine could run has failed, and has no record.
+        """Run the unfinished cases, and keep their files; returns all results. A cell that no
+        machine could run has failed, and has no record.
 
         Raises:
-            ConfigError: the folder holds a finished cell of other parameters, or cannot be
+            ConfigError: the folder has a finished cell with other parameters, or cannot be
                 written.
         """
         assignments = Assignments(blocks_of(cases), self._machines.names)
@@ -162,14 +163,14 @@ class LabSweep:
             running.archive.close()
 
     def _give(self, assignments: Assignments) -> None:
-        """Have every free machine run its next block, if there is one for it."""
+        """Give every free machine its next block, if there is one."""
         for name in list(self._idle):
             task = assignments.next_for(name)
             if task is None:
                 continue
             self._idle.remove(name)
-            for case in task.anew:
-                self._say(f"{case.name} is measured anew, at the machine of its pair")
+            for case in task.repeated:
+                self._say(f"{case.name} is measured again, on the machine of its pair")
             self._running[name] = _Running(task)
             self._machines.send(name, messages.RunCells(list(task.cases)))
 
@@ -192,7 +193,7 @@ class LabSweep:
     def _end(self, result: Result) -> None:
         told = result.case in self._results
         self._results[result.case] = result
-        if not told:  # it may be measured anew
+        if not told:  # it may be measured again
             self._progress.end(result)
 
     def _doing(self) -> str:

@@ -1,4 +1,4 @@
-"""The machines of a sweep, as long as it runs: reached, compared with each other, and prepared."""
+"""The machines of a running sweep: connects, compares and prepares them."""
 
 from __future__ import annotations
 
@@ -23,8 +23,7 @@ class LabMachines:
     """Machines with a worker each. Leaving the ``with`` block ends all workers."""
 
     def __init__(self, commands: Mapping[str, Sequence[str]], say: Say) -> None:
-        """``commands``: the words that run a worker at each machine, by its name. ``say``
-        is told what the user should know."""
+        """``commands`` run a worker, by machine. ``say`` prints a message for the user."""
         self._commands = commands
         self._say = say
         self._connections: dict[str, Connection] = {}
@@ -48,15 +47,15 @@ class LabMachines:
 
     @property
     def names(self) -> list[str]:
-        """All, also those that are left out."""
+        """All machines, also those that are left out."""
         return list(self._commands)
 
     def identities(self) -> dict[str, str]:
-        """The random ids of those that were reached."""
+        """The random ids of connected machines."""
         return {name: _identity(hello) for name, hello in self._hellos.items()}
 
     def introduced(self, name: str, hello: messages.Hello) -> str:
-        """A machine has been reached; its random id.
+        """Note a connected machine; returns its random id.
 
         Raises:
             ConfigError: it runs other programs than this machine.
@@ -66,12 +65,12 @@ class LabMachines:
         return _identity(hello)
 
     def send(self, name: str, message: messages.ToWorker) -> None:
-        """What cannot be sent is told as lost."""
+        """Send a message. If this fails, the machine is reported as lost."""
         self._connections[name].send(message)
 
     def connect(self, asked: str) -> HostKind:
-        """Reach all machines, and choose the kind of hosts, which is the same at all of them.
-        Those that cannot be reached are left out, with a word.
+        """Connect to all machines, and choose one kind of hosts for all of them. Machines that
+        cannot be reached are left out, with a message.
 
         Raises:
             ConfigError: no machine can be reached, or one refuses, runs other programs, or
@@ -91,7 +90,7 @@ class LabMachines:
         return self._choose(asked)
 
     def prepare(self, kind: HostKind, cases: Sequence[Case]) -> None:
-        """Have all machines check that they can run these, before the first cell.
+        """Make all machines check these cases, before the first cell.
 
         Raises:
             ConfigError: one cannot, or none can be reached any more.
@@ -122,13 +121,13 @@ class LabMachines:
             raise ConfigError("no machine can be reached")
 
     def reach(self, name: str, patience_s: float = 0.0) -> None:
-        """Connect to a machine, and try again for ``patience_s``; news will tell."""
+        """Connect to a machine, and retry for ``patience_s``; the result is a message."""
         self._connections[name] = Connection(
             name, self._commands[name], self.news, patience_s=patience_s
         )
 
     def set_up(self, name: str) -> None:
-        """Have a machine that has introduced itself get ready."""
+        """Prepare a machine that has introduced itself."""
         self._connections[name].send(self._choice)
         self._connections[name].send(self._check)
 
@@ -160,7 +159,7 @@ class LabMachines:
         (first, hello), *others = self._hellos.items()
         for name, other in others:
             if found := differences(hello.versions, other.versions):
-                self._say(f"{first} and {name} have not the same programs: {found}")
+                self._say(f"{first} and {name} have different programs: {found}")
 
 
 def _identity(hello: messages.Hello) -> str:
@@ -169,7 +168,7 @@ def _identity(hello: messages.Hello) -> str:
 
 def _check_code(name: str, hello: messages.Hello) -> None:
     """Raises:
-    ConfigError: other programs than here would measure there.
+    ConfigError: the machine has other programs than this one.
     """
     if hello.code == code_digest():
         return
@@ -181,5 +180,5 @@ def _check_code(name: str, hello: messages.Hello) -> None:
     raise ConfigError(
         f"{name} has other programs than this machine ("
         + (found or "of the same version, with other code")
-        + "): bring them to one state"
+        + "): install the same state"
     )

@@ -1,7 +1,7 @@
-"""What a driver and its workers tell each other: lines of JSON.
+"""The messages between a driver and its workers: lines of JSON.
 
-Both ends run the same code (`pubsub_perf.lab.versions`), so messages have no version of their own;
-only `Hello` is read from strangers. Whoever has nothing to say sends a `Beat` every `BEAT_S`, so
+Both ends run the same code (`pubsub_perf.lab.versions`), so messages have no version;
+only `Hello` is read from other versions. An end without a message sends a `Beat` every `BEAT_S`, so
 that silence means a dead machine or link.
 """
 
@@ -14,23 +14,23 @@ import msgspec
 from pubsub_common.errors import PubSubError
 from pubsub_perf.plan.cases import Case, Load
 
-# Often enough to notice a dead link soon, and rare enough not to disturb what is measured.
+# Often enough to detect a dead link soon, and rare enough not to disturb measurements.
 BEAT_S: Final = 2.0
 # Below the 20 s in which OpenSSH itself gives up; a saturated machine is not dead.
 SILENCE_S: Final = 15.0
-# Of a cell's files, in one line.
+# The bytes of a cell's files in one line.
 PIECE_BYTES: Final = 512 * 1024
 # The longest line is a piece in base64, or a block of two networks of 1,000 hosts.
 MAX_LINE: Final = 4 * 1024 * 1024
 
 
 class NotUnderstood(PubSubError):
-    """A line that is no message, or of another version."""
+    """A line is not a message, or has another version."""
 
 
 class Hello(msgspec.Struct, tag=True):
-    """A worker's first words: what it is. ``code``: a digest of our programs; ``mininet``: why
-    it cannot run there, None where it can."""
+    """A worker's first message. ``code`` is a digest of our programs; ``mininet`` is the reason
+    why Mininet cannot run there, or None."""
 
     code: str
     versions: dict[str, str]
@@ -39,7 +39,7 @@ class Hello(msgspec.Struct, tag=True):
 
 
 class Refused(msgspec.Struct, tag=True):
-    """A worker's last words: why it cannot do what was asked."""
+    """A worker's last message: the reason of a rejection."""
 
     text: str
 
@@ -51,8 +51,8 @@ class Choose(msgspec.Struct, tag=True):
 
 
 class Check(msgspec.Struct, tag=True):
-    """To a worker: these will be asked of it, so that it refuses before the first cell what it
-    cannot do. ``most_hosts``: of the largest network."""
+    """To a worker: the cases of the sweep, so that it rejects impossible ones before the first
+    cell. ``most_hosts``: of the largest network."""
 
     loads: list[Load]
     most_hosts: int
@@ -77,7 +77,7 @@ class Begun(msgspec.Struct, tag=True):
 
 
 class Step(msgspec.Struct, tag=True):
-    """The cell does something else now."""
+    """The next step of the cell begins."""
 
     text: str
 
@@ -116,10 +116,10 @@ def encode(message: Message) -> bytes:
 
 def decode(line: bytes) -> Message:
     """Raises:
-    NotUnderstood: it is no message.
+    NotUnderstood: the line is not a message.
     """
     try:
         return _DECODER.decode(line)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         begin = line[:80].decode(errors="replace").strip()
-        raise NotUnderstood(f"{begin!r} is no message of ours ({error})") from error
+        raise NotUnderstood(f"{begin!r} is not a valid message ({error})") from error

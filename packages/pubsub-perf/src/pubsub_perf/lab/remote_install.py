@@ -1,7 +1,7 @@
-"""Installs our programs at a machine of a lab, in a venv of their own.
+"""Installs our programs on a machine of a lab, in a private venv.
 
-This text is sent there and run by the Python that is there, before anything of ours is: it imports
-the standard library alone. What cannot be done ends it with one line on standard error.
+This text is sent there and run by the Python of the machine, before any other program of ours. It
+imports only the standard library. An error ends it with one line on standard error.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, Any, NoReturn
 
-# Of what is installed; written last.
+# The state of the installed programs; written last.
 _STAMP = "pubsub-state"
 # In the archive, beside the wheels.
 CONSTRAINTS = "constraints.txt"
@@ -30,7 +30,7 @@ DEPENDENCIES = "dependencies"
 
 
 def install(given: IO[bytes]) -> None:
-    """Install what comes through ``given``: a line of JSON (``bytes`` of the archive, its
+    """Install from ``given``: a line of JSON (``bytes`` of the archive, its
     ``state``, and ``lock``, the name that a running sweep holds), and an archive of wheels.
     The end of ``given`` ends the process, as its driver is gone."""
     asked = json.loads(given.readline())
@@ -58,7 +58,7 @@ def _end_with(given: IO[bytes]) -> NoReturn:
 
 
 def _alone(asked: dict[str, Any]) -> socket.socket | None:
-    """A sweep would be disturbed, and may be running what is about to be replaced."""
+    """Hold the lock of sweeps: an installation would disturb a sweep, and replace its programs."""
     if not sys.platform.startswith("linux"):
         return None
     lock = socket.socket(socket.AF_UNIX)
@@ -97,8 +97,8 @@ def _fill(venv: Path, archive: bytes) -> None:
 
 
 def pip_options(folder: Path) -> list[list[str]]:
-    """What pip is asked: our programs whatever is there, and then what they need, which is
-    kept where it is there. With wheels of dependencies no index is asked."""
+    """The options of pip: our programs are always installed, dependencies only if they are
+    missing. With wheels of dependencies no index is used."""
     install = ["--disable-pip-version-check", "--no-input", "install", "--quiet"]
     ours = sorted(str(path) for path in folder.glob("*.whl"))
     needs = ["--constraint", str(folder / CONSTRAINTS)]

@@ -1,4 +1,4 @@
-"""Whether two machines run the same programs."""
+"""Compares the programs of two machines."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ PACKAGES: Final = (
 
 @functools.cache
 def code_digest() -> str:
-    """A digest of our programs: machines with the same one do the same. Version numbers alone
-    do not tell, as long as one changes the code."""
+    """A digest of our programs: machines with the same digest run the same code. Version
+    numbers are not enough while the code changes."""
     digest = hashlib.sha256()
     for name in PACKAGES:
         for path, relative in _sources(name):

@@ -1,5 +1,5 @@
-"""Wheels of the programs that run here, made of what is installed: from a checkout or not, changed
-or not, another machine then runs the same code.
+"""Wheels of the local programs, made from the installed files. So another machine
+runs the same code, also that of a changed checkout.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Generator: pubsub-perf
 Root-Is-Purelib: true
 Tag: py3-none-any
 """
-# Those of a checkout may say where it is.
+# In a checkout, these lines may have its path.
 _PLACE: Final = re.compile(r"^(Requires-Dist: pubsub-\w+) *@ *[^;\n]*", re.MULTILINE)
 
 
@@ -37,7 +37,7 @@ def wheels() -> Mapping[str, bytes]:
 
 
 def constraints() -> str:
-    """The versions here of what the programs of events load, for pip."""
+    """The local versions of the packages on the event path, for pip."""
     needed = importlib.metadata.requires("pubsub-common") or []
     names = [
         found.group()

@@ -1,7 +1,6 @@
-"""A worker's own folder for the files of its cells, which no worker's end leaves behind for long.
+"""A worker's private folder for the files of its cells.
 
-A worker that is killed cannot remove it, so the next one does: a folder whose lock nobody holds is
-nobody's.
+A killed worker cannot remove its folder, so the next worker removes folders without a held lock.
 """
 
 from __future__ import annotations

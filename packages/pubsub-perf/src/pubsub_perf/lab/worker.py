@@ -1,7 +1,7 @@
-"""The worker at a machine: runs the cells that come through its standard input.
+"""The worker on a machine: runs the cells from its standard input.
 
-The end of its standard input ends it and all that it has started: a driver that is dead, or whose
-link is cut, leaves nothing here. So no terminal is needed.
+The end of its standard input ends it and all processes that it started, also after the death of the
+driver or of the connection. So it needs no terminal.
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ from pubsub_perf.lab.versions import code_digest
 from pubsub_perf.lab.work_folder import work_folder
 from pubsub_perf.plan.cases import Case
 
-# Roles are ended politely within this; what remains then is killed with the worker.
+# The time for roles to terminate; remaining processes are killed with the worker.
 _GRACE_S: Final = 3.0
 
 
 def introduce(channel: Channel, words: Sequence[str]) -> None:
-    """Say what this machine is, and serve the driver as it chooses; in namespaces of its own
-    ``words`` are run again there.
+    """Introduce this machine, and serve the driver. For Mininet, ``words`` are run again in private
+    namespaces.
 
     Raises:
-        PubSubError: this machine cannot do what was asked.
+        PubSubError: this machine cannot run a task.
     """
     about = environment.describe()
     channel.send(
@@ -58,12 +58,12 @@ def introduce(channel: Channel, words: Sequence[str]) -> None:
 
 
 def serve(kind: HostKind) -> None:
-    """Run what the driver asks, on hosts of this kind, until it ends.
+    """Run the driver's tasks on hosts of this kind, until it ends.
 
     Raises:
-        PubSubError: this machine cannot do what was asked.
+        PubSubError: this machine cannot run a task.
     """
-    # What programs print that we start is no message.
+    # The output of started programs is not a message.
     writing = os.dup(sys.stdout.fileno())
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     channel = Channel(sys.stdin.fileno(), writing)
@@ -81,7 +81,7 @@ def serve(kind: HostKind) -> None:
 
 
 def _read(channel: Channel, asked: queue.SimpleQueue[messages.Message]) -> None:
-    """Pass on what the driver asks; end the process with it."""
+    """Forward the driver's tasks; end the process with the driver."""
     main = threading.main_thread()
     try:
         while True:
@@ -107,8 +107,8 @@ def _run(cases: Sequence[Case], kind: HostKind, folder: Path, channel: Channel) 
 
 
 class _Teller:
-    """The progress of a block, for its driver: the files of each cell go when it ends, before
-    the next begins, so that they disturb none."""
+    """The progress of a block, for its driver. The files of each cell are sent before the next cell
+    begins, so that they disturb no measurement."""
 
     def __init__(self, cases: Sequence[Case], out: Path, channel: Channel) -> None:
         self._cases = list(cases)

@@ -1,5 +1,5 @@
-"""How a worker starts. A machine that is measuring for another sweep refuses before anything large
-is loaded, which would disturb that sweep and keep the driver waiting.
+"""Starts a worker. A machine with another sweep rejects the driver first: loading large modules
+would disturb that sweep and delay the driver.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from pubsub_perf.lab.channel import Channel, ChannelEnded
 
 def work(words: Sequence[str]) -> None:
     """Serve one driver on standard input and output, until it ends. ``words`` are those of the
-    command, which is run again within namespaces where the driver chooses Mininet.
+    command, which is run again in private namespaces if the driver chooses Mininet.
 
     Raises:
-        PubSubError: this machine cannot do what was asked; the driver has been told.
+        PubSubError: this machine cannot run a task; the driver knows it.
     """
-    # What comes after the first message is for the process within the namespaces.
+    # The bytes after the first message are for the process in the namespaces.
     channel = Channel(sys.stdin.fileno(), sys.stdout.fileno(), read_ahead=False)
     try:
         if namespaces.inside():

@@ -18,7 +18,7 @@ MODELS: Final[tuple[Model, ...]] = ("centralized", "decentralized")
 WAIT_FACTOR: Final = 5.0
 # However short a run, processes need some time to end.
 MIN_DEADLINE_S: Final = 10.0
-# All hosts of a cell share one kernel, hence this clock.
+# All hosts of a cell share one kernel, and so this clock.
 CLOCK: Final = "monotonic"
 OVERFLOWS: Final = ("drop", "block")
 # How the times between a publisher's events are: all alike, or random with that mean. Names of

@@ -30,7 +30,7 @@ from pubsub_perf.plan.parameters import PARAMETERS, Value, whole
 from pubsub_perf.plan.thresholds import FORM, NAMES, Threshold, parse_threshold
 from pubsub_perf.plan.topologies import Network
 
-# More than anybody waits for; a slip of the finger in a range is told at once.
+# More than any sweep needs; a typing error in a range is found at once.
 MAX_RUNS: Final = 100_000
 # Mininet where it can run, else loopback addresses; or one of these.
 HOSTS: Final = ("auto", "mininet", "local")

@@ -128,10 +128,10 @@ def flag(item: object) -> bool:
 
 
 def text(item: object) -> str:
-    """A name; what it may be is known to whom it is for.
+    """A name; its user checks it.
 
     Raises:
-        ValueError: it is no text.
+        ValueError: it is not a text.
     """
     if not isinstance(item, str) or not item:
         raise ValueError("is not a name")

@@ -43,8 +43,7 @@ class Threshold:
         return f"{self.name} {self.relation} {self.limit:.15g}"
 
     def broken_by(self, figures: Mapping[str, float | None]) -> str | None:
-        """Why figures do not keep it; None when they do. A figure that is not known is none
-        that keeps it."""
+        """The reason why figures break it, or None. An unknown figure breaks it."""
         value = figures.get(self.name)
         if value is None:
             return f"{self}: there is no {self.name}"

@@ -28,8 +28,8 @@ class Link:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Network:
-    """One network: ``hosts`` and ``switches`` by name, and the links between them. The hosts
-    in ``group`` are besides: of the further brokers, and of etcd."""
+    """One network: ``hosts`` and ``switches`` by name, and the links between them. ``group`` are
+    additional hosts, for the other brokers and etcd."""
 
     kind: str
     name: str

@@ -100,7 +100,7 @@ def latency_axis(
 def colour_ticks(
     ax: Axes, low_s: float, high_s: float, unit: Unit, *, log: bool
 ) -> None:
-    """Ticks of a horizontal colour bar whose values are seconds, shown in ``unit``."""
+    """Ticks of a horizontal colour bar for values in seconds, shown in ``unit``."""
     factor = unit.per_second
     if log:
         decades = math.log10(high_s / low_s)

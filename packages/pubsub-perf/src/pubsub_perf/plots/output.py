@@ -21,7 +21,7 @@ _NO_METADATA: Final[dict[str, dict[str, Any]]] = {
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False)
 class Drawing:
-    """A figure with a description for readers who cannot see it."""
+    """A figure with a description for blind readers."""
 
     figure: Figure
     description: str

@@ -19,7 +19,7 @@ _METER: Final = TextToPath()
 
 
 def wrap(text: str, width_in: float, size_pt: float, weight: str = "normal") -> str:
-    """``text`` in lines that are no wider than this. A word that is too long for a
+    """``text`` in lines with at most this width. A word that is too long for a
     line is broken."""
     font = FontProperties(size=size_pt, weight=weight)
     limit_pt = width_in * 72 / _HINTING

@@ -19,7 +19,7 @@ FORMAT: Final = 1
 
 def read_cell_file(path: Path, root: Path) -> tuple[Meta | None, str | None]:
     """The content of a file in the folder ``root``, and its fault;
-    ``(None, None)`` without such a file."""
+    ``(None, None)`` without a file."""
     try:
         data = read_file(path, MAX_RECORD_BYTES, within=root)
         content = json.loads(data.decode("utf-8-sig"))

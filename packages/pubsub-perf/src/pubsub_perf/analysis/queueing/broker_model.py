@@ -19,9 +19,8 @@ _CURVE_POINTS: Final = 60
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Broker:
-    """The stations of the broker, and the load at each number of hosts. ``bits_per_s`` of
-    a link is None without a bandwidth limit. ``periodic``: publishers had fixed
-    intervals."""
+    """The stations of the broker, and the load at each number of hosts. Without a
+    bandwidth limit ``bits_per_s`` is missing. ``periodic``: publishers had fixed intervals."""
 
     cpu: Station | None
     bytes: Station | None
