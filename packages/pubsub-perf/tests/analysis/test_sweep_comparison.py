@@ -233,7 +233,7 @@ def test_an_impossible_margin_is_a_usage_error(
 ) -> None:
     words = ["compare", str(before), str(before), f"--margin={margin}"]
     assert cli.main(words) == 2
-    assert "not a percentage of 0 or more" in capsys.readouterr().err
+    assert "not a percentage from 0 to 1000" in capsys.readouterr().err
 
 
 def test_compare_without_common_cells_is_one_clear_line(

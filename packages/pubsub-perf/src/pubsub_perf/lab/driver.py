@@ -1,7 +1,6 @@
 """Drives a sweep on several machines: gives blocks to their workers, and keeps their results.
 
-Everything happens in one thread, in the order of the news from the machines;
-`pubsub_perf.lab.assignments`
+One thread handles the messages from the machines in their order. `pubsub_perf.lab.assignments`
 makes the decisions.
 """
 
