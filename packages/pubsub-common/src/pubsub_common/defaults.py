@@ -1,4 +1,4 @@
-"""Every default and limit that more than one module relies on, in one place."""
+"""All defaults and limits that several modules use."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ SLEEP_PERIOD_S: Final = 1.0
 PAYLOAD_BYTES: Final = 64
 
 # Waiting
-# Longest single wait on a lock. Signal handlers stop roles, and may interrupt a thread that holds
-# the lock of the condition that they would have to notify; so waiting threads look again.
+# Longest single wait on a lock. A signal handler that stops a role may interrupt the thread that
+# holds the lock of the condition to notify; so waiting threads check again.
 WAIT_SLICE_S: Final = 0.2
 CONNECT_TIMEOUT_S: Final = 30.0
-# How long a role that joins waits for those that are there already, so that its first events
-# reach them, or theirs reach it.
+# How long a new publisher waits for the present subscribers, or a new subscriber for the present
+# publishers, so that the first events arrive.
 ATTACH_TIMEOUT_S: Final = 1.0
 LINGER_S: Final = 5.0
 LEASE_S: Final = 6.0
@@ -34,80 +34,79 @@ REGISTER_RETRY_S: Final = 0.25
 REGISTER_ANSWER_S: Final = 2.0
 # How long a client waits after its address exceeded the rate limit.
 REGISTER_LATER_S: Final = 1.0
-# How long a client with several brokers waits for those that it asks, at first and at last: the
-# next ones may be there, but a broker at which a crowd arrives needs a moment for it.
+# First and longest time that a client with several brokers waits for the ones that it asks: the
+# next ones may answer, but a broker needs a moment when many clients arrive at once.
 BROKER_ANSWER_S: Final = 0.5
 BROKER_ANSWER_MAX_S: Final = 4.0
-# How long the first that answers waits for the other one, which may be emptier: longer than a
-# round trip, and short against the time that a client may be without a broker.
+# How long the first broker that answers waits for the other one, which may have fewer clients:
+# longer than a round trip, and short against the time that a client may be without a broker.
 BROKER_COMPARE_S: Final = 0.1
-# For how long others are asked before a broker that was left, or did not answer: until its group
-# has noticed that it is gone.
+# How long a broker that was left, or did not answer, is asked last: until its group has detected
+# its end.
 BROKER_AVOID_S: Final = 5.0
 # How long a broker may leave a request unanswered before its client looks for another one. Most
 # of a second is a pause on a busy machine; together with a heartbeat's interval it is less than
 # the lease, within which the group keeps the client.
 BROKER_SILENCE_S: Final = 2.0
-# Host names that are looked up at a time by one role: a resolver without an answer holds up one
-# for many seconds, and so few the others not at all.
+# Host names that one role looks up at the same time: a resolver that does not answer blocks one
+# look-up for many seconds, and so few do not delay the others.
 LOOKUP_THREADS: Final = 4
-# How long after a name was not found it is looked up again, at first and at last: a name server
-# that has just lost it need not be asked more often.
+# First and longest time until a name that was not found is looked up again.
 LOOKUP_RETRY_S: Final = 1.0
 LOOKUP_RETRY_MAX_S: Final = 16.0
-# How long the broker collects joins and leaves before it tells subscribers, so
-# that 128 publishers starting together cost a subscriber a few messages.
+# How long the broker collects joins and leaves before it sends them to subscribers: then 128
+# publishers that start together cost a subscriber a few messages.
 NOTIFY_DELAY_S: Final = 0.01
-# How many topics of how many publishers and subscribers it compares for that in one turn: some
-# 10 ms of work, so that other clients' heartbeats do not wait, whoever has thousands.
+# Topics of publishers and subscribers that it compares for that in one turn: some 10 ms of work, so
+# that other clients' heartbeats do not wait for a client with thousands of topics.
 NOTIFY_TOPICS: Final = 8192
 
-# Queues, in messages per connection. Bounded: a slow subscriber costs memory up
-# to here and then its own events, never the others'.
+# Queue limit in messages per connection. A slow subscriber uses memory up to this limit and then
+# loses its own events, never those of others.
 QUEUE_LIMIT: Final = 10_000
 # Queue limit for overflow="block": a blocking publisher gains nothing from a long queue, and
 # large queued events cost memory.
 BLOCKING_QUEUE_LIMIT: Final = 1000
-# The same in bytes, for one connection: a burst of some hundred camera pictures, or ten thousand
-# small events, and little enough that a few stopped readers do not count.
+# Queue limit in bytes per connection: enough for a burst of some hundred camera pictures or ten
+# thousand small events, and little for a few stopped readers.
 QUEUE_BYTES: Final = 64 * 1024 * 1024
-# For all connections of a role: sixteen full queues, which a small machine still has.
+# Limit of all queues of a role: sixteen full ones, which fit into a small machine.
 QUEUE_TOTAL_BYTES: Final = 1024 * 1024 * 1024
 # Largest payload by default. A queue then holds at least one event of any size.
 PAYLOAD_LIMIT_BYTES: Final = QUEUE_BYTES
-# Most bytes that a publisher keeps of a topic's history, whatever its number of events.
+# Most bytes of a topic's history, for any number of events.
 HISTORY_BYTES: Final = 64 * 1024 * 1024
-# Most bytes that a publisher keeps of all topics' histories together, with what Python needs for
-# each event. A topic alone may have a quarter.
+# Most bytes of all topics' histories together, with Python's own for each event. One topic may have
+# a quarter.
 HISTORY_TOTAL_BYTES: Final = 256 * 1024 * 1024
-# Most bytes of events that a subscriber holds, over all streams, until those before them have
-# come: as much as one topic's history, which is what it could ask for.
+# Most bytes of events that a subscriber holds, over all streams, until earlier ones have come: as
+# much as one topic's history, the most that it can request.
 RECOVER_BYTES: Final = 64 * 1024 * 1024
-# What Python needs for an event beside its payload: the object, its numbers, its place.
+# Python's memory for an event without its payload: the object, its numbers, its place.
 EVENT_OVERHEAD_BYTES: Final = 256
 # Most events in one frame. Publishers send 256; a frame of the largest size could hold twenty
 # million, which take a hundred bytes each once they are decoded.
 MAX_BATCH_EVENTS: Final = 65_536
-# A number that is so far beyond the one that is expected is no loss, but nonsense: a million
-# events a second take 12 days to get there.
+# A number that is so far beyond the expected one is impossible, not a loss: a million events a
+# second take 12 days for that.
 MAX_JUMP: Final = 2**40
-# Streams that a subscriber remembers of publishers that its broker has not named, or not with that
-# topic: a publisher's events may come sooner than the broker's word, and it may have as many
-# topics as this half.
+# Streams that a subscriber stores of publishers that its broker has not named, or not with that
+# topic: a publisher's events may come before the broker's notification, and it may have half as
+# many topics.
 UNNAMED_STREAMS: Final = 8192
 # Events that have arrived while a subscriber waits for something else, in bytes.
 RECEIVED_AHEAD_BYTES: Final = 64 * 1024 * 1024
-# Questions of subscribers that a publisher has yet to answer, over all connections: some
-# 37,000, as many as come at once when a broker restarts with hundreds of subscribers.
+# Requests of subscribers without a reply of the publisher, over all connections: some 37,000, as
+# many as come at once when a broker restarts with hundreds of subscribers.
 QUESTIONS_BYTES: Final = 16 * 1024 * 1024
-# Answers of a publisher that have not arrived: on one connection, four of the largest, so that
-# there is always one under way; and on all.
+# Replies of a publisher that have not arrived: on one connection, four of the largest, so that one
+# is always on its way; and on all.
 ANSWER_BYTES: Final = 1024 * 1024
 ANSWERS_BYTES: Final = 32 * 1024 * 1024
-# As fast as subscribers in Python take events of a kilobyte. A broker looks every 50 ms for who
-# does not read.
+# As fast as subscribers in Python take events of a kilobyte. A broker looks for slow readers every
+# 50 ms.
 ANSWER_BYTES_PER_SECOND: Final = 128 * 1024 * 1024
-# What a publisher remembers of which subscribers are ready: 1,000 of 300 topics each.
+# A publisher's memory of ready subscribers: 1,000 with 300 topics each.
 READY_BYTES: Final = 32 * 1024 * 1024
 # How long a subscriber requests missing events without a reply.
 RECOVER_TIMEOUT_S: Final = 10.0
@@ -115,14 +114,14 @@ RECOVER_TIMEOUT_S: Final = 10.0
 # Limits on what a peer may send: one broken client must not fill the broker.
 MAX_TOPIC_BYTES: Final = 255
 MAX_TOPICS_PER_CLIENT: Final = 4096
-# Memory that the topics and wildcards of a client take in the broker, about, and of which the
-# time to look for them depends: enough for as many as it may have, of 16 levels each. A name of
-# 255 bytes may have 128 levels.
+# Approximate memory of a client's topics and wildcards in the broker, which also limits the time of
+# a look-up: enough for the most topics that it may have, with 16 levels each. A name of 255 bytes
+# may have 128 levels.
 TOPIC_MEMORY_PER_CLIENT: Final = 12 * 1024 * 1024
-# Of a publisher's name in events, host:port: the longest address of IPv6 with a zone and a port.
+# Length of a publisher's name in events, host:port: the longest IPv6 address with zone and port.
 MAX_PUBLISHER_LENGTH: Final = 64
 MAX_CONTROL_BYTES: Final = 4 * 1024 * 1024
-# The largest payload that the limit on payloads may be set to.
+# The largest possible limit of payloads.
 MAX_PAYLOAD_BYTES: Final = 1024 * 1024 * 1024
 
 # Files
@@ -131,18 +130,16 @@ MAX_PAYLOAD_BYTES: Final = 1024 * 1024 * 1024
 MAX_FILE_BYTES: Final = 1024 * 1024
 # Longest list of enrolled clients, which `enroll` writes: that of about 50,000.
 MAX_CLIENT_LIST_BYTES: Final = 8 * 1024 * 1024
-# How long a pipe may take by which keys come: a program at its other end may have to ask
-# for them, and somebody may have to type a password there.
+# How long a pipe with keys may take: the program at its other end may have to ask for a password.
 KEYS_PIPE_TIMEOUT_S: Final = 30.0
 
-# What waits in the broker for peers that do not read what it answers: for one connection,
-# for all of an IP address, and for all. A client has some kilobytes, and for a moment its
-# answer to a registration, megabytes where there are thousands of publishers. Half of the
-# total for an address, so that another one finds room.
+# The broker's unread replies: of one connection, of an IP address, and of all. A client has some
+# kilobytes, and for a moment the reply to its registration: megabytes with thousands of publishers.
+# An address may have half of the total, so that others find room.
 UNREAD_CONNECTION_BYTES: Final = 4 * 1024 * 1024
 UNREAD_ADDRESS_BYTES: Final = 32 * 1024 * 1024
 UNREAD_TOTAL_BYTES: Final = 64 * 1024 * 1024
-# Longest message of the broker: half of what clients take. Only the answer to a registration that
+# Longest message of the broker: half of the clients' limit. Only the reply to a registration that
 # matches very many topics of others can be longer.
 REPLY_BYTES: Final = 32 * 1024 * 1024
 # A page of a status report, by the bytes of its clients (of at least one, whatever its size).
@@ -150,11 +147,11 @@ REPLY_BYTES: Final = 32 * 1024 * 1024
 STATUS_PAGE_BYTES: Final = 128 * 1024
 STATUS_WHOLE_BYTES: Final = 2 * 1024 * 1024
 # Logs
-# Bytes of messages that wait for a log to take them: some thousand lines, as many as may
-# come while a disk is busy for a moment.
+# Bytes of messages that wait for a log: some thousand lines, enough while a disk is busy for a
+# moment.
 LOG_QUEUE_BYTES: Final = 1024 * 1024
-# Bytes of the broker's lines about clients that come, go and lose events, in an interval: about
-# those of one IP address, some 700 lines, and about all. So they are 90 MB an hour at most.
+# Bytes of the broker's log lines about clients that join, leave and lose events, in an interval:
+# for one IP address, some 700 lines, and for all. So they are 90 MB an hour at most.
 LOG_ADDRESS_BYTES: Final = 64 * 1024
 LOG_PEERS_BYTES: Final = 256 * 1024
 # How long the end of a program waits for its log, or for the reader of its data.
@@ -167,44 +164,43 @@ MAX_CLIENTS: Final = 10_000
 MAX_BROKERS: Final = 256
 # The name of a client: as long as the longest host name, and fits on a line of a terminal.
 MAX_NAME_CHARACTERS: Final = 64
-# What is kept of a client in the registry of a group, as JSON. etcd takes 1.5 MiB in a request,
-# of which a broker makes 1 MiB; how a client left has numbers of its topics in addition.
+# A client's record in the registry of a group, as JSON. etcd takes 1.5 MiB in a request, and a
+# broker uses 1 MiB of that; the record of a departure also has the numbers of its topics.
 RECORD_BYTES: Final = 896 * 1024
 # Clients per IP address by default: a share of all, so that others find room, but never less
 # than the minimum.
 CLIENTS_PER_ADDRESS_SHARE: Final = 0.5
 MIN_CLIENTS_PER_ADDRESS: Final = 1000
 # Publishers per IP address, unless the number of clients is given: more than a machine runs, and
-# few enough for each subscriber to try to connect to, should nobody be there: with keys each takes
-# it four files, of 1,024 where nobody has changed that.
+# few enough that each subscriber can try to connect to all of them, even if none exists: with keys
+# each needs four descriptors, of 1,024 by default.
 PUBLISHERS_PER_ADDRESS: Final = 200
-# The same of all clients, of which one address may have the share above: what 10,000 clients
-# with 20 topics each need. A subscriber of everything is told of them all, in one go.
+# The same for all clients, of which one address may have the share above: enough for 10,000 clients
+# with 20 topics each. A subscriber of everything gets all of them at once.
 TOPIC_MEMORY: Final = 192 * 1024 * 1024
-# Topics of which subscribers' losses are kept, of all together; of each a few in any case.
+# Topics with stored losses, of all subscribers together; a few of each in any case.
 MAX_LOST_TOPICS: Final = 100_000
 # Registrations a second per IP address, after a burst of ten times as many.
 REGISTRATIONS_PER_SECOND: Final = 1000.0
 # Longest message at a port that subscribers connect to. The longest subscription is a topic
 # with its marks and numbers (ready, recovery): less than twice MAX_TOPIC_BYTES.
 MAX_SUBSCRIPTION_BYTES: Final = 1024
-# What a connection may subscribe to at a port that subscribers connect to, beyond what
-# registered subscribers have declared, which the broker knows and tells publishers. So it is
-# for those who are not registered, or of whom a publisher has not heard yet. libzmq keeps a
-# subscription as a chain of nodes of some 80 bytes, one for each byte of it. When a
-# connection ends, it walks through all that is subscribed to, in one call, and takes the
-# connection's apart: 5 to 30 us each. So many take 50 ms, and are 10 MB of memory.
+# Subscriptions of a connection at a port for subscribers, beyond those of registered subscribers,
+# which the broker knows and sends to publishers. So this is for subscribers that are not
+# registered, or that a publisher does not know yet. libzmq stores a subscription as a chain of
+# nodes of some 80 bytes, one for each byte of it. When a connection ends, libzmq visits all
+# subscriptions in one call and removes those of the connection: 5 to 30 us each. So many take 50 ms
+# and 10 MB of memory.
 SUBSCRIPTIONS: Final = 4096
-# Bytes of them, on the wire.
+# Their bytes on the wire.
 SUBSCRIPTION_BYTES: Final = 128 * 1024
-# Bytes a second through one connection, after a burst: questions for missing events, some 600
-# a second, each asked and taken back.
+# Bytes a second through one connection, after a burst: requests for missing events, some 600 a
+# second, each with its subscription and its end.
 QUESTION_BYTES_PER_SECOND: Final = 128 * 1024
 # How long a connection may take for ZeroMQ's handshake and the first subscription. A
 # subscriber sends both at once; a machine that starts hundreds of them takes seconds.
 FIRST_SUBSCRIPTION_S: Final = 10.0
-# What the kernel keeps of a connection, before libzmq reads it: it is what may still come in
-# of a connection that was closed.
+# The kernel's buffer of a connection, which may still come in after the connection was closed.
 SUBSCRIPTION_BUFFER_BYTES: Final = 32 * 1024
 # Messages of a connection that libzmq has read before the program looks.
 SUBSCRIPTION_QUEUE: Final = 1000
@@ -213,8 +209,8 @@ SUBSCRIPTION_QUEUE: Final = 1000
 LOG_INTERVAL_S: Final = 10.0
 # How long after a lease a restarted broker still expects the clients that it knew.
 EXPECTED_MARGIN_S: Final = 10.0
-# A percentile is told from so many values on: with fewer, less than one lies beyond it, and it
-# is the largest value by another name.
+# Fewest values for a percentile: with fewer, less than one value lies beyond it, so it would be the
+# largest value.
 MIN_COUNT_P99: Final = 100
 MIN_COUNT_P999: Final = 1000
 

@@ -3,12 +3,12 @@
 ::
 
     PubSubError
-    ├── ConfigError          an argument or option cannot work (exit code 2)
-    ├── CannotListen         an address or port cannot be had   (exit code 1)
+    ├── ConfigError          an argument or option is not valid (exit code 2)
+    ├── CannotListen         an address or port is not available (exit code 1)
     ├── BrokerUnreachable    no broker answered in time         (exit code 1)
-    ├── RegistrationRefused  the broker said no, and why        (exit code 1)
+    ├── RegistrationRefused  the broker rejected the client     (exit code 1)
     ├── HandshakeFailed      keys are missing, wrong or unknown (exit code 1)
-    ├── NotReady             a wait ended before what it waited for
+    ├── NotReady             a wait ended too early
     └── ProtocolError        received bytes do not follow the protocol
 """
 
@@ -24,8 +24,8 @@ class PubSubError(Exception):
 
 
 def copy_of(error: _E) -> _E:
-    """The same error once more, to be raised. One that is kept and raised again and again
-    would gather the frames of all that called, and keep alive what they refer to."""
+    """A copy of the error, to be raised. An error that is stored and raised repeatedly would
+    collect the frames of all callers, and keep their objects alive."""
     copy = type(error).__new__(type(error), *error.args)
     copy.__dict__.update(error.__dict__)
     copy.__cause__ = error.__cause__
@@ -37,12 +37,13 @@ class ConfigError(PubSubError):
 
 
 class CannotListen(PubSubError):
-    """An address or port cannot be had: it is in use, not this host's, or not allowed."""
+    """An address or port is not available: it is in use, not one of this host, or not
+    allowed."""
 
 
 class BrokerUnreachable(PubSubError):
     """No broker answered at ``endpoint`` within ``waited_s`` seconds; 0: a refused connection
-    ended the wait. ``reason`` tells what was found there instead."""
+    ended the wait. ``reason`` names the program that was found there."""
 
     def __init__(
         self, endpoint: str, waited_s: float, reason: str | None = None
@@ -71,10 +72,10 @@ class RegistrationRefused(PubSubError):
 
 
 class HandshakeFailed(PubSubError):
-    """The broker and this client do not agree on keys; ``reason`` says what to do."""
+    """The keys of the broker and of this client do not match; ``reason`` names the remedy."""
 
     def __init__(self, reason: str, after: str | None = None) -> None:
-        """``after`` is what to say instead, when the reason has been said already."""
+        """``after`` replaces the reason in the text, if the reason was logged already."""
         self.reason = reason
         super().__init__(after or reason)
         if after is not None:
@@ -82,7 +83,7 @@ class HandshakeFailed(PubSubError):
 
 
 class NotReady(PubSubError):
-    """A wait ended at its deadline; the text says what was still missing."""
+    """A wait ended at its deadline; the text names the missing part."""
 
 
 class ProtocolError(PubSubError):

@@ -17,14 +17,14 @@ from pubsub_common.defaults import MAX_FILE_BYTES
 from pubsub_common.errors import ConfigError
 
 _BLOCK_BYTES: Final = 65_536
-# How long somebody may take to open the other end of a pipe.
+# How long another program may take to open the other end of a pipe.
 _OPEN_S: Final = 5.0
 _ROOT: Final = 0
 _LINK_OF_ANOTHER: Final = "it is a link that another user has made"
 
 
 class NotReadable(ConfigError):
-    """A file is none to be read; ``reason`` says why."""
+    """A file must not be read, for this ``reason``."""
 
     def __init__(self, path: str | Path, reason: str) -> None:
         self.reason = reason
@@ -41,14 +41,14 @@ def read_file(
 ) -> bytes:
     """The content of a plain file of at most ``max_bytes``, which lies in the folder
     ``within`` if that is given. ``check`` may refuse it by its owner or mode. With
-    ``pipe_timeout_s`` it may also be a pipe, whose end comes within so many seconds.
+    ``pipe_timeout_s`` it may also be a pipe that ends within so many seconds.
 
     Never waits for anything else: a pipe and a device that are in the place of the file are
     not opened.
 
     Raises:
-        OSError: there is none, or it cannot be read.
-        ConfigError: it is no plain file, elsewhere, or too large, or its ``check`` raised.
+        OSError: There is no such file, or it cannot be read.
+        ConfigError: It is not a plain file, elsewhere, or too large, or its ``check`` raised.
     """
     with opened(path, max_bytes, within=within, or_pipe=pipe_timeout_s is not None) as (
         descriptor,
@@ -215,8 +215,8 @@ def check_writable(path: str) -> None:
 def atomic_replace(
     path: Path, *, follow_link: bool = True, mode: int = 0o666
 ) -> Iterator[Path]:
-    """Yield the path of a new, empty file; when the block ends without an error, what was
-    written there is flushed to the disk and replaces ``path``.
+    """Yield the path of a new, empty file; when the block ends without an error, its
+    content is flushed to the disk, and it replaces ``path``.
 
     A symbolic link is followed, unless another user has made it: it would choose which of our
     files is replaced. A device or pipe is yielded itself, and not replaced. Without
@@ -270,7 +270,7 @@ def write_atomically(path: Path, content: bytes, *, follow_link: bool = True) ->
 
 
 def _is_of_another(path: Path) -> bool:
-    """Whether ``path`` is a link of another user, who is not the system's."""
+    """Whether ``path`` is a link of another user, apart from root."""
     try:
         found = path.lstat()
     except OSError:

@@ -1,17 +1,18 @@
-"""The one life of a publisher, a subscriber or a broker, and its end when nobody ends it.
+"""The life of a publisher, a subscriber or a broker, and its end if the user does not end it.
 
 Theory of operation
 -------------------
-A public object (what the user holds) delegates to a runtime (sockets, threads). Threads
-and what is here know the runtime alone, so that an object that its user drops is collected:
 
-- dropped while it is configured: a `ResourceWarning`, and a thread of its own closes the
-  runtime. The garbage collector runs in anybody's thread, which must not wait for that;
+A public object (the user holds it) delegates to a runtime (sockets, threads). Threads and
+this module refer to the runtime only, so that an unused object is garbage collected:
+
+- dropped while it is configured: a `ResourceWarning`, and a separate thread closes the
+  runtime. The garbage collector runs in any thread, which must not wait for that;
 - still there when the interpreter ends: closed by ``atexit``, in that thread;
-- in a forked child: nothing. Threads and connections are the parent's.
+- in a forked child: nothing. Threads and connections belong to the parent.
 
-Nothing here takes a lock, for `close` may be called by a signal handler that has
-interrupted any of it: a `Ticket` tells who is the first.
+Nothing here takes a lock, because a signal handler may call `close` while it interrupts this
+code: a `Ticket` decides which caller is first.
 """
 
 from __future__ import annotations
@@ -35,23 +36,22 @@ State = Literal["made", "configuring", "configured", "closed"]
 
 
 class LifeCycle:
-    """Made, configuring, configured, closed: each once. For any thread and for signal
-    handlers.
+    """Made, configuring, configured, closed: each once. For any thread and for signal handlers.
 
-    ``what`` is what messages call the object ("publisher"). ``on_fork`` is called in a
-    forked child; other threads do not exist there, and their locks may be taken, so it may
-    only cut off paths that do not ask here each time.
+    ``what`` is the name of the object in messages ("publisher"). ``on_fork`` is called in a
+    forked child. Other threads do not exist there, and their locks may be held, so it may
+    only disable paths that do not check the state each time.
     """
 
     def __init__(self, what: str, on_fork: Callable[[], object] = lambda: None) -> None:
         self.what = what
         self.on_fork = on_fork
-        # Whether this process is a child of the one that it was made in.
+        # Whether this process is a forked child of the one that made it.
         self.forked = False
         self._begin_ticket = Ticket()
         self._close_ticket = Ticket()
         self._configured = False
-        # The callback is none of Python's functions: in one the exception of a signal handler
+        # The callback is a C function: in a Python function, the exception of a signal handler
         # would be lost.
         _lives.add(weakref.ref(self, _lives.discard))
 
@@ -64,10 +64,10 @@ class LifeCycle:
         return "configuring" if self._begin_ticket.taken else "made"
 
     def begin(self) -> None:
-        """Made, and now configuring.
+        """Go from made to configuring.
 
         Raises:
-            PubSubError: it is not just made, or was made in another process.
+            PubSubError: It is in another state, or was made in another process.
         """
         if self.forked or self.state == "closed":
             raise self._unusable()
@@ -75,25 +75,25 @@ class LifeCycle:
             raise PubSubError(f"this {self.what} has been configured already")
 
     def configured(self) -> None:
-        """Configuring is done. One that was closed meanwhile stays closed."""
+        """Configuring has ended. An object that was closed meanwhile stays closed."""
         self._configured = True
 
     def check_usable(self) -> None:
         """Raises:
-        PubSubError: it is not configured, or no longer, or in another process.
+        PubSubError: It is not configured, is closed, or belongs to another process.
         """
         if self.forked or self.state != "configured":
             raise self._unusable()
 
     def close(self) -> bool:
-        """Closed from here on. True for the caller that is the first, which has to clean
-        up; False for all others and in a forked child, where nothing is to be done."""
+        """Set the state to closed. True for the first caller, which must clean up; False for
+        all others and in a forked child, where there is nothing to do."""
         return not self.forked and self._close_ticket.take()
 
     def close_when_dropped(self, owner: object, close: Callable[[], object]) -> None:
-        """Call ``close`` when ``owner`` is dropped, or the interpreter ends, before
-        `close` of this class was called; to be called once, when there is nothing to close
-        yet. ``close`` must not refer to ``owner``, and not wait for ever."""
+        """Call ``close`` when ``owner`` is dropped, or the interpreter ends, before `close`
+        of this class was called. Call it once, while there is nothing to close yet.
+        ``close`` must not refer to ``owner``, and must end."""
         ending = _Ending(self, close)
         _endings[id(ending)] = ending
         weakref.finalize(owner, ending.owner_dropped).atexit = False
@@ -109,24 +109,24 @@ class LifeCycle:
 
 
 class _Ending:
-    """What is done for an object that its user did not close."""
+    """Closes an object that its user did not close."""
 
     def __init__(self, life: LifeCycle, close: Callable[[], object]) -> None:
         self._life = life
         self._close = close
 
     def owner_dropped(self) -> None:
-        """In any thread, by the garbage collector."""
+        """Called in any thread, by the garbage collector."""
         if not self._due():
             _endings.pop(id(self), None)
         else:
-            # If that cannot be, or is cut short by an exception of a signal handler,
-            # `_close_all` finds it among the endings.
+            # If that fails, or an exception of a signal handler interrupts it, `_close_all`
+            # finds it among the endings.
             start_awaited(self._close_dropped, f"pubsub-close-{self._life.what}")
             self._warn()
 
     def close_now(self) -> None:
-        """At the end of the interpreter. Does nothing where a thread is closing it."""
+        """Called at the end of the interpreter. Does nothing if a thread is closing it."""
         if self._due():
             try:
                 self._close()
@@ -157,8 +157,8 @@ _endings: Final[dict[int, _Ending]] = {}
 
 
 def _close_all() -> None:
-    """The interpreter ends: close what is left, the newest first, for they may need the
-    older ones."""
+    """The interpreter ends: close the remaining objects, the newest first, because they may
+    need older ones."""
     for ending in reversed(list(_endings.values())):
         try:
             ending.close_now()

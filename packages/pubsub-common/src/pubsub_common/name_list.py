@@ -1,4 +1,4 @@
-"""Names in a line that is not too long."""
+"""Names for one line of limited length."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _NAMED: Final = 20
 
 
 def name_list(names: Sequence[str]) -> str:
-    """The first of these names, which strangers may have chosen, and how many others there
-    are."""
+    """The first of these names, which other programs may have chosen, and the number of the
+    others."""
     more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
     return printable(", ".join(names[:_NAMED])) + more

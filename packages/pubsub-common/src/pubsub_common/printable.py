@@ -1,8 +1,8 @@
-"""Text of strangers as a terminal or a log may have it: on one line, in the order it has.
+"""Makes text of other programs safe for a terminal or a log: one line, in its order.
 
-Topics, payloads, names and error details come from other programs. Written as they are, they
-could clear a screen, rename a window, begin a line that looks like the program's own, or turn
-the order of what follows.
+Topics, payloads, names and error details come from other programs. Unchanged, they could
+clear a screen, rename a window, begin a line that looks like the program's own, or reverse
+the order of later text.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ from __future__ import annotations
 import re
 from typing import Final
 
-# All but what nearly all text consists of; each of it is looked at.
+# All characters but the most common ones; each of these is checked.
 _UNUSUAL: Final = re.compile(r"[^ -~]")
-# Longer lines of logs and errors are cut: what they repeat may be a megabyte.
+# Longer lines of logs and errors are cut: the text that they quote may have a megabyte.
 _MAX_LINE: Final = 4096
 # JSON has an escape for 16 bits only.
 _TWO_ESCAPES: Final = 0x10000
@@ -21,22 +21,21 @@ _TWO_ESCAPES: Final = 0x10000
 def printable(text: str) -> str:
     """``text`` with each character that is not printable as an escape, like ``\\x1b``.
 
-    Those are control characters, line and paragraph separators, marks of direction and other
-    format characters, spaces that are not the usual one, halves of characters, and what Unicode
-    has not assigned. A backslash stays one: this is for people, not to be read back.
+    Those are control characters, line and paragraph separators, direction marks and other
+    format characters, unusual spaces, surrogates, and unassigned characters. A backslash is
+    not escaped: the result is for people, not for programs.
     """
     return text if text.isprintable() else _UNUSUAL.sub(_escape, text)
 
 
 def cut(text: str) -> str:
-    """``text`` if it is not too long for a line of a log, else its beginning."""
+    """``text`` if it is short enough for a log line, else its beginning."""
     more = len(text) - _MAX_LINE
     return text if more <= 0 else f"{text[:_MAX_LINE]}… ({more} more characters)"
 
 
 def printable_json(text: str) -> str:
-    """An object of JSON that says the same as ``text``, of which it has no character that is
-    not printable."""
+    """A JSON object with the same content as ``text``, with all its characters printable."""
     return text if text.isprintable() else _UNUSUAL.sub(_json_escape, text)
 
 

@@ -1,8 +1,8 @@
-"""Work that an exception of a signal handler does not cut into pieces.
+"""Runs work that an exception of a signal handler does not interrupt.
 
-Python runs signal handlers in the main thread, between any two of its steps. Where that
-thread only waits, and another one works, an exception of a handler (Ctrl-C, a timeout)
-ends the wait and leaves the work whole.
+Python runs signal handlers in the main thread, between any two of its steps. If that thread
+only waits, and another one works, an exception of a handler (Ctrl-C, a timeout) ends the wait
+and does not interrupt the work.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ _NAME: Final = "pubsub-work"
 def run_uninterrupted(
     work: Callable[[], _T], hurry: Callable[[], object] | None = None
 ) -> _T:
-    """Run ``work`` to its end, whatever signal handlers raise meanwhile; its result. Raises
-    what it raises.
+    """Run ``work`` to its end, even if signal handlers raise exceptions meanwhile. Returns its
+    result, and raises its errors.
 
-    In the main thread it runs in another one. When the wait for it is interrupted, either
-    the work has not begun and never will, or it goes on by itself and has to leave a clean
-    state alone. ``hurry`` is then called, which should have it end soon; it should do
-    nothing where the work has ended just now, and may be called again, at the end of the
-    program, which waits for the work. In any other thread, and where no thread can be
-    started (at the end of the interpreter), this is a plain call.
+    In the main thread the work runs in another thread. When the wait for it is interrupted,
+    either the work has not begun and never will, or it continues and must clean up after
+    itself. ``hurry`` is then called to make it end soon; it must do nothing if the work has
+    just ended, and may be called again, at the end of the program, which waits for the work.
+    In any other thread, and if no thread can be started (at the end of the interpreter), this
+    is a plain call.
     """
     if threading.get_ident() != threading.main_thread().ident:
         return work()
@@ -54,7 +54,7 @@ def run_uninterrupted(
 
 
 class _Task(Generic[_T]):
-    """Work in another thread, and how it ended."""
+    """Work in another thread, and its result."""
 
     def __init__(
         self, work: Callable[[], _T], hurry: Callable[[], object] | None
@@ -62,7 +62,7 @@ class _Task(Generic[_T]):
         self.changed = Changed()
         self._work = work
         self._hurry = hurry
-        # Whoever takes it decides whether the work is done.
+        # The taker decides whether the work is done.
         self._ticket = Ticket()
         self._results: list[_T] = []
         self._errors: list[BaseException] = []
@@ -85,7 +85,7 @@ class _Task(Generic[_T]):
         return bool(self._results or self._errors)
 
     def abandon(self) -> None:
-        """Nobody waits any more: the work is not done at all, or ends soon."""
+        """The caller no longer waits: the work is not done at all, or ends soon."""
         self._abandoned = True
         if not self._ticket.take():
             self.hurry()
@@ -95,11 +95,10 @@ class _Task(Generic[_T]):
             self._hurry()
 
     def result(self) -> _T:
-        """To be asked for once."""
+        """May be called once."""
         if self._results:
             return self._results[0]
-        # It must not be kept here: it will refer to the frames that it is raised in, and
-        # these to this.
+        # Not stored here: it refers to the frames that raise it, and these to this task.
         error = self._errors.pop()
         try:
             raise error
@@ -107,13 +106,13 @@ class _Task(Generic[_T]):
             del error
 
 
-# Work that is being done now, by id; the methods of a dict with such keys are atomic.
+# Running work, by id; the methods of a dict with such keys are atomic.
 _running: Final[dict[int, _Task[Any]]] = {}
 
 
 def _end_all() -> None:
-    """The program ends; the threads would be cut off. Only work that nobody waits for is
-    left now, such as a `disconnect` that a signal handler interrupted."""
+    """The program ends and would stop the threads. Only work without a waiting caller is left
+    now, for example a `disconnect` that a signal handler interrupted."""
     for task in list(_running.values()):
         task.hurry()
         task.changed.wait_for(lambda task=task: id(task) not in _running)  # type: ignore[misc]

@@ -23,7 +23,7 @@ _MAX_LINGER_S: Final = (2**31 - 1) // 1000
 
 def at_least(name: str, value: int, minimum: int = 1) -> None:
     """Raises:
-    ConfigError: ``value`` is no whole number, or smaller than ``minimum``.
+    ConfigError: ``value`` is not a whole number, or smaller than ``minimum``.
     """
     _whole_number(name, value)
     if value < minimum:
@@ -32,7 +32,7 @@ def at_least(name: str, value: int, minimum: int = 1) -> None:
 
 def in_range(name: str, value: int, low: int, high: int) -> None:
     """Raises:
-    ConfigError: ``value`` is no whole number in ``low..high``.
+    ConfigError: ``value`` is not a whole number in ``low..high``.
     """
     _whole_number(name, value)
     if not low <= value <= high:
@@ -88,7 +88,7 @@ def flag(name: str, value: bool) -> None:
 
 def text(name: str, value: str | None, *, optional: bool = False) -> None:
     """Raises:
-    ConfigError: ``value`` is no text, nor None where it is ``optional``.
+    ConfigError: ``value`` is not a text, nor None where it is ``optional``.
     """
     if not (isinstance(value, str) or (optional and value is None)):
         raise ConfigError(f"{name} must be a text: {value!r}")
@@ -98,7 +98,7 @@ def path(
     name: str, value: str | os.PathLike[str] | None, *, optional: bool = True
 ) -> None:
     """Raises:
-    ConfigError: ``value`` is no path, nor None where it is ``optional``.
+    ConfigError: ``value`` is not a path, nor None where it is ``optional``.
     """
     if optional and value is None:
         return
@@ -120,9 +120,9 @@ def callback(
 
 def choice(name: str, value: object, options: Collection[object]) -> None:
     """Raises:
-    ConfigError: ``value`` is none of ``options``.
+    ConfigError: ``value`` is not one of ``options``.
     """
-    # Not `in`: 1 equals True, and what is compared may be any object.
+    # Not `in`: 1 equals True, and ``value`` may be any object.
     if not any(type(value) is type(each) and value == each for each in options):
         allowed = " or ".join(repr(each) for each in options)
         raise ConfigError(f"{name} must be {allowed}: {value!r}")
@@ -132,7 +132,7 @@ def names(name: str, value: Iterable[str]) -> tuple[str, ...]:
     """The texts of a list.
 
     Raises:
-        ConfigError: ``value`` is no list of texts.
+        ConfigError: ``value`` is not a list of texts.
     """
     if isinstance(value, str):
         raise ConfigError(
@@ -154,7 +154,7 @@ def _whole_number(name: str, value: object) -> None:
 
 
 def is_number(value: object) -> bool:
-    """Whether it is one; True and False are none."""
+    """Whether it is a number; True and False are not."""
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
