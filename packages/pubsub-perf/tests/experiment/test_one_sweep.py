@@ -129,9 +129,9 @@ def test_clients_are_told_apart_by_role_and_host() -> None:
     [
         (
             [("publisher", "127.0.1.2:5556"), ("subscriber", "127.0.1.9")],
-            "has 1 clients that are not this cell's: subscriber at 127.0.1.9",
+            "has 1 client of another cell: subscriber at 127.0.1.9",
         ),
-        ([], "1 clients are not at the broker at 127.0.1.1: publisher at 127.0.1.2"),
+        ([], "1 client is not at the broker at 127.0.1.1: publisher at 127.0.1.2"),
     ],
 )
 def test_other_clients_than_the_cells_fail_it(

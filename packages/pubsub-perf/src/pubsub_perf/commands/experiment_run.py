@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from pubsub_common.cli import console_script
 from pubsub_common.cli.parser import clear_environment
+from pubsub_common.counted import counted
 from pubsub_common.errors import ConfigError, PubSubError
 from pubsub_perf import units
 from pubsub_perf.commands.machine_options import Machines
@@ -271,7 +272,7 @@ def _show_and_judge(
         console_script.print_message(PROGRAM, line, "ERROR")
     failed = sum(result.failed for result in results)
     if failed:
-        raise PubSubError(f"{failed} of {len(results)} cells failed")
+        raise PubSubError(f"{failed} of {counted(len(results), 'cell')} failed")
     if broken:
         raise PubSubError(
             f"{units.counted(len(broken), 'threshold is', 'thresholds are')} broken"

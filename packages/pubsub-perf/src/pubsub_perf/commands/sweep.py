@@ -9,6 +9,7 @@ from typing import Final
 from pubsub_common import defaults
 from pubsub_common.cli import console_script
 from pubsub_common.cli.console_script import source_of
+from pubsub_common.counted import counted
 from pubsub_common.errors import ConfigError, PubSubError
 from pubsub_common.printable import printable
 from pubsub_perf import __version__
@@ -171,7 +172,7 @@ def _merge(sources: Sequence[Path], out: Path) -> int:
     merged = merge(sources, out)
     for problem in merged.problems:
         console_script.print_message(PROGRAM, printable(problem))
-    print(f"{merged.cells} cells in {out}, {merged.taken} of them new")
+    print(f"{counted(merged.cells, 'cell')} in {out}, {merged.taken} new")
     if merged.failed:
-        raise PubSubError(f"{merged.failed} of {merged.cells} cells failed")
+        raise PubSubError(f"{merged.failed} of {counted(merged.cells, 'cell')} failed")
     return console_script.EXIT_OK

@@ -16,6 +16,7 @@ from typing import Any, Final
 import msgspec
 
 from pubsub_common import defaults
+from pubsub_common.counted import counted
 from pubsub_perf.hosts.interface import HostError, Hosts
 
 _ANSWER_S: Final = 30.0
@@ -49,12 +50,13 @@ def check_clients(status: Mapping[str, Any], address: str, expected: Clients) ->
     found = clients_of(status)
     if strangers := sorted((found - expected).elements()):
         raise HostError(
-            f"the broker at {address} has {len(strangers)} clients that are not this "
-            f"cell's: {_listed(strangers)}"
+            f"the broker at {address} has {counted(len(strangers), 'client')} of "
+            f"another cell: {_listed(strangers)}"
         )
     if missing := sorted((expected - found).elements()):
         raise HostError(
-            f"{len(missing)} clients are not at the broker at {address}: "
+            f"{counted(len(missing), 'client is', 'clients are')} not at the broker at "
+            f"{address}: "
             f"{_listed(missing)}"
         )
 
