@@ -71,15 +71,19 @@ def test_a_publisher_may_have_a_name(
     assert "pubsub-control" not in names.threads
 
 
-def test_a_name_is_refused_by_a_broker_that_compares_addresses(
+def test_a_publishers_name_is_refused_by_a_broker_that_compares_addresses(
     names: Names,
     run_broker: Callable[..., RunningBroker],
+    new_publisher: Callable[..., Publisher],
     new_subscriber: Callable[..., Subscriber],
 ) -> None:
+    names.known["pub.example"] = ["127.0.0.1"]
     broker = run_broker()
 
     with pytest.raises(RegistrationRefused, match="--allow-foreign-addresses"):
-        new_subscriber(broker.port, address="sub.example")
+        new_publisher(broker.port, address="pub.example")
+    # Nobody connects to a subscriber.
+    new_subscriber(broker.port, address="sub.example")
 
 
 def test_a_publisher_is_found_as_soon_as_its_name_is_known(
