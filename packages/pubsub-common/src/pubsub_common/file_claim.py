@@ -21,7 +21,7 @@ class FileClaim:
         """Claims nothing yet. ``owner`` is what kind of role writes such files.
 
         Raises:
-            ConfigError: the path leads nowhere, by links in a circle.
+            ConfigError: The path has circular links.
         """
         self._path = path
         self._owner = owner

@@ -288,7 +288,7 @@ def _followed(link: Path) -> Path:
     try:
         return link.resolve()
     except RuntimeError:
-        raise OSError(errno.ELOOP, "links in a circle", str(link)) from None
+        raise OSError(errno.ELOOP, "circular links", str(link)) from None
 
 
 def _is_special(path: Path) -> bool:
