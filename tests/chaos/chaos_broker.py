@@ -1,4 +1,4 @@
-"""Worker: `pubsub-broker` whose wall clock can be stepped."""
+"""Worker: `pubsub-broker` with a wall clock that can be stepped."""
 
 from __future__ import annotations
 

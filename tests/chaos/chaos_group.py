@@ -293,7 +293,7 @@ class GroupSystem(System):
         """Subscribers that got a departure of a running publisher, in words."""
         living = {pub.log.session for pub in self.living_publishers()}
         return [
-            f"{sub.process.name} was told that {session:x} is gone"
+            f"{sub.process.name} got a departure of {session:x}"
             for sub in self.subscribers
             for at_ns, session in sub.log.told_gone
             if session in living and at_ns >= self._forgiven_ns

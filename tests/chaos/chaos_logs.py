@@ -1,27 +1,27 @@
-"""The logs that the workers write, and what the judge reads out of them.
+"""The logs that the workers write, and their content for the judge.
 
-Text lines, written with one system call each, so that a kill loses at most what was
-about to be written. A last line without an end is torn, and ignored.
+Text lines, written with one system call each, so that a kill loses at most one
+write. An unfinished last line is ignored.
 
 Publisher::
 
     S <session> <name> <1: it waited for subscribers before its first event, or 0>
     P <monotonic ns> <session> <topic> <first> <last>    published
-    D <monotonic ns>                                     about to leave in good order
+    D <monotonic ns>                                     about to leave normally
 
 Subscriber::
 
     S <monotonic ns> <1: it asked for the history, or 0>
     I <session>                                          registered
     R <monotonic ns>                                     ready
-    T <monotonic ns> <session> <1: it has come, 0: it has gone>     was told so
+    T <monotonic ns> <session> <1: it has come, 0: it has gone>     notified
     E <session> <topic> <number> <name> <counter>        received
     G <session> <topic> <first> <last>                   reported lost
-    X <monotonic ns>                                     about to leave in good order
+    X <monotonic ns>                                     about to leave normally
     C <JSON>                                             its counts
 
-Name and counter of an event come out of its payload, in which the publisher wrote
-them: they tell duplicates and disorder without the sequence numbers.
+Name and counter of an event come from its payload, where the publisher wrote them:
+they show duplicates and disorder without the sequence numbers.
 """
 
 from __future__ import annotations

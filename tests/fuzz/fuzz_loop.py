@@ -1,11 +1,11 @@
-"""A fuzzing loop: inputs that do something new are kept, and changed further.
+"""A fuzzing loop: it keeps inputs that do something new, and changes them further.
 
 New is a step from one line of the project's code to another that no input took before.
-msgspec is compiled, and its lines cannot be seen; but its errors say what it did not
-like, and where. So the text of an error counts too, without the values in it, and so
-does the kind of a result. That is why this is not atheris, which is faster but sees no
-more of msgspec than that it was called: with 50,000 inputs it got 37 kinds of answer out
-of `decode_reply`, this one 63, and the error that was there.
+msgspec is compiled, and its lines are invisible, but its errors name the problem and
+its place. So the text of an error counts too, without its values, and so does the kind
+of a result. This is the reason for not using atheris, which is faster but sees nothing
+inside msgspec: with 50,000 inputs it got 37 kinds of answers out of `decode_reply`,
+this loop 63, and the real bug.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ from fuzz_targets import Target
 HERE: Final = Path(__file__).parent
 CORPUS: Final = HERE / "corpus"
 CRASHES: Final = HERE / "crashes"
-# So much of the corpus is kept in files for each target: the seeds, and what reaches
-# lines that they do not.
+# The number of corpus files for each target: the seeds, and inputs that reach further
+# lines.
 MAX_FILES: Final = 40
 MAX_FILE_BYTES: Final = 2048
-# No input takes as long as this, unless it never ends.
+# No input takes this long, unless it hangs.
 HANG_S: Final = 10
 _MAX_CRASHES: Final = 10
 _VALUES: Final = re.compile(
@@ -41,12 +41,13 @@ _VALUES: Final = re.compile(
 
 
 class Hang(BaseException):
-    """An input took too long. No `Exception`, so that no code under test takes it."""
+    """An input took too long. Not an `Exception`, so that the code under test does not
+    catch it."""
 
 
 @dataclasses.dataclass
 class Outcome:
-    """What became of one target."""
+    """The result of one target."""
 
     name: str
     inputs: int = 0
@@ -56,7 +57,7 @@ class Outcome:
 
 
 class Coverage:
-    """Runs a target, and tells what is new about it."""
+    """Runs a target, and reports new behavior."""
 
     def __init__(self, target: Target) -> None:
         self._target = target
@@ -69,7 +70,7 @@ class Coverage:
     def run(self, data: bytes) -> tuple[bool, bool]:
         """Whether lines are reached in a new way, and whether anything is new.
 
-        Raises whatever the target must not raise.
+        Raises the target's forbidden exceptions.
         """
         self._now = set()
         before = sys.gettrace()
@@ -113,8 +114,8 @@ class Coverage:
 
 
 def _is_words(result: object) -> bool:
-    """Whether a target says in words what happened, of which there are few."""
-    # Exactly a tuple: what is read from an input may be a named one.
+    """Whether a target reports its result in words, of which there are few."""
+    # Exactly a tuple: a decoded input may be a named one.
     return type(result) is tuple and all(isinstance(part, str) for part in result)
 
 
@@ -127,8 +128,8 @@ def fuzz(
     crashes: Path = CRASHES,
     keep: bool = False,
 ) -> Outcome:
-    """Run the whole corpus of ``target``, then changed inputs until there were ``runs``.
-    With ``keep`` the corpus' files grow by what reaches new lines."""
+    """Run the whole corpus of ``target``, then ``runs`` changed inputs. With ``keep``
+    the corpus' files grow by inputs that reach new lines."""
     chance = random.Random(f"{seed} {target.name}")
     outcome, coverage = Outcome(target.name), Coverage(target)
     inputs = stored(target, corpus)
@@ -165,7 +166,7 @@ def _until(
 ) -> Iterator[bytes]:
     yield from inputs
     for _ in range(runs - len(inputs)):
-        # What is refused stays so mostly, and what is new has been changed least.
+        # A rejected input mostly stays rejected, and a new one has been changed least.
         some = chance.choice((valid, valid, known, known[-20:]))
         yield mutate(chance.choice(some), chance, known)
 
@@ -175,7 +176,7 @@ def _hang(_signal: int, _frame: object) -> None:
 
 
 def _report(target: Target, data: bytes, outcome: Outcome, crashes: Path) -> bool:
-    """Keep an input that raised what it must not; True when there were enough."""
+    """Keep an input that raised a forbidden exception; True if there are enough."""
     text = traceback.format_exc()
     where = traceback.extract_tb(sys.exc_info()[2])[-1]
     kind = f"{type(sys.exc_info()[1]).__name__} at {Path(where.filename).name}:{where.lineno}"
@@ -193,7 +194,7 @@ def stored(target: Target, corpus: Path = CORPUS) -> list[bytes]:
 
 
 def store(folder: Path, data: bytes) -> Path:
-    """Write an input under a name that only it has."""
+    """Write an input under a unique name."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / name_of(data)
     path.write_bytes(data)

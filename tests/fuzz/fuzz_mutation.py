@@ -1,7 +1,7 @@
 """Changed inputs: some of their bytes, or a part of the JSON or MessagePack in them.
 
-Most of what random bytes do is stopped by the decoder's first look. A change of one
-value, with the rest left valid, gets further.
+A decoder rejects most random bytes immediately. A change of one value, with the rest
+left valid, gets further.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _TEXTS: Final = (
     *("centralized", "decentralized", "10.0.0.2:5556", "10.0.0.3", "0.0.0.0:1", "\0"),
     *("\n", "\ud7ff", "\U0001f600", "a" * 300, "unknown_session", "malformed"),
 )
-# What JSON and MessagePack, but no value of Python, can say.
+# Values that JSON and MessagePack have, but Python does not.
 _TOKENS: Final = (
     *(
         b"\0",
@@ -50,7 +50,7 @@ _TOKENS: Final = (
         b"\xef\xbb\xbf",
     ),
 )
-# Deep enough for any recursion to be noticed, and the longest numbers that Python takes.
+# Deep enough to detect any recursion, and the longest numbers that Python accepts.
 _DEEP: Final = (
     *(b"\x91" * 12_000, b"[" * 12_000, b"\x81\xa0" * 12_000, b'{"a":' * 12_000),
     *(b"9" * 4300, b"9" * 5000),
@@ -135,7 +135,7 @@ def _lines(data: bytes, chance: random.Random) -> bytes:
 
 
 def _msgpack(data: bytes, chance: random.Random) -> bytes:
-    """What begins with an array of five or six, as MessagePack."""
+    """An input that begins with an array of five or six, as MessagePack."""
     starts = [at for at, byte in enumerate(data[:400]) if byte in (0x95, 0x96)]
     if not starts:
         return _token(data, chance)
@@ -148,8 +148,8 @@ def _msgpack(data: bytes, chance: random.Random) -> bytes:
 
 
 def _lengthened(data: bytes, chance: random.Random) -> bytes:
-    """What begins with an array of five or six, with room for more at its end: of types
-    that are expected there, so that what follows them is looked at."""
+    """An input that begins with an array of five or six, lengthened with values of the
+    expected types, so that later values are read."""
     at = max(data.rfind(b"\x95"), data.rfind(b"\x96"))
     if at < 0 or chance.random() < 0.3:
         return data
@@ -167,7 +167,7 @@ _MUTATIONS: Final[tuple[Mutation, ...]] = (
 
 
 def changed(value: Any, chance: random.Random) -> Any:
-    """A value with one place in it changed, which may be all of it."""
+    """A value with a change in one place, which may be the whole value."""
     if isinstance(value, list) and value and chance.random() < 0.9:
         at = chance.randrange(len(value))
         kind = chance.randrange(8)

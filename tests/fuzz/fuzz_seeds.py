@@ -1,7 +1,7 @@
 """Valid inputs of every kind, from which fuzzing starts.
 
-Control messages are built from their types, so one that is added later needs a line in
-`CONTROL`; `test_fuzz.py` sees to it.
+Control messages are built from their types, so a new type needs a line in `CONTROL`;
+`test_fuzz.py` checks this.
 """
 
 from __future__ import annotations
@@ -102,6 +102,7 @@ REQUESTS: list[Request] = [
     _register(5, versions=(2, 3)),
     _register(12, strengths={"A": 5}),
     _register(14, **{**_SUBSCRIBER, "topics": ["A", "a/#", "+/b"]}),
+    _register(15, name="sensors"),
     Heartbeat(id=6, session=1),
     Heartbeat(
         id=7,
@@ -224,7 +225,7 @@ REPLIES: list[Reply] = [
         registry=RegistryStatus(group="lab", cut_off=True, cut_off_s=1.5),
     ),
     Error(id=1, code=messages.WRONG_MODEL, detail="the other model"),
-    Error(id=-1, code=messages.UNKNOWN_SESSION, detail="who?"),
+    Error(id=-1, code=messages.UNKNOWN_SESSION, detail="unknown"),
 ]
 
 
@@ -234,7 +235,7 @@ def lines(things: Iterable[Request | Reply]) -> bytes:
 
 
 REQUEST_SEEDS = [messages.encode(request) for request in REQUESTS]
-# With fields that are unknown, of any shape.
+# With unknown fields of any shape.
 TRACE_SEEDS = [
     *REQUEST_SEEDS,
     b'{"type":"status","id":1,"x":[[[{"key":{"y":[1e9,-0.5,null,true,"\\ud83d\\ude00"]}}]]]}',
@@ -286,7 +287,7 @@ ANSWER_SEEDS = [
 
 
 def framed(frames: Iterable[bytes]) -> bytes:
-    """Several frames as one input: each is preceded by its length in two bytes."""
+    """Several frames as one input: each begins with its length in two bytes."""
     return b"".join(len(frame).to_bytes(2, "big") + frame for frame in frames)
 
 

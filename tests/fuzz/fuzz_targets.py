@@ -1,7 +1,7 @@
-"""What is fuzzed: each takes bytes, and may raise `ProtocolError` only.
+"""The targets of fuzzing: each takes bytes, and may only raise `ProtocolError`.
 
-Where there is more to say about a result than that there is one, it is said here: what
-was read can be written again, and reads the same.
+Some also check the result: a decoded input can be encoded again, and decodes to the
+same.
 """
 
 from __future__ import annotations
@@ -69,13 +69,13 @@ from pubsub_subscriber.connections.sub_socket import SubSocket
 from pubsub_subscriber.receiving.event_queue import EventQueue
 from pubsub_subscriber.receiving.fast_path import FastPath
 
-# A request or reply is answered within this, or was lost.
+# A request or reply is answered within this time, or was lost.
 _STEP_S: Final = 1.7
 
 
 @dataclasses.dataclass(frozen=True)
 class Target:
-    """``run`` returns something whose type tells what happened."""
+    """``run`` returns a value; its type shows what happened."""
 
     name: str
     run: Callable[[bytes], object]
@@ -109,7 +109,7 @@ def _split(frame: bytes) -> object:
 
 
 def _body(body: bytes) -> object:
-    """As the receive path calls it, on bytes and on memory of libzmq's. It has looked at
+    """Like the receive path, on bytes and on memory of libzmq's. The path has checked
     the first byte before."""
     if not body.startswith(b"\x95"):
         return None
@@ -156,7 +156,7 @@ def _question(raw: bytes) -> object:
     question = parse_ready_request(raw)
     assert (question is None) == (parse_ready_topic(raw) is None)
     if question is not None:
-        # Whoever asked hears the answer only under the very bytes of the question.
+        # The requester receives the answer only under the very bytes of its request.
         assert ready_topic(*question) == raw
     return question
 
@@ -169,7 +169,7 @@ def _answer(frame: bytes) -> object:
 
 
 class _Frames:
-    """Stands for a `SubSocket`: frames that wait to be received."""
+    """A substitute for a `SubSocket`: frames that wait to be received."""
 
     only_session = None
     interrupt_message = b"somebody could interrupt"
@@ -211,8 +211,8 @@ def _unframed(data: bytes) -> list[bytes]:
 
 
 def _receive_path(data: bytes) -> object:
-    """The receive path, from frames to counted events: in bursts, in batches, one by one
-    out of the socket, and with recovery."""
+    """The receive path, from frames to counted events: in bursts, in batches, one by
+    one, and with recovery."""
     plain = _taken_in(data, _fetch)
     assert _taken_in(data, _fetch_batches) == plain
     assert _taken_in(data, _stream) == plain
@@ -224,7 +224,7 @@ def _receive_path(data: bytes) -> object:
     return type(stamps)
 
 
-# Takes what waits at a socket, a part of it at a time.
+# Takes some of the frames that wait at a socket.
 Take = Callable[[FastPath, SubSocket, EventQueue], list[Any]]
 
 
@@ -324,7 +324,7 @@ def _recovery_answer(frame: bytes) -> object:
     assert batch.session == question.publisher
     assert batch.sequence >= question.first
     stamps = [event.published_ns for event in batch.events()]
-    if all(abs(stamp) < 2**62 for stamp in stamps):  # else no publisher's
+    if all(abs(stamp) < 2**62 for stamp in stamps):  # otherwise not a publisher's
         again = encode_recovery_reply(
             question, batch.publisher, batch.sequence, stamps, batch.payloads
         )
@@ -333,7 +333,7 @@ def _recovery_answer(frame: bytes) -> object:
 
 
 def _publisher_core(data: bytes) -> object:
-    """A publisher that hears subscriptions, and answers some."""
+    """A publisher that gets subscriptions, and answers some."""
     sent: list[bytes] = []
     topics = {name: TopicState(name, History(4, 100)) for name in seeds.TOPICS}
     for state in topics.values():
@@ -380,14 +380,15 @@ def _explain(data: bytes) -> object:
 
 
 def _trace(data: bytes) -> object:
-    """What a broker shows of a message that came, and what a client makes of its type."""
+    """A broker's debug line about a received message, and a client's result for its
+    type."""
     trace = ControlTrace()
     trace.came(("10.0.0.1", 1), data)
     return unknown_reply(data)
 
 
 def _performed(effects: Sequence[Effect]) -> list[str]:
-    """What the shell does with effects: it writes the messages."""
+    """The work of the shell with effects: it writes the messages."""
     for effect in effects:
         if isinstance(effect, Send):
             assert messages.decode_reply(messages.encode(effect.message))
@@ -395,7 +396,7 @@ def _performed(effects: Sequence[Effect]) -> list[str]:
 
 
 def _broker(data: bytes) -> object:
-    """A broker that hears line after line, from three connections."""
+    """A broker that gets line after line, from three connections."""
     model: messages.Model = "decentralized" if b'"de' in data else "centralized"
     registry = MemoryRegistry()
     core = BrokerCore(
@@ -418,7 +419,7 @@ def _broker(data: bytes) -> object:
         assert answers == [peer]
         done += _performed(effects)
         done += _performed(core.tick(now))
-    # Every registered client, and no other, is sent `farewell`.
+    # Every registered client, and no other, gets `farewell`.
     assert len(core.farewell()) >= registry.count()
     done += _performed(core.farewell())
     core.status(messages.StatusRequest(id=1), now)
@@ -426,7 +427,7 @@ def _broker(data: bytes) -> object:
 
 
 def _client(data: bytes) -> object:
-    """A subscriber's session that hears line after line, and says what is due."""
+    """A subscriber's session that gets line after line, and reports its deadlines."""
     identity = Identity("subscriber", ("A",), "10.0.0.3", "realtime", "decentralized")
     core, now = ClientSession(identity, 0.0), 0.0
     seen: list[object] = []
@@ -450,8 +451,8 @@ def _client(data: bytes) -> object:
 
 
 def _snapshot(data: bytes) -> object:
-    """A broker's file; the checksum of what is inside is made right, or nothing but it
-    would be tried."""
+    """A broker's file; the checksum of its content is made right, so that the content
+    is tested."""
     parts = data.split(b"\n")
     if len(parts) == 2:
         data = seeds.sealed(parts[1])

@@ -1,6 +1,7 @@
-"""Fuzz all targets: run_fuzz.py [RUNS [SEED]]. Ends with 1 if one raised what it must not.
+"""Fuzz all targets: run_fuzz.py [RUNS [SEED]]. Exits with 1 if one raised a forbidden
+exception.
 
-RUNS is how many inputs there are in all, SEED makes them the same again.
+RUNS is the total number of inputs; SEED makes them reproducible.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ def _fuzz(target: Target, runs: int, seed: int) -> Outcome:
 
 
 def main(arguments: list[str]) -> int:
-    # What is refused is said in the log, and would be said a million times.
+    # The log would have a million lines about rejected inputs.
     for name in ("pubsub_subscriber.receiving.fast_path",):
         logging.getLogger(name).setLevel(logging.CRITICAL)
     runs = int(arguments[0]) if arguments else 1_000_000

@@ -38,13 +38,13 @@ def test_nothing_but_the_declared_error_comes_of_any_input(
 
 @pytest.mark.parametrize("target", TARGETS, ids=by_name)
 def test_seeds_are_valid(target: Target) -> None:
-    """So that changes begin with what gets through."""
+    """So that changes begin with accepted inputs."""
     accepted = []
     for seed in target.seeds:
         try:
             accepted.append(target.run(seed))
         except target.declared:
-            # A frame that is of another kind, for targets that take any.
+            # A frame of another kind, for targets that accept any.
             continue
     assert accepted
     assert any(accepted)
@@ -91,7 +91,7 @@ def test_every_corpus_belongs_to_a_target() -> None:
 
 
 def brittle(data: bytes) -> object:
-    """Breaks when three things come together, of which each is a line of its own."""
+    """Fails when three conditions hold together, each on its own line."""
     return explain_undecodable(data, ProtocolError("x")) and _brittle(data)
 
 

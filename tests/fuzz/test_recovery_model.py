@@ -1,9 +1,9 @@
-"""Recovery of a stream beside a model: a publisher that keeps its last events, a channel
-that drops and delays them, and answers that come late, twice or never.
+"""Recovery of a stream, compared with a model: a publisher that keeps its last events,
+a channel that drops and delays them, and answers that come late, twice or never.
 
-Whatever happens, what is delivered is strictly rising, and every number from the first
-on is delivered or said to be lost, never both. What is said to be lost was no longer to
-be had, or was asked for in vain until the timeout.
+In any case, delivered numbers are strictly rising, and every number from the first on
+is either delivered or reported lost. An event reported lost was no longer available, or
+was requested without success until the timeout.
 """
 
 from __future__ import annotations
@@ -40,10 +40,10 @@ from pubsub_subscriber.streams.recovery import Recovery
 SESSION, TOPIC, ADDRESS = 7, "A", "10.0.0.2:5556"
 ME = 5
 TIMEOUT_S = 3.0
-# So many events are in one answer at most.
+# The most events in one answer.
 PART = 3
 ALL = 10_000
-# What an event takes while it is held, a little more than this.
+# The bytes that an event takes while it is held, rounded up.
 COST = EVENT_OVERHEAD_BYTES + 10
 
 pick = st.integers(0, 9)
@@ -54,7 +54,7 @@ def payload_of(number: int) -> bytes:
 
 
 class RecoveryMachine(RuleBasedStateMachine):
-    """`fair` says that nobody gives up and everything is kept: then nothing is lost."""
+    """With `fair`, no timeout passes and everything is kept: then nothing is lost."""
 
     fair = False
     from_start: bool | None = None
@@ -67,9 +67,9 @@ class RecoveryMachine(RuleBasedStateMachine):
         self.tracker = StreamTracker(SESSION, TOPIC)
         self.delivered: list[int] = []
         self.lost: list[int] = []
-        self.late: list[int] = []  # events that are still under way
-        self.asked: list[bytes] = []  # subscriptions that are
-        self.subscribed: list[bytes] = []  # what was asked and not taken back
+        self.late: list[int] = []  # events under way
+        self.asked: list[bytes] = []  # subscriptions under way
+        self.subscribed: list[bytes] = []  # requests that were not taken back
         self.answers: list[bytes] = []
         self.last_answer_at = 0.0
 
@@ -102,10 +102,10 @@ class RecoveryMachine(RuleBasedStateMachine):
         for number in range(before):
             self.history.add(number, [(number, payload_of(number))])
 
-    # What the subscriber does
+    # Actions of the subscriber
 
     def took(self, items: list[Event], gaps: list[Gap]) -> None:
-        """Deliveries and losses, as they come."""
+        """Deliveries and losses, in order."""
         for gap in gaps:
             assert (gap.session, gap.topic) == (SESSION, TOPIC)
             self.lost += range(gap.first, gap.last + 1)
@@ -129,7 +129,7 @@ class RecoveryMachine(RuleBasedStateMachine):
         items: list[Event] = []
         was_open = self.recovery.has_gap((SESSION, TOPIC))
         if usual and number == self.tracker.expected:
-            # The receive path does not ask anybody about an event that it expects.
+            # For an expected event the receive path requests nothing.
             self.tracker.expected += 1
             items.append(event)
         else:
@@ -149,7 +149,7 @@ class RecoveryMachine(RuleBasedStateMachine):
             self.last_answer_at = self.now
         self.took(items, gaps)
         for gap in gaps:
-            assert gap.last < self.history.first  # it was not to be had any more
+            assert gap.last < self.history.first  # it was not available any more
             assert held.isdisjoint(range(gap.first, gap.last + 1))
 
     def polled(self, *, idle: bool) -> None:
@@ -159,13 +159,13 @@ class RecoveryMachine(RuleBasedStateMachine):
             assert self.now >= self.last_answer_at + TIMEOUT_S
         self.took(items, gaps)
 
-    # What the publisher and the channel do
+    # Actions of the publisher and the channel
 
     def answer_to(self, raw: bytes) -> bytes:
         question = parse_recovery_request(raw)
         assert question is not None
         assert (question.publisher, question.subscriber) == (SESSION, ME)
-        # Nobody asks for what has come, was given up, or was never heard of.
+        # No request for an event that has arrived, was given up, or is unknown.
         assert question.last < self.history.end
         return encode_recovery_reply(
             question, ADDRESS, *self.history.select(question.first, question.last)
@@ -234,7 +234,7 @@ class RecoveryMachine(RuleBasedStateMachine):
         self.now += seconds
         self.polled(idle=idle)
 
-    # What must hold
+    # Invariants
 
     @invariant()
     def each_number_is_delivered_or_lost(self) -> None:
@@ -279,7 +279,7 @@ class RecoveryMachine(RuleBasedStateMachine):
             self.small.stop()
 
     def come_to_rest(self) -> None:
-        """From here on the channel is a good one: then all gaps are closed."""
+        """From here on the channel works: then all gaps are closed."""
         self.asked.clear()
         for _ in range(2 * self.history.end + 20):
             if self.history.end:
@@ -314,7 +314,7 @@ TestFairRecovery = FairRecoveryMachine.TestCase
 
 @dataclasses.dataclass
 class Kept:
-    """What a history is to do, in so many words."""
+    """The behavior of a history, in simple code."""
 
     limit: int
     limit_bytes: int
@@ -356,13 +356,13 @@ def test_a_history_keeps_the_last_events_and_answers_with_them(
     if wanted:
         assert start == wanted[0]
     else:
-        # Whatever was asked for and lies before it will not come.
+        # Requested events before it will not come.
         assert start >= max([first, *model.numbers()[:1]])
         assert start <= max(first, kept.end)
 
 
 def test_one_spelling_of_a_question_is_asked_per_attempt() -> None:
-    """So that the answer to an earlier attempt is told from that to the last one."""
+    """So that the answer to an earlier attempt differs from that to the last one."""
     tracker = StreamTracker(SESSION, TOPIC, 0)
     recovery = Recovery(ME, TIMEOUT_S, max_held=4)
     items: list[Event] = []
@@ -379,8 +379,8 @@ def test_one_spelling_of_a_question_is_asked_per_attempt() -> None:
 
 
 def test_events_gone_after_the_first_delivery_are_lost_and_not_skipped() -> None:
-    """A stream from its start begins with what is delivered first, even if that came
-    with the answer to a question that was asked again meanwhile."""
+    """A stream from its start begins with the first delivered event, even if that came
+    with the answer to a repeated request."""
     tracker = StreamTracker(SESSION, TOPIC)
     recovery = Recovery(ME, TIMEOUT_S, max_held=4, from_start=True)
     items: list[Event] = []
@@ -427,7 +427,7 @@ def test_what_arrived_after_the_question_and_is_held_is_not_lost() -> None:
 
 
 def requests_of(recovery: Recovery) -> list[RecoveryRequest | None]:
-    """What was asked since the effects were taken away."""
+    """The requests since the effects were last taken."""
     return [
         parse_recovery_request(effect.raw)
         for effect in recovery.effects

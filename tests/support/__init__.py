@@ -1,1 +1,1 @@
-"""What tests of several packages share: fakes, waits, ports, sweeps, browsers."""
+"""Shared parts of tests of several packages: fakes, waits, ports, sweeps, browsers."""

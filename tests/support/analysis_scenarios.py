@@ -1,8 +1,8 @@
-"""Checks the analysis: how often its verdicts are right on sweeps whose truth is known.
+"""Checks the analysis: how often its verdicts are right on sweeps with a known truth.
 
 To print the table: ``PYTHONPATH=tests .venv/bin/python -m support.analysis_scenarios``.
 
-Each scenario is a truth and the verdict that one pattern asks for; `SCENARIOS` has true,
+Each scenario is a truth and the right verdict on one pattern; `SCENARIOS` has true,
 false and undecidable ones of every pattern.
 """
 
@@ -46,7 +46,7 @@ def _same(
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Scenario:
-    """A truth, and the verdict on a pattern that it asks for."""
+    """A truth, and the right verdict on a pattern."""
 
     pattern: int
     name: str
@@ -121,8 +121,9 @@ def _knee(n: float) -> float:
 
 
 def _noisy_scenarios() -> Iterator[Scenario]:
-    """Truths of which runs alone do not know: networks differ in every run, rounds drift,
-    runs depend on each other, some are outliers, there is one of each cell."""
+    """Truths with noise that the runs alone do not show: networks differ in every run,
+    rounds drift, runs depend on each other, some are outliers, some cells have one run.
+    """
     line = _power(300, 10)
     flat = _power(500, 0)
     faster = LatencyModel(_power(300, 20)), LatencyModel(_power(300, 4))
@@ -175,7 +176,7 @@ def _noisy_scenarios() -> Iterator[Scenario]:
     yield Scenario(4, "the same factor, 1 run of 7 networks", "undecided", one)
 
 
-# By what latency jumps at the two largest sizes; from tenfold on no shape fits.
+# The factor of the jump at the two largest sizes; from tenfold on no shape fits.
 _JUMPS: Final[tuple[tuple[float, Verdict], ...]] = (
     (1.5, "undecided"),
     (2, "undecided"),
@@ -184,7 +185,7 @@ _JUMPS: Final[tuple[tuple[float, Verdict], ...]] = (
 
 
 def _knees() -> Iterator[Scenario]:
-    """Truths in which latency jumps, or has a pole."""
+    """Truths with a jump or a pole of the latency."""
     queue = _queue(300, 30, 75)
     # Two of seven networks are not the largest by more than chance.
     knee = GroundTruth(*_same(_knee))
@@ -231,7 +232,7 @@ def verdicts(
 
 
 def wrong(scenario: Scenario, found: Counter[Verdict]) -> int:
-    """How many verdicts are decided, and not what the truth asks for."""
+    """The number of verdicts that are decided wrongly."""
     decided: tuple[Verdict, ...] = ("supported", "contradicted")
     return sum(found[v] for v in decided if v != scenario.expected)
 

@@ -1,13 +1,13 @@
 """The rows of the table of attacks in SECURITY.md.
 
-A test of an attack says what its row says::
+A test of an attack declares its row::
 
-    @attack(what="status requests whose answers are not read",
+    @attack(what="status requests with unread answers",
             got="disconnected; the broker's memory grows by {memory}",
             bound="REPLY_QUEUE_BYTES")
 
-and fills ``{memory}`` with what it measures, by the fixture ``figures``. ``make attacks`` runs
-all of them at full size and writes the table: `declared` has the rows, `Results` what came out.
+and fills ``{memory}`` with its measurement, by the fixture ``figures``. ``make attacks`` runs
+all of them at full size and writes the table: `declared` has the rows, `Results` the outcome.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ _BLOCK: Final = re.compile(
     r"(<!-- attacks -->\n).*?(<!-- end of attacks -->)", re.DOTALL
 )
 _FIGURE: Final = re.compile(r"\{(\w+)\}")
-# What stands in the table where no full run has measured yet.
+# The text of a figure before the first full run.
 UNMEASURED: Final = "…"
-# How figures of each kind are written.
+# The form of figures of each kind.
 _A_FIGURE: Final = r"(?:[\d.]+ (?:MiB|s|ms)|\d+|…)"
 
 
@@ -73,7 +73,7 @@ class Row:
 
 @functools.cache
 def declared() -> tuple[Row, ...]:
-    """The rows of all tests, by file and place; read, not run."""
+    """The rows of all tests, by file and position; read, not run."""
     return tuple(
         row for path in sorted(FOLDER.glob("test_*.py")) for row in _rows_of(path)
     )
@@ -97,7 +97,7 @@ def _rows_of(path: Path) -> Iterator[Row]:
 
 
 class Figures:
-    """What a test measured; of several runs of a test the largest counts."""
+    """The figures of a test; of several runs the largest counts."""
 
     def __init__(self) -> None:
         self.values: dict[str, tuple[float, str]] = {}
@@ -123,7 +123,7 @@ class Figures:
 
 
 def written(value: float, unit: str) -> str:
-    """A figure as the table has it: rounded up, in one of few units."""
+    """A figure in the table: rounded up, in one of few units."""
     if unit == "MiB":
         return f"{max(0, math.ceil(value))} MiB"
     if unit == "s":
@@ -135,7 +135,7 @@ def written(value: float, unit: str) -> str:
 
 @dataclasses.dataclass
 class Result:
-    """What all runs of one test came to."""
+    """The result of all runs of one test."""
 
     models: set[str] = dataclasses.field(default_factory=set)
     keys: set[str] = dataclasses.field(default_factory=set)
@@ -144,7 +144,7 @@ class Result:
 
     @property
     def model(self) -> str:
-        """The cell that says where it was tried."""
+        """The cell with the models."""
         model = "both" if len(self.models) == 2 else "".join(self.models)
         plain = {
             frozenset(): "",
@@ -155,7 +155,7 @@ class Result:
 
 
 class Results:
-    """What the tests of attacks that ran came to, by file and name."""
+    """The results of the tests of attacks, by file and name."""
 
     def __init__(self) -> None:
         self.of: dict[str, Result] = {}
@@ -163,7 +163,7 @@ class Results:
     def add(
         self, nodeid: str, failed: bool, properties: Sequence[tuple[str, object]]
     ) -> None:
-        """Takes in the report of one run of a test, as pytest gives it."""
+        """Add the report of one run of a test, as pytest gives it."""
         test = nodeid.partition("[")[0].rpartition("/")[2]
         result = self.of.setdefault(test, Result())
         for name, value in properties:
@@ -179,7 +179,7 @@ class Results:
             result.failed.append(nodeid)
 
     def cells(self, row: Row) -> tuple[str, ...] | None:
-        """The cells of a row, if its test ran and held."""
+        """The cells of a row, if its test ran and passed."""
         result = self.of.get(row.test)
         if result is None or result.failed:
             return None
@@ -204,8 +204,8 @@ def table_rows(text: str) -> dict[str, tuple[str, ...]]:
 
 
 def with_table(text: str, results: Results) -> str:
-    """SECURITY.md with the rows of the tests that ran and held made anew. Rows of tests that
-    are no longer there are left out; those of tests that failed, or did not run, stay."""
+    """SECURITY.md with new rows for the tests that ran and passed. Rows without a test
+    are removed; those of tests that failed, or did not run, stay."""
     old = table_rows(text)
     lines = [HEADER, ("---",) * len(HEADER)]
     for row in declared():
@@ -217,7 +217,7 @@ def with_table(text: str, results: Results) -> str:
 
 
 def fits(row: Row, cells: Sequence[str]) -> bool:
-    """Whether a row of the table is what its test declares, whatever was measured."""
+    """Whether a row of the table matches its test's declaration, for any figures."""
     parts = [re.escape(part) for part in _FIGURE.split(row.got)[::2]]
     what, _model, got, bound, test = cells
     return (what, bound, test) == (

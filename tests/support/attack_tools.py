@@ -1,5 +1,5 @@
-"""What attackers use: hand-written ZeroMQ clients, with and without keys; and the secure
-system that they attack.
+"""Tools of attackers: hand-written ZeroMQ clients, with and without keys; and the
+secure system that they attack.
 
 Not tests; imported by those of this folder.
 """
@@ -54,9 +54,9 @@ from pubsub_publisher import Publisher
 from pubsub_subscriber import Subscriber
 from support.running_roles import WAIT_S, Receiver, RunningBroker
 
-# Who is enrolled from the start.
+# The clients enrolled from the start.
 NAMES: Final = ("alice", "bob", "carol", "mallory")
-# Nobody renews a lease by hand in these tests.
+# No client renews a lease by hand in these tests.
 LEASE_S: Final = 300.0
 
 DISCONNECTED: Final = zmq.EVENT_DISCONNECTED
@@ -73,7 +73,7 @@ def now() -> datetime.datetime:
 def register(
     role: messages.Role, topics: Iterable[str], address: str, **fields: Any
 ) -> Register:
-    """A registration as somebody writes it by hand."""
+    """A hand-written registration."""
     return Register(
         **{
             "id": 1,
@@ -88,7 +88,7 @@ def register(
 
 
 class Wire:
-    """A hand-written client: a socket, and what libzmq's monitor says of it."""
+    """A hand-written client: a socket, and the events of libzmq's monitor."""
 
     def __init__(
         self,
@@ -109,8 +109,8 @@ class Wire:
         self.socket.connect(f"tcp://127.0.0.1:{port}")
 
     def saw(self, event: int) -> int:
-        """How often the monitor told of an event."""
-        # A socket of which nobody wants anything does not subscribe again by itself.
+        """How often the monitor reported an event."""
+        # A socket that is not used does not subscribe again by itself.
         self.socket.get(zmq.EVENTS)
         with contextlib.suppress(zmq.Again):
             while True:
@@ -140,8 +140,9 @@ class Wire:
         return self.socket.recv()
 
     def force(self, message: bytes) -> None:
-        """Have an XSUB socket send what it would not: it drops unsubscriptions from what
-        it is not subscribed to, unless they are the second part of another message."""
+        """Make an XSUB socket send a message that it would drop: an unsubscription from
+        a topic without subscription, which passes as the second part of another
+        message."""
         self.socket.setsockopt(zmq.ONLY_FIRST_SUBSCRIBE, 1)
         self.socket.send_multipart([b"x", message])
         self.socket.setsockopt(zmq.ONLY_FIRST_SUBSCRIBE, 0)
@@ -154,7 +155,7 @@ class Wire:
 
 
 class Talker(Wire):
-    """Speaks the control protocol."""
+    """Uses the control protocol."""
 
     def ask(self, request: Request) -> Reply:
         """The answer to a request."""
@@ -170,20 +171,20 @@ class Talker(Wire):
     def registered(self, request: Register) -> Registered:
         reply = self.ask(request)
         while isinstance(reply, Error) and reply.code == messages.TOO_FAST:
-            time.sleep(REGISTER_LATER_S)  # as a client does
+            time.sleep(REGISTER_LATER_S)  # like a client
             reply = self.ask(request)
         assert isinstance(reply, Registered), reply
         return reply
 
     def refused(self, request: Request) -> str:
-        """The code of the error that answers a request."""
+        """The code of the error reply to a request."""
         reply = self.ask(request)
         assert isinstance(reply, Error), reply
         return reply.code
 
 
 class Spy(Wire):
-    """Connects to a data port and subscribes to what it likes, without registering."""
+    """Connects to a data port and subscribes to any topic, without registering."""
 
     def subscribe(self, *subscriptions: bytes) -> None:
         for each in subscriptions:
@@ -191,7 +192,8 @@ class Spy(Wire):
 
 
 class RoguePublisher:
-    """A modified publisher: its port admits every client, and it sends whatever the test wants."""
+    """A modified publisher: its port admits every client, and it sends any message of
+    the test."""
 
     def __init__(self, scene: Scene, keys: ClientKeys, *topics: str) -> None:
         self.keys = keys
@@ -212,8 +214,8 @@ class RoguePublisher:
         ).session
 
     def look(self) -> set[bytes]:
-        """Take in subscriptions, and answer whether we are ready, as everybody does.
-        Returns all subscriptions that are there."""
+        """Read subscriptions, and answer ready requests, like every publisher. Returns
+        all current subscriptions."""
         with contextlib.suppress(zmq.Again):
             while True:
                 message = self.xpub.recv(zmq.NOBLOCK)
@@ -265,7 +267,7 @@ class RoguePublisher:
         return self._monitored(DISCONNECTED)
 
     def handshakes(self) -> int:
-        """How many have been made."""
+        """The number of handshakes so far."""
         return self._monitored(ADMITTED)
 
     def failed_handshakes(self) -> int:
@@ -294,7 +296,7 @@ class Vault:
         self.folder = folder
         self.store = KeyStore(folder)
         self.store.create()
-        # Before there is a broker, which takes a moment to see who is new.
+        # Before the broker starts, as it takes a moment to notice new clients.
         for name in NAMES:
             self.store.enroll(name, now=now())
         if policy is not None:
@@ -316,7 +318,8 @@ class Vault:
         self.store.revoke(name, now=now())
 
     def let_expire(self, name: str, in_s: float) -> None:
-        """The enrolment of a client ends in so many seconds, by the broker's clock."""
+        """The enrollment of a client expires in this many seconds, by the broker's
+        clock."""
         clients = self.store.clients()
         until = now() + datetime.timedelta(seconds=in_s)
         clients[name] = dataclasses.replace(clients[name], expires=until)
@@ -333,14 +336,14 @@ class Vault:
 
 
 class Scene:
-    """A secure system of one model, and those who attack it."""
+    """A secure system of one model, and its attackers."""
 
     def __init__(self, model: Model, vault: Vault, stack: contextlib.ExitStack) -> None:
         self.model = model
         self.centralized = model == "centralized"
         self.vault = vault
         self.stack = stack
-        # Before the attackers' context, which so ends before the roles.
+        # Before the attackers' context, so that this one ends before the roles.
         self.broker = self._new_broker()
         self.port = self.broker.port
         stack.callback(lambda: self.broker.stop())
@@ -357,7 +360,7 @@ class Scene:
         )
 
     def restart_broker(self) -> None:
-        """Another broker with the same keys at the same port, which knows nobody."""
+        """Another broker with the same keys at the same port, without clients."""
         self.broker.stop()
         self.broker = self._new_broker(self.port)
 
@@ -393,13 +396,13 @@ class Scene:
         return self.stack.enter_context(subscriber)
 
     def receive(self, name: str, *topics: str, **options: Any) -> Receiver:
-        """A subscriber that receives whatever comes."""
+        """A subscriber that receives all events."""
         receiver = Receiver(self.subscriber(name, *topics, **options))
         self.stack.callback(receiver.stop)
         return receiver
 
     def data_port(self, publisher: Publisher) -> tuple[int, str]:
-        """Where subscribers get a publisher's events, and the key that answers there."""
+        """The address for a publisher's events, and the key that answers there."""
         if self.centralized:
             (port,) = self.broker.broker.update_send_socket()
             return port, self.vault.broker
@@ -412,7 +415,7 @@ class Scene:
         return self._kept(Wire(self.context, kind, keys, server))
 
     def talker(self, keys: ClientKeys | None) -> Talker:
-        """Somebody at the control port, who has connected."""
+        """A connected client at the control port."""
         pair = None if keys is None else keys.pair
         server = None if keys is None else keys.broker
         talker = self._kept(Talker(self.context, zmq.DEALER, pair, server))
@@ -422,7 +425,7 @@ class Scene:
     def spy(
         self, keys: KeyPair | None, port: int, server: str | None, *wants: bytes
     ) -> Spy:
-        """Somebody at a data port."""
+        """A client at a data port."""
         spy = self._kept(Spy(self.context, zmq.SUB, keys, server))
         spy.subscribe(*wants)
         spy.connect(port)
@@ -440,7 +443,7 @@ class Scene:
 def publish_until_seen(
     publisher: Publisher, topic: str, payload: bytes, wire: Wire
 ) -> None:
-    """Publish, again and again, until something has arrived at ``wire``."""
+    """Publish repeatedly until an event has arrived at ``wire``."""
 
     def arrived() -> int:
         publisher.publish_event(topic, payload)
@@ -452,7 +455,7 @@ def publish_until_seen(
 def publish_and_receive(
     publisher: Publisher, topic: str, hearer: Receiver, *payloads: bytes
 ) -> None:
-    """Publish, and return when ``hearer`` has it all."""
+    """Publish, and return when ``hearer`` has all events."""
     publisher.wait_for_subscribers(1, WAIT_S)
     for payload in payloads:
         publisher.publish_event(topic, payload)
@@ -460,7 +463,7 @@ def publish_and_receive(
 
 
 def stranger(vault: Vault) -> ClientKeys:
-    """Somebody who knows the broker's public key and is enrolled nowhere."""
+    """A client that knows the broker's public key and is not enrolled."""
     return ClientKeys("stranger", new_key_pair(), vault.broker)
 
 

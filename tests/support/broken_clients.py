@@ -1,7 +1,7 @@
-"""Our roles with one fault each, for tests of the conformance tool: that it finds it.
+"""The project's roles with one fault each, to test that the conformance tool finds it.
 
-``python -m support.broken_clients FAULT subscriber|publisher WORDS...`` runs the role's console
-script with the fault, which has the name of the scenario that must fail by it.
+``python -m support.broken_clients FAULT subscriber|publisher WORDS...`` runs the role's
+console script with the fault, which has the name of the scenario that must fail.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ FAULTS: Final[dict[str, Fault]] = {}
 
 
 def fault(*scenarios: str) -> Callable[[Fault], Fault]:
-    """The fault by which these scenarios must fail."""
+    """The fault with which these scenarios must fail."""
 
     def add(function: Fault) -> Fault:
         for scenario in scenarios:
@@ -49,18 +49,18 @@ def fault(*scenarios: str) -> Callable[[Fault], Fault]:
 
 
 def replaced(owner: Any, name: str, new: Callable[..., Any]) -> None:
-    """Let ``new`` stand for a function or method; its first argument is the one before."""
+    """Replace a function or method by ``new``; its first argument is the original."""
     before = getattr(owner, name)
     setattr(owner, name, lambda *args, **options: new(before, *args, **options))
 
 
 def constant(module: Any, name: str, value: Any) -> None:
-    """A constant of a module is another one."""
+    """Change a constant of a module."""
     setattr(module, name, value)
 
 
 def says(change: Callable[[Any], Any]) -> None:
-    """Whatever the client sends to the broker is changed; None: it is not sent."""
+    """Change each message to the broker; None: do not send it."""
 
     def send(before: Any, self: ControlSocket, request: messages.Request) -> bool:
         changed = change(request)
@@ -70,7 +70,7 @@ def says(change: Callable[[Any], Any]) -> None:
 
 
 def hears(change: Callable[[Any], Any]) -> None:
-    """Whatever the client receives from the broker is changed; None: it ignores it."""
+    """Change each message from the broker; None: ignore it."""
 
     def receive(before: Any, self: ControlSocket) -> Received | None:
         received: Received | None = before(self)
@@ -82,7 +82,7 @@ def hears(change: Callable[[Any], Any]) -> None:
 
 
 def with_fields(kind: type[msgspec.Struct], **fields: Any) -> Callable[[Any], Any]:
-    """Messages of a kind have these fields, which are values or functions of the message."""
+    """Set these fields in messages of a kind: values or functions of the message."""
 
     def change(message: Any) -> Any:
         if not isinstance(message, kind):
@@ -97,7 +97,7 @@ def with_fields(kind: type[msgspec.Struct], **fields: Any) -> Callable[[Any], An
 
 
 def without(*kinds: type[msgspec.Struct]) -> Callable[[Any], Any]:
-    """Messages of these kinds are ignored."""
+    """Ignore messages of these kinds."""
     return lambda message: None if isinstance(message, kinds) else message
 
 
@@ -108,7 +108,7 @@ def registers() -> None:
 
 @fault("no-broker-yet")
 def no_broker_yet() -> None:
-    """Requests wait in the socket, more of them than one by the time the broker is there."""
+    """Requests wait in the socket, more than one before the broker starts."""
     constant(session, "REGISTER_ANSWER_S", 0.5)
 
     def connect(before: Any, self: ControlSocket) -> None:
@@ -244,7 +244,7 @@ def unknown_fields() -> None:
 
 @fault("unknown-pushes", "malformed-messages", "flood-of-messages")
 def unknown_pushes() -> None:
-    """What it cannot read makes it register again."""
+    """A message that it cannot read makes it register again."""
 
     def receive(before: Any, self: ControlSocket) -> Received | None:
         received = before(self)

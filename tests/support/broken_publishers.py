@@ -19,7 +19,7 @@ from support.broken_clients import fault, replaced, says, with_fields
 
 
 def answers(change: Callable[[Any, bytes | None], bytes | None]) -> None:
-    """Answers to questions are changed; None: there is none."""
+    """Change answers to requests; None: do not answer."""
 
     def reply(before: Any, self: PublisherCore, request: Any, now: float) -> Any:
         return change(request, before(self, request, now))
@@ -28,7 +28,7 @@ def answers(change: Callable[[Any, bytes | None], bytes | None]) -> None:
 
 
 def sends(change: Callable[[Any], Any]) -> None:
-    """The elements of events are changed."""
+    """Change the elements of events."""
 
     def encode(before: Any, fields: Any) -> bytes:
         return bytes(before(change(fields)))
@@ -38,7 +38,7 @@ def sends(change: Callable[[Any], Any]) -> None:
 
 @fault("publishes")
 def more_elements() -> None:
-    """Its array has an element more than the page says."""
+    """The array has one element too many."""
     sends(lambda fields: (*fields, None))
 
 
@@ -93,7 +93,7 @@ def knows_no_forwarders() -> None:
 
 @fault("many-questions")
 def drops_answers() -> None:
-    """As where ZMQ_SNDHWM is too small."""
+    """Like with a small ZMQ_SNDHWM."""
     room = iter(range(1000))
     answers(lambda request, frame: None if next(room, None) is None else frame)
 

@@ -34,7 +34,7 @@ from support.broken_clients import constant, fault, hears, replaced, says, with_
 
 
 def writes(change: Callable[[Event], Event | None]) -> None:
-    """Whatever the subscriber writes is changed; None: it is not written."""
+    """Change each line of output; None: do not write it."""
 
     def json(before: Any, end: bytes, **options: Any) -> Callable[[Event], bytes]:
         render: Callable[[Event], bytes] = before(end, **options)
@@ -49,12 +49,12 @@ def writes(change: Callable[[Event], Event | None]) -> None:
 
 
 def leaves_out(which: Callable[[Event], object]) -> None:
-    """These events are not written."""
+    """Do not write these events."""
     writes(lambda event: None if which(event) else event)
 
 
 def sees(change: Callable[[bytes], bytes | None]) -> None:
-    """Frames of the cold path are changed; None: they are ignored."""
+    """Change frames of the slow path; None: ignore them."""
 
     def receive(
         before: Any, self: SubscriberCore, frame: bytes, *more: Any
@@ -185,7 +185,7 @@ def short_arrays() -> None:
         return before(*parts)
 
     sees(usual)
-    # The fast path leaves to the other one what it cannot decode.
+    # The fast path leaves undecodable frames to the slow one.
     for module, name in (
         (fast_path, "decode_body"),
         (decoding, "decode_body"),
@@ -238,7 +238,7 @@ def asks_once() -> None:
 
 @fault("many-topics")
 def default_limit() -> None:
-    """What a SUB socket has where nobody sets ZMQ_SNDHWM."""
+    """The default of a SUB socket without ZMQ_SNDHWM."""
 
     def set_option(before: Any, self: Any, name: str, value: Any) -> None:
         before(self, name, 1000 if name == "sndhwm" else value)
@@ -251,7 +251,7 @@ def asks_each_second() -> None:
     constant(repetition, "REPEAT_MAX_S", 1.0)
 
 
-# Who is there
+# Publishers
 
 
 @fault("joined", "flood-of-pushes", "left-before-joined", "stronger-joins", "wildcards")
@@ -355,7 +355,7 @@ def knows_no_ports() -> None:
 
 @fault("three-forwarders")
 def all_topics_everywhere() -> None:
-    """As with one socket that is connected to all ports."""
+    """Like with one socket that is connected to all ports."""
 
     def listen(
         before: Any, self: BrokerConnections, ports: Mapping[str, int], count: int

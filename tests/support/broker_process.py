@@ -1,4 +1,4 @@
-"""A broker in a process of its own."""
+"""A broker in its own process."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import sys
 
 
 class BrokerProcess:
-    """A broker in a process of its own. Its log is read line by line as far as a test
-    asks, and is short enough for the pipe otherwise."""
+    """A broker in its own process. Its log is read as far as a test needs, and is short
+    enough for the pipe otherwise."""
 
     def __init__(self, *words: str, code: str | None = None) -> None:
         what = ["-m", "pubsub_broker"] if code is None else ["-c", code]
@@ -22,7 +22,7 @@ class BrokerProcess:
         self.port = int(self.said(r"broker on 127\.0\.0\.1:(\d+)")[1])
 
     def said(self, pattern: str) -> re.Match[str]:
-        """The next line of the log, which has this."""
+        """The next log line that contains this text."""
         assert self.process.stderr is not None
         line = self.process.stderr.readline()
         found = re.search(pattern, line)
@@ -30,6 +30,6 @@ class BrokerProcess:
         return found
 
     def close(self) -> None:
-        """Kill it, if it still runs, and let go of it."""
+        """Kill it, if it still runs, and release it."""
         self.process.kill()
         self.process.communicate()

@@ -1,4 +1,4 @@
-"""Status reports for tests of what is made of them. Not tests; imported by those."""
+"""Status reports for tests of their presentation. Not tests; imported by those."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from pubsub_common.protocol.messages import (
 def client(
     role: Role, address: str, *topics: str, session: int = 0, **lost: int
 ) -> ClientStatus:
-    """A client that has lost so many events of each topic."""
+    """A client that has lost this many events of each topic."""
     return ClientStatus(
         role=role,
         session=session,
@@ -37,7 +37,7 @@ def report(
     forwarded: int = 0,
     expected: tuple[ClientStatus, ...] = (),
 ) -> Status:
-    """What a broker with these clients says of itself."""
+    """The status of a broker with these clients."""
     return Status(
         id=1,
         epoch=epoch,
@@ -50,7 +50,8 @@ def report(
 
 
 def at(client: ClientStatus, broker: str, *, own: bool = False) -> ClientStatus:
-    """The client as a broker of a group tells of it: with details if it is its ``own``."""
+    """The client in the report of a broker of a group: with details if it is its
+    ``own``."""
     if own:
         return msgspec.structs.replace(client, broker=broker)
     return ClientStatus(
@@ -69,8 +70,8 @@ def in_group(
     gone: tuple[str, ...] = (),
     cut_off_s: float | None = None,
 ) -> Status:
-    """The report of a broker in group ``lab`` with brokers at these addresses: it is the one
-    with index ``own`` of them."""
+    """The report of a broker in group ``lab`` with brokers at these addresses: it has
+    index ``own`` among them."""
     counts = [each.broker for each in status.clients]
     brokers = [
         BrokerStatus(

@@ -1,4 +1,4 @@
-"""Certificates of a test's own, made by the program openssl."""
+"""Certificates for tests, made by the program openssl."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from support.needed_programs import needs_programs
 
 
 def needs_openssl() -> None:
-    """Skip the test where there is no openssl, and say so; fail under CI."""
+    """Skip the test without openssl, with a reason; fail under CI."""
     needs_programs(["openssl"], installed_by="apt-get install openssl")
 
 

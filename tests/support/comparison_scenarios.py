@@ -1,6 +1,7 @@
-"""Checks `compare`: how often it finds what is slower, and how often it finds what is not.
+"""Checks `compare`: how often it finds slower cells, and how often it finds none.
 
-To print the table: ``PYTHONPATH=tests .venv/bin/python -m support.comparison_scenarios``.
+To print the table: ``PYTHONPATH=tests .venv/bin/python -m
+support.comparison_scenarios``.
 """
 
 from __future__ import annotations
@@ -62,7 +63,7 @@ CHANGES: Final = (
 
 
 def found(change: Change, draws: int = 100, first_seed: int = 1) -> int:
-    """In how many draws the second sweep is said to be slower."""
+    """In how many draws the second sweep is reported as slower."""
     seeds = range(first_seed, first_seed + draws)
     return sum(change.compare(seed).got_slower for seed in seeds)
 

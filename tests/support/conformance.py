@@ -1,4 +1,4 @@
-"""Our roles as clients of the conformance tool."""
+"""The project's roles as clients of the conformance tool."""
 
 from __future__ import annotations
 
@@ -17,13 +17,14 @@ _WORDS: Final[dict[Role, Sequence[str]]] = {
     "subscriber": (*_BROKER, "--json", "--flush"),
     "publisher": (*_BROKER, "-m", "{total}", "-s", "{interval}", "--bind-port", "0"),
 }
-# Enough for a machine that runs many tests at once; only what fails waits for it.
+# Enough for a machine with many tests in parallel; only a failing test waits for it.
 _PATIENCE_S: Final = 30.0
 _JOBS: Final = 4
 
 
 def command(role: Role, *more: str, fault: str | None = None) -> list[str]:
-    """How a role is started, with a fault of `support.broken_clients` if one is named."""
+    """The command line of a role, with a fault of `support.broken_clients` if one is
+    named."""
     if fault is None:
         program = [sys.executable, "-m", f"pubsub_{role}"]
     else:
@@ -32,15 +33,15 @@ def command(role: Role, *more: str, fault: str | None = None) -> list[str]:
 
 
 def options_of(scenario: Scenario) -> tuple[str, ...]:
-    """What a role needs for a scenario."""
+    """The options of a role for a scenario."""
     return (RECOVER,) if scenario.optional == RECOVER else ()
 
 
 def outcomes(
     role: Role, scenarios: Iterable[Scenario], *more: str, broken: bool = False
 ) -> list[Outcome]:
-    """Put our role, with ``more`` options, through scenarios, each with its fault if it is to be
-    ``broken``."""
+    """Run a role, with ``more`` options, through scenarios, each with its fault if it
+    should be ``broken``."""
 
     def one(scenario: Scenario) -> Outcome:
         options = more or options_of(scenario)
@@ -53,7 +54,7 @@ def outcomes(
 
 
 def failures(found: Iterable[Outcome]) -> str:
-    """What failed, with what went on, for a test that fails by it."""
+    """The failures with their transcripts, for the message of a failing test."""
     return "\n".join(
         "\n".join((each.line(), *each.record)) for each in found if not each.passed
     )

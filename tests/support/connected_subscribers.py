@@ -25,8 +25,8 @@ def connect(
     *topics: str,
     **options: Any,
 ) -> Subscriber:
-    """A subscriber that has told ``publisher`` its topics. In the centralized model
-    ``publisher`` is both the broker's port for events and whoever stands behind."""
+    """A subscriber that has sent its topics to ``publisher``. In the centralized model
+    ``publisher`` is both the broker's port for events and the publisher behind it."""
     broker.model = model
     if model == "centralized":
         broker.ports = dict.fromkeys(topics or ("A",), publisher.port)

@@ -42,7 +42,7 @@ _M = TypeVar("_M", bound=Reply)
 
 
 class CoreOfGroup:
-    """One broker: its core, its part of the engine, and what it has sent."""
+    """One broker: its core, its part of the engine, and its sent messages."""
 
     def __init__(self, group: CoreGroup, epoch: int) -> None:
         self.group = group
@@ -81,11 +81,11 @@ class CoreOfGroup:
         self.turn()
 
     def ask(self, peer: bytes, request: Request, key: str | None = None) -> None:
-        """A client's request, decided by the core."""
+        """Send a client's request to the core."""
         self.perform(self.core.handle(peer, request, self.group.now, key))
 
     def perform(self, effects: Iterable[Effect]) -> None:
-        """Do what the core says."""
+        """Perform the core's effects."""
         for effect in effects:
             match effect:
                 case Send(peer, message):
@@ -104,7 +104,7 @@ class CoreOfGroup:
                     self.attached.remove(address)
 
     def turn(self) -> None:
-        """What a broker does in a turn of its loop, and its link meanwhile."""
+        """One turn of the broker's loop, and of its link."""
         now = self.group.now
         self.perform(self.core.set_cut_off(self.member.cut_off(now), now))
         self.member.turn(now)
@@ -114,7 +114,7 @@ class CoreOfGroup:
         self.perform(self.core.tick(now))
 
     def take(self, peer: bytes, kind: type[_M]) -> list[_M]:
-        """The messages of this kind to a peer; what was sent is forgotten."""
+        """The messages of this kind to a peer; sent messages are forgotten."""
         found: list[_M] = []
         for to, message in self.sent:
             if to == peer and isinstance(message, kind):
@@ -125,7 +125,7 @@ class CoreOfGroup:
         return found
 
     def clients(self) -> dict[int, tuple[str, Client]]:
-        """All clients of the group that it knows, and the brokers they are at."""
+        """All clients of the group that it knows, with their brokers."""
         known = self.core._clients
         return {
             each.session: (known.broker_of(each.session), each)
@@ -142,7 +142,7 @@ class CoreOfGroup:
         key: str | None = None,
         **changes: Any,
     ) -> None:
-        """A client asks to be registered."""
+        """A client sends a registration."""
         fields: dict[str, Any] = {
             "id": next(self.group.ids),
             "versions": VERSIONS,
@@ -208,14 +208,14 @@ class CoreGroup:
         return self.brokers[-1]
 
     def settle(self) -> None:
-        """All that there is to do now."""
+        """Do all pending work."""
         for _ in range(3):
             for broker in self.brokers:
                 if broker.alive:
                     broker.turn()
 
     def pass_time(self, seconds: float, step: float = 0.5) -> None:
-        """Time passes, in steps that are short for a lease."""
+        """Let time pass, in steps that are short compared with a lease."""
         self.settle()
         until = self.now + seconds
         while self.now < until:
@@ -223,7 +223,7 @@ class CoreGroup:
             self.settle()
 
     def agree(self) -> dict[int, tuple[str, Client]]:
-        """What all brokers know; it is the same."""
+        """The common state of all brokers; they must agree."""
         known = [broker.clients() for broker in self.brokers if broker.alive]
         assert all(each == known[0] for each in known)
         return known[0]

@@ -15,14 +15,14 @@ from support.fake_sub_socket import SUBSCRIBER
 
 
 def no_connections(model: Model) -> Connections:
-    """What the performer is given that is to have none."""
+    """The connections of a performer that must not use any."""
     raise AssertionError(f"the {model} broker registers nobody here")
 
 
 def new_performer(
     *topics: str, on_gap: Callable[[Gap], None] | None = None, **options: Any
 ) -> Performer:
-    """The shell of a core for these topics, which has no connections; ``options`` are the
+    """The shell of a core for these topics, without connections; ``options`` are the
     core's."""
     core = SubscriberCore(topics, **options)
     core.use_session(SUBSCRIBER)
@@ -30,7 +30,7 @@ def new_performer(
 
 
 class RecordedRequests:
-    """A connection that records the private topics that were subscribed to."""
+    """A connection that records the subscribed private topics."""
 
     def __init__(self) -> None:
         self.subscribed: list[bytes] = []

@@ -1,4 +1,4 @@
-"""Runs the commands and the code that pages show."""
+"""Runs the commands and the code in pages."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from support.paths import ROOT
 README = ROOT / "README.md"
 PROGRAMS = Path(sys.executable).parent
 
-# First line of a block -> where it is executed.
+# First line of a block -> the place of its execution.
 ELSEWHERE = {
     "python3 -m venv pubsub-env": "tests/packaging/test_first_minute.py",
     "pubsub-broker &": "tests/packaging/test_first_minute.py",
@@ -31,8 +31,8 @@ def blocks(language: str, path: Path = README) -> list[str]:
 
 
 def own_network() -> list[str]:
-    """A network namespace of its own, where it can be had: the README's commands use
-    default ports, which somebody else may use on this machine."""
+    """A network namespace of its own, if possible: the README's commands use default
+    ports, which another program may use on this machine."""
     user = [] if os.geteuid() == 0 else ["--map-root-user"]
     command = ["unshare", "--net", *user, "--"]
     up = ["sh", "-c", 'PATH=$PATH:/usr/sbin:/sbin ip link set lo up && exec "$@"', "-"]
@@ -55,7 +55,7 @@ def run(argv: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
 
 
 def run_python(block: str, folder: Path) -> list[str]:
-    """What a block of the README prints."""
+    """The output of a block of the README."""
     done = run([sys.executable, "-c", block], folder)
     assert done.returncode == 0, done.stderr
     return done.stdout.splitlines()

@@ -1,5 +1,5 @@
-"""The engines of a group, for tests that hold of all: one in memory, the code that asks etcd on a
-model of it, and the same with its threads on a server."""
+"""The engines of a group, for tests that hold for all: one in memory, the code that
+talks to etcd with a model of it, and the same with its threads and a server."""
 
 from __future__ import annotations
 
@@ -45,27 +45,27 @@ class Place(Protocol):
     def cut_off(self) -> bool: ...
 
     def cut(self) -> None:
-        """The engine does not hear of the broker any more, nor the broker of it."""
+        """Cut the link between engine and broker."""
 
     def heal(self) -> None: ...
 
 
 class Engine(Protocol):
-    """What keeps one group."""
+    """The store of one group."""
 
     def join(self, name: str) -> Place: ...
 
     def until(self, condition: Callable[[], bool], what: str) -> None:
-        """Let time pass until that is so."""
+        """Let time pass until the condition holds."""
 
 
 def record_of(name: str) -> BrokerRecord:
-    """What a broker says of itself."""
+    """A broker's record."""
     return BrokerRecord(address=f"{name}:5555", version="0")
 
 
 class SteppedPlace:
-    """A part in an engine whose time is a number."""
+    """A place in an engine with a number as its time."""
 
     def __init__(self, engine: SteppedEngine, name: str) -> None:
         self.name = name
@@ -92,7 +92,7 @@ class SteppedPlace:
 
 
 class SteppedEngine:
-    """One in memory."""
+    """An engine in memory."""
 
     def __init__(self, group: GroupLog | EtcdGroup) -> None:
         self.group = group
@@ -116,7 +116,7 @@ class SteppedEngine:
 
 
 class LinkedPlace:
-    """A part with its threads, which reaches a server by a relay."""
+    """A place with its threads, which reaches a server through a relay."""
 
     def __init__(
         self, keys: Keys, name: str, relay: TcpRelay, stack: contextlib.ExitStack

@@ -78,12 +78,12 @@ class EtcdBroker:
         self._link.put_client(client_of(session))
 
     def told(self) -> list[Change]:
-        """All that the mirror told."""
+        """All changes from the mirror."""
         self._told += self._link.take_changes()
         return self._told
 
     def holders(self) -> dict[int, str]:
-        """The broker of each client, as was told."""
+        """The broker of each client, as reported."""
         found: dict[int, str] = {}
         for change in self.told():
             match change:
@@ -94,16 +94,16 @@ class EtcdBroker:
         return found
 
     def puts(self) -> list[PutClient]:
-        """The registrations that were told."""
+        """The reported registrations."""
         return [change for change in self.told() if isinstance(change, PutClient)]
 
     def deleted(self) -> list[int]:
-        """The sessions of clients that went, as was told."""
+        """The reported departures, by session."""
         gone = [change for change in self.told() if isinstance(change, DeleteClient)]
         return [change.record.client.session for change in gone]
 
     def brokers(self) -> set[str]:
-        """The brokers that are alive, as was told."""
+        """The reported live brokers."""
         found: set[str] = set()
         for change in self.told():
             match change:
@@ -114,11 +114,11 @@ class EtcdBroker:
         return found
 
     def cut_off(self) -> bool:
-        """Whether the broker knows that others may take it for gone."""
+        """Whether the broker knows that others may consider it dead."""
         return self._link.cut_off()
 
     def close(self) -> None:
-        """End it in order."""
+        """End it normally."""
         self._link.close(_CLOSE_S)
         assert not any(thread.is_alive() for thread in self._link.threads())
 

@@ -1,5 +1,5 @@
-"""The part of a broker in a group on a model of etcd: as `registry.log`, but by the code that
-asks etcd, which is here a list of what was written."""
+"""The part of a broker in a group on a model of etcd: like `registry.log`, but with the
+code that talks to etcd; etcd is a list of writes."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _MOST_WRITES = 50
 
 
 class EtcdGroup:
-    """A group on one model of etcd, whose leases end with time."""
+    """A group on one model of etcd, with leases that expire."""
 
     def __init__(
         self, model: Model, *, alive_s: float = 3.0, clients_s: float = 15.0
@@ -38,7 +38,7 @@ class EtcdGroup:
 
     @property
     def clients(self) -> dict[int, PutClient]:
-        """What is written of each client."""
+        """The records of all clients."""
         return {
             record.client.session: PutClient(record, revision)
             for revision, record in self.etcd.records(KEYS).values()
@@ -47,7 +47,7 @@ class EtcdGroup:
 
     @property
     def brokers(self) -> dict[str, BrokerRecord]:
-        """The brokers that are alive."""
+        """The live brokers."""
         found = {}
         for key, (_, record) in self.etcd.records(KEYS).items():
             if isinstance(record, BrokerRecord):
@@ -69,15 +69,15 @@ class EtcdGroup:
         return member
 
     def restart(self, now: float) -> None:
-        """etcd was away: leases that were there begin again."""
+        """etcd was down: existing leases start again."""
         for lease in self._until:
             self._until[lease] = now + self._seconds[lease]
 
     def restore(self, backup: EtcdModel, now: float) -> None:
-        """Another cluster has what this one had some time ago."""
+        """Another cluster has an earlier state of this one."""
         granted = self.etcd.leases
         backup.cluster_id = str(int(self.etcd.cluster_id) + 1)
-        # Leases have numbers at random, and those that the backup does not know are gone.
+        # Lease ids are random, and leases that the backup does not have are gone.
         backup.gone |= set(range(backup.leases + 1, granted + 1))
         backup.gone |= self.etcd.gone
         backup.leases = granted
@@ -87,7 +87,7 @@ class EtcdGroup:
         self.restart(now)
 
     def end(self, broker: str) -> None:
-        """A broker ends in order: its clients stay, for a while."""
+        """A broker ends normally: its clients stay for a while."""
         for key, kv in list(self.etcd.kvs.items()):
             if key.endswith(f"/brokers/{broker}".encode()):
                 self._until.pop(kv.lease, None)
@@ -110,7 +110,7 @@ class EtcdGroup:
         return lease
 
     def tick(self, now: float) -> None:
-        """End the leases whose time is over."""
+        """End expired leases."""
         for lease, until in list(self._until.items()):
             if until <= now:
                 del self._until[lease]
@@ -118,7 +118,7 @@ class EtcdGroup:
 
 
 class EtcdMember:
-    """The part of one broker: what its threads do, one thing at a time."""
+    """The part of one broker: the work of its threads, one step at a time."""
 
     def __init__(self, cluster: EtcdGroup, group: Group) -> None:
         self.reachable = True
@@ -127,24 +127,24 @@ class EtcdMember:
         self._changes: list[Change] = []
 
     def put_client(self, client: Client) -> None:
-        """As of `GroupLink`."""
+        """Like `GroupLink`."""
         self.group.put_client(client)
 
     def delete_client(self, session: int, left: LeftRecord | None = None) -> None:
-        """As of `GroupLink`."""
+        """Like `GroupLink`."""
         self.group.delete_client(session, left)
 
     def take_changes(self) -> list[Change]:
-        """As of `GroupLink`."""
+        """Like `GroupLink`."""
         taken, self._changes = self._changes, []
         return taken
 
     def cut_off(self, now: float) -> bool:
-        """As of `GroupLink`."""
+        """Like `GroupLink`."""
         return self.group.cut_off(now)
 
     def turn(self, now: float) -> None:
-        """Renew, write what waits, and be told, as far as etcd can be reached."""
+        """Renew, write pending records, and read changes, as far as etcd is reachable."""
         if not self.reachable:
             return
         self._cluster.tick(now)
@@ -154,7 +154,7 @@ class EtcdMember:
         self.read(now)
 
     def read(self, now: float) -> None:
-        """Be told of all that is new."""
+        """Read all new changes."""
         group, etcd = self.group, self._cluster.etcd
         while True:
             if group.mirror.must_list:
@@ -166,7 +166,7 @@ class EtcdMember:
                 return
 
     def renew(self, now: float) -> None:
-        """Leases are renewed, and granted."""
+        """Renew and grant leases."""
         ids = self.group.to_renew(now)
         if ids:
             self.group.renewed(self._cluster.keep_alive(ids, now), now)
@@ -175,7 +175,7 @@ class EtcdMember:
             self.group.granted(kind, LeaseAnswer(lease, seconds), now)
 
     def write(self, now: float) -> None:
-        """Have all written that waits."""
+        """Write all pending records."""
         for _ in range(_MOST_WRITES):
             request = self.group.to_write(now)
             if request is None:

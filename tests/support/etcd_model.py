@@ -1,4 +1,4 @@
-"""etcd as a list of what was written: for tests of the cores, without any server."""
+"""etcd as a list of writes: for tests of the cores, without a server."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ MAX_REQUEST_BYTES = 1_500_000
 
 @dataclasses.dataclass
 class EtcdModel:
-    """One cluster, which answers at once and is never behind."""
+    """One cluster, which answers immediately and never lags."""
 
     cluster_id: str = "1"
     revision: int = 1
@@ -67,23 +67,23 @@ class EtcdModel:
         return {lease: 0 if lease in self.gone else seconds for lease in leases}
 
     def end_lease(self, lease: int) -> None:
-        """The lease ends, and with it all its keys."""
+        """The lease expires, and with it all its keys."""
         self.gone.add(lease)
         self.write([(key, None) for key, kv in self.kvs.items() if kv.lease == lease])
 
     def compact(self) -> None:
-        """Forget the history."""
+        """Drop the history."""
         self.compacted = self.revision
         self.log = [each for each in self.log if each[0] >= self.compacted]
 
     def listing(self) -> Listing:
-        """All keys; in the order of their names, as etcd gives them."""
+        """All keys, sorted by name, like etcd's."""
         kvs = [self.kvs[key] for key in sorted(self.kvs)]
         return Listing(self.cluster_id, self.revision, kvs)
 
     def watch(self, start: int, behind: int = 0) -> list[WatchAnswer]:
-        """What a watch is answered, an answer a revision; by a member that is ``behind``
-        when it begins, if that is said."""
+        """The answers to a watch, one per revision; from a member that lags
+        (``behind``) when it begins, if given."""
         header = Header(self.cluster_id, self.revision)
         created = WatchAnswer(
             Header(self.cluster_id, self.revision - behind), created=True
@@ -98,7 +98,7 @@ class EtcdModel:
         return [created, *(WatchAnswer(header, events) for events in later)]
 
     def transact(self, request: Transaction) -> TransactionAnswer:
-        """Carry out a transaction of nested ones, as the writer makes them."""
+        """Execute a transaction of nested ones, in the form of the writer's."""
         assert not request.compare
         assert not request.failure
         self._check(request)
@@ -115,7 +115,7 @@ class EtcdModel:
             for operation in nested.success if held else ():
                 put, delete = operation.request_put, operation.request_delete_range
                 if put is not None:
-                    # Of what is not carried out, etcd does not look at the lease.
+                    # If a part is not executed, etcd does not check its lease.
                     if put.lease in self.gone:
                         raise LeaseGone("requested lease not found")
                     changes.append((put.key, put.value, put.lease))
@@ -147,7 +147,7 @@ class EtcdModel:
         return 0 if kv is None else kv.mod_revision
 
     def _check(self, request: Transaction) -> None:
-        """As etcd: not too much, no key twice."""
+        """Like etcd: limited size, no key twice."""
         assert 0 < len(request.success) < MAX_OPERATIONS
         keys: list[bytes] = []
         size = 0
@@ -158,7 +158,7 @@ class EtcdModel:
         assert size < MAX_REQUEST_BYTES
 
     def records(self, keys: Keys) -> dict[bytes, tuple[int, Record]]:
-        """All records that are there, and the revisions that wrote them."""
+        """All records, with the revisions of their last writes."""
         found = {}
         for key, kv in self.kvs.items():
             if name := keys.name(key):

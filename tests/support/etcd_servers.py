@@ -1,4 +1,4 @@
-"""Servers of etcd of a test's own, on loopback; Debian's package etcd-server has the program."""
+"""Servers of etcd for tests, on loopback; Debian's package etcd-server has the program."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from support.ports import free_port
 
 HOST: Final = "127.0.0.1"
 _END_S: Final = 10.0
-# It ends with the process of the tests, however that ends.
+# It ends with the process of the tests, in any case.
 _DYING_TOO: Final = (
     ("setpriv", "--pdeathsig", "KILL") if shutil.which("setpriv") else ()
 )
 
 
 def needs_etcd() -> None:
-    """Skip the test where there is no etcd, and say so; fail under CI."""
+    """Skip the test without etcd, with a reason; fail under CI."""
     needs_programs(["etcd"], installed_by="apt-get install etcd-server")
 
 
@@ -48,7 +48,7 @@ class EtcdServer:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Start it; it may take a while until it answers."""
+        """Start it; its first answer may take a while."""
         url = f"{self.scheme}://{self.endpoint}"
         words = ["--name", self.name, "--data-dir", str(self.folder / self.name)]
         words += ["--listen-client-urls", url, "--advertise-client-urls", url]
@@ -63,19 +63,19 @@ class EtcdServer:
             )
 
     def kill(self) -> None:
-        """As when the machine loses power."""
+        """Like a power failure of the machine."""
         assert self._process is not None
         self._process.kill()
         self._process.wait(_END_S)
         self._process = None
 
     def freeze(self) -> None:
-        """It does nothing more until `thaw`; its connections stay."""
+        """Suspend it until `thaw`; its connections stay open."""
         assert self._process is not None
         self._process.send_signal(signal.SIGSTOP)
 
     def thaw(self) -> None:
-        """It goes on."""
+        """Resume it."""
         assert self._process is not None
         self._process.send_signal(signal.SIGCONT)
 
@@ -85,7 +85,7 @@ class EtcdServer:
             self.kill()
 
     def answers(self) -> bool:
-        """Whether it is there and knows a leader; with TLS, whether it listens."""
+        """Whether it runs and knows a leader; with TLS, whether it listens."""
         try:
             if self.scheme == "https":
                 socket.create_connection(self.endpoint, 5).close()
@@ -101,7 +101,7 @@ class EtcdServer:
         return f'"leader":"{own}"' in text
 
     def post(self, path: str, body: bytes) -> bytes:
-        """What this member itself answers, without TLS."""
+        """This member's own answer, without TLS."""
         connection = http.client.HTTPConnection(*self.endpoint, timeout=5)
         with contextlib.closing(connection):
             connection.request("POST", path, body)
@@ -116,7 +116,7 @@ class EtcdCluster:
         self.endpoints = tuple(server.endpoint for server in servers)
 
     def leader(self) -> EtcdServer:
-        """The one that leads."""
+        """The leader."""
         return next(server for server in self.servers if server.leads())
 
     def start(self) -> None:
@@ -156,7 +156,8 @@ def etcd_client(endpoints: Sequence[Endpoint], **options: Any) -> Iterator[EtcdC
 
 
 def make_users(members: Members, passwords: dict[str, str], prefix: bytes) -> None:
-    """Have etcd ask for users: root, and others that may use the keys of ``prefix`` alone."""
+    """Make etcd require users: root, and others that may use only the keys of
+    ``prefix``."""
 
     def ask(path: str, **words: object) -> None:
         members.post(f"/v3/auth/{path}", encode(words))

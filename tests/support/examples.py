@@ -1,8 +1,8 @@
-"""The example sweeps under ``docs/examples``, decided anew.
+"""Recomputes the example sweeps under ``docs/examples``.
 
-Their events are not in the repository, but what each run gave is: in ``analysis.json``. So
-``PYTHONPATH=tests .venv/bin/python -m support.examples`` decides them by today's rules, and
-writes the analysis and the two figures that show it.
+Their events are not in the repository, but the results of each run are: in
+``analysis.json``. So ``PYTHONPATH=tests .venv/bin/python -m support.examples`` decides
+them by the current rules, and writes the analysis and the two figures that show it.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ EXAMPLES = sorted(path.parent for path in DOCS.glob("examples/*/analysis.json"))
 
 
 def decided_anew(folder: Path) -> Analysis:
-    """The example's analysis from its runs; cells and the broker's queue as they were."""
+    """The example's analysis from its runs; cells and the broker's queue are unchanged."""
     was = json.loads((folder / "analysis.json").read_text(encoding="utf-8"))
     cells = tuple(map(_cell, was["cells"]))
     samples = select(
@@ -110,7 +110,7 @@ def _queueing(was: dict[str, Any]) -> QueueingView:
 
 
 def main() -> None:
-    """Write the analyses and their figures anew."""
+    """Write the analyses and their figures again."""
     for folder in EXAMPLES:
         analysis = decided_anew(folder)
         load = "40 events of 200 B per publisher, one every 0.1 s"

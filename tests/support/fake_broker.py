@@ -1,4 +1,4 @@
-"""A broker's control port for tests of one client, written by hand."""
+"""A hand-written control port of a broker, for tests of one client."""
 
 from __future__ import annotations
 
@@ -40,9 +40,9 @@ _M = TypeVar("_M", bound=Request)
 
 
 class FakeBroker:
-    """A control port that registers whoever asks, and remembers what was asked.
+    """A control port that registers every client, and records the requests.
 
-    Its attributes may be changed at any time; they hold for the next request.
+    Its attributes may be changed at any time; they apply to the next request.
     """
 
     def __init__(self, port: int = 0) -> None:
@@ -57,7 +57,7 @@ class FakeBroker:
         self.publishers: list[PublisherInfo] = []
         self.silent = False
         self.ignored: tuple[type[Request], ...] = ()  # requests without an answer
-        self.clients = 0  # as it says when it is asked
+        self.clients = 0  # its answer when asked
         self.cut_off = False
         self.brokers: list[str] = []
         self.knows_sessions = True
@@ -96,7 +96,7 @@ class FakeBroker:
         return [request for request in self.requests if isinstance(request, kind)]
 
     def send(self, message: Reply | bytes) -> None:
-        """Send ``message`` to the client that spoke last."""
+        """Send ``message`` to the client of the last request."""
         self._outbox.append(message)
         self._waker.wake()
 
@@ -105,7 +105,7 @@ class FakeBroker:
         joined: Iterable[PublisherInfo] = (),
         left: Iterable[Departure] = (),
     ) -> None:
-        """Push that publishers came or went."""
+        """Push that publishers joined or left."""
         self._revision += 1
         self.send(
             PublishersChanged(
@@ -114,7 +114,7 @@ class FakeBroker:
         )
 
     def tell_brokers(self, brokers: list[str]) -> None:
-        """Push which brokers the group has."""
+        """Push the brokers of the group."""
         self._revision += 1
         self.brokers = brokers
         self.send(BrokersChanged(revision=self._revision, brokers=brokers))
@@ -125,8 +125,8 @@ class FakeBroker:
         return f"127.0.0.1:{self.port}"
 
     def restart(self) -> None:
-        """Be another broker at the same port, after a farewell; return when the client
-        has registered again."""
+        """Act as another broker at the same port, after a farewell; return when the
+        client has registered again."""
         registered = len(self.of(Register))
         self.epoch += 1
         self.send(Farewell())

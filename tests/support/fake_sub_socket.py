@@ -1,4 +1,4 @@
-"""Stands for the SUB socket of a subscriber: frames that wait to be received."""
+"""A substitute for the SUB socket of a subscriber: frames that wait to be received."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from pubsub_common.protocol.events import ready_topic
 from pubsub_subscriber.connections.interrupter import interrupt_message
 
 SUBSCRIBER = 9
-# What a wait in the socket returns when another thread interrupts it.
+# The result of a wait in the socket that another thread interrupts.
 INTERRUPT = interrupt_message(ready_topic("A", SUBSCRIBER))
 
 
 class FakeSubSocket:
-    """As much of `SubSocket` as the receiving thread uses. A wait for more frames than
-    there are is interrupted."""
+    """The part of `SubSocket` that the receiving thread uses. A wait for more frames
+    than there are is interrupted."""
 
     only_session: int | None = None
     interrupt_message = INTERRUPT

@@ -28,13 +28,13 @@ Start = Callable[..., RunningBroker]
 
 
 def registry_of(endpoints: Sequence[Endpoint]) -> str:
-    """As ``--registry`` takes it."""
+    """The value of ``--registry``."""
     return "etcd://" + ",".join(map(str, endpoints))
 
 
 @contextlib.contextmanager
 def started_brokers() -> Iterator[Start]:
-    """What starts brokers of a group, which end with the block."""
+    """Starts brokers of a group, which end with the block."""
     with contextlib.ExitStack() as stack:
 
         def start(
@@ -53,7 +53,7 @@ def started_brokers() -> Iterator[Start]:
 
 
 def agree(count: int, *brokers: RunningBroker) -> None:
-    """Wait until the brokers have the same clients, so many."""
+    """Wait until the brokers have the same clients, this many."""
 
     def same() -> bool:
         found = [
@@ -66,12 +66,12 @@ def agree(count: int, *brokers: RunningBroker) -> None:
 
 
 def _status_of(broker: RunningBroker) -> Status:
-    """All pages of it."""
+    """All pages of the status."""
     return ask("127.0.0.1", broker.port, START_S)
 
 
 def is_cut_off(broker: RunningBroker) -> bool:
-    """Whether a broker says so."""
+    """Whether a broker reports that it is cut off."""
     registry = _status_of(broker).registry
     assert registry is not None, "it is in a group"
     return registry.cut_off
@@ -98,7 +98,7 @@ def subscriber_at(broker: RunningBroker, keys: Path | None = None) -> Subscriber
 def exchange(
     one: RunningBroker, other: RunningBroker, security: Security | None = None
 ) -> None:
-    """A publisher that asks one broker is heard by a subscriber that asks the other."""
+    """A publisher at one broker reaches a subscriber at the other."""
     keys: tuple[Path | None, Path | None] = (None, None)
     if security is not None:
         keys = (security.publisher, security.subscriber)
@@ -116,10 +116,10 @@ def exchange(
 
 
 class IdleClients:
-    """Subscribers of which nothing is known but that their leases are renewed."""
+    """Subscribers that only renew their leases."""
 
     def __init__(self, ports: Sequence[int], count: int) -> None:
-        """They are registered in turn at the brokers at ``ports``."""
+        """Register them in turn at the brokers at ``ports``."""
         self._context = zmq.Context()
         self._context.set(zmq.MAX_SOCKETS, 2 * count + 16)
         self._ids = itertools.count(1)
@@ -143,7 +143,7 @@ class IdleClients:
             self._sockets.append((dealer, reply.session))
 
     def idle(self, seconds: float, interval_s: float = 2.0) -> None:
-        """Send heartbeats for so long, one in each interval; all are answered."""
+        """Send heartbeats for this long, one per interval; all get replies."""
         until = time.monotonic() + seconds
         while (began := time.monotonic()) < until:
             for dealer, session in self._sockets:

@@ -1,9 +1,9 @@
-"""Honest clients in a process of their own, which measure how they are served while others
-attack: ``python -m support.honest_client publisher|subscriber|heart OPTIONS-AS-JSON``.
+"""Honest clients in their own process, which measure their service during attacks:
+``python -m support.honest_client publisher|subscriber|heart OPTIONS-AS-JSON``.
 
-It prints one line when it serves, an object with its ``clients``. For each line on its standard
-input it prints what it measured, as an object: since it last forgot it, which it does after each
-line but those that say ``keep``. When its standard input ends, it ends.
+When it serves, it prints one line, an object with its ``clients``. For each line on its
+standard input it prints its measurements since the last reset, as an object, and resets
+them unless the line says ``keep``. When its standard input ends, it ends.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from pubsub_common.security.keys import configure_curve_client, load_client_keys
 from pubsub_publisher import Publisher
 from pubsub_subscriber import Subscriber
 
-# Between two heartbeats: a gap is seen to within this.
+# Between two heartbeats: the resolution of a measured gap.
 _BEAT_S: Final = 0.02
-# How long a heartbeat waits for its answer before it counts as never answered.
+# How long a heartbeat waits for its reply before it counts as never answered.
 NEVER_S: Final = 60.0
 KEEP: Final = "keep\n"
 
@@ -137,8 +137,8 @@ class Subscribers:
 
 
 class Heart:
-    """Speaks to the control port by hand, as a registered subscriber, without a pause: how
-    long does the longest answer take?"""
+    """Sends heartbeats to the control port by hand, as a registered subscriber, without
+    a pause, and measures the longest time of a reply."""
 
     def __init__(
         self, topics: list[str], *, broker_port: int, keys: str | None = None

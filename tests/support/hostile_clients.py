@@ -1,8 +1,9 @@
-"""One hostile client of each kind, for the budget test (tests/system/attacks/test_budget.py).
+"""One hostile client of each kind, for the budget test
+(tests/system/attacks/test_budget.py).
 
-Each is a generator: what it does before its first ``yield`` prepares the attack, and each step
-after it is a small piece of it. Whatever stops it, being disconnected above all, it begins anew
-at its next step, as an attacker would.
+Each is a generator: the code before its first ``yield`` prepares the attack, and each
+step after it is a small piece of the attack. When it is stopped, mostly by a
+disconnection, it begins again at its next step, like an attacker.
 """
 
 from __future__ import annotations
@@ -28,7 +29,8 @@ from support.hostile_system import HonestClients, HostileSystem, Process
 from support.ports import bound_port
 from support.running_roles import MODELS, WAIT_S
 
-# What mallory's own publishers and subscribers share with one honest subscriber.
+# The topic that mallory's own publishers and subscribers share with one honest
+# subscriber.
 SHARED: Final = "shared"
 # Connections that one hostile client keeps open.
 _CONNECTIONS: Final = 600
@@ -38,16 +40,16 @@ _LARGEST_NS: Final = 2**62 - 1
 
 @dataclasses.dataclass
 class Scene:
-    """What is attacked."""
+    """The attacked system."""
 
     system: HostileSystem
     publishers: HonestClients
-    # Its memory is measured with that of the honest.
+    # Their memory is measured with that of the honest clients.
     others: list[Process] = dataclasses.field(default_factory=list)
     pause: threading.Event = dataclasses.field(default_factory=threading.Event)
 
     def rest(self, seconds: float) -> None:
-        """Nothing for so long, or until the attack ends."""
+        """Wait this long, or until the attack ends."""
         self.pause.wait(seconds)
 
 
@@ -61,12 +63,12 @@ class Kind:
     name: str
     attack: Attack
     models: tuple[Model, ...] = MODELS
-    # Without keys it holds up events for some tenths of a second, or ends the forwarding of a
-    # topic: SECURITY.md, "Floods of subscriptions" and "Open brokers".
+    # Without keys it delays events by some tenths of a second, or ends the forwarding
+    # of a topic: SECURITY.md, "Floods of subscriptions" and "Open brokers".
     not_open: bool = False
 
     def tried(self, model: Model, *, secure: bool) -> bool:
-        """Whether it is tried in such a system."""
+        """Whether it is used in this system."""
         unheld = self.not_open and model == "centralized" and not secure
         return model in self.models and not unheld
 
@@ -84,7 +86,7 @@ def _kind(*models: Model, not_open: bool = False) -> Callable[[Attack], Attack]:
 
 
 class Attacker:
-    """Runs an attack in a thread until `stop`. What raised in it, `stop` raises."""
+    """Runs an attack in a thread until `stop`, which raises the attack's exception."""
 
     def __init__(self, kind: Kind, scene: Scene) -> None:
         self._scene = scene
@@ -112,7 +114,8 @@ class Attacker:
 
 
 def _send(wire: Wire, data: bytes) -> bool:
-    """Send, unless the queue is full, as when the other side disconnects or is slow."""
+    """Send, unless the queue is full, for example when the other side disconnects or is
+    slow."""
     try:
         wire.socket.send(data, zmq.NOBLOCK)
     except zmq.Again:
@@ -121,7 +124,7 @@ def _send(wire: Wire, data: bytes) -> bool:
 
 
 def _flood(scene: Scene, wire: Wire, frames: Iterator[bytes]) -> Iterator[None]:
-    """Send as fast as they are taken."""
+    """Send as fast as the messages are accepted."""
     frame = next(frames)
     while True:
         if _send(wire, frame):
@@ -205,7 +208,7 @@ def topics_times_filters(scene: Scene) -> Iterator[None]:
         talkers = [system.talker() for _ in range(2)]
         for talker, message in zip(talkers, (publisher, subscriber), strict=True):
             _send(talker, message)
-            # Until it is answered; the end of the attack must not wait for it.
+            # Until the reply comes; the end of the attack must not wait for it.
             while not talker.socket.poll(20) and not scene.pause.is_set():
                 yield
         for talker in talkers:
@@ -246,7 +249,7 @@ def garbage_at_the_control_port(scene: Scene) -> Iterator[None]:
 
 @_kind()
 def publishers_at_invented_addresses(scene: Scene) -> Iterator[None]:
-    """Subscribers are told to connect there; one is at the broker's own port."""
+    """Subscribers must connect there; one is at the broker's own port."""
     system = scene.system
     talker = system.talker()
     topic = scene.publishers.clients[0]["topic"]
@@ -297,7 +300,7 @@ def _subscriptions(
     frames: Iterator[bytes],
     admitted: bool = True,
 ) -> Iterator[None]:
-    """Subscribe to what ``frames`` say, and read nothing of what comes."""
+    """Subscribe with ``frames``, and read nothing."""
     wire = scene.system.subscriber_at(*at, admitted=admitted, rcvhwm=1, rcvbuf=4096)
     yield
     yield from _flood(scene, wire, (b"\x01" + frame for frame in frames))
@@ -314,7 +317,7 @@ def subscriptions_without_end(scene: Scene) -> Iterator[None]:
 
 @_kind("centralized")
 def subscriptions_at_a_publisher(scene: Scene) -> Iterator[None]:
-    # One of a secure centralized broker admits only that.
+    # A secure centralized broker admits only this one.
     admitted = not scene.system.secure
     at = _publisher_port(scene)
     yield from _subscriptions(scene, at, _long_topics(), admitted)
@@ -355,7 +358,7 @@ def idle_connections_at_the_event_port(scene: Scene) -> Iterator[None]:
 
 @_kind()
 def large_events_that_are_not_read(scene: Scene) -> Iterator[None]:
-    """Mallory's publisher is an honest one by its program; its memory counts."""
+    """Mallory's publisher runs the honest program; its memory counts."""
     system = scene.system
     big = system.publishers("big", name="mallory", rate=300, payload=200_000)
     scene.others.append(big)
@@ -379,7 +382,7 @@ def large_events_that_are_not_read(scene: Scene) -> Iterator[None]:
 
 
 class Rogue:
-    """A registered publisher whose frames are written by hand."""
+    """A registered publisher with hand-written frames."""
 
     def __init__(self, scene: Scene, *topics: str) -> None:
         system = scene.system
@@ -424,8 +427,8 @@ def broken_events(scene: Scene) -> Iterator[None]:
 
 @_kind()
 def gaps_that_are_never_filled(scene: Scene) -> Iterator[None]:
-    """The honest subscriber of the shared topic asks for what is missing, and holds what
-    came after it."""
+    """The honest subscriber of the shared topic requests the missing events, and holds
+    the later ones."""
     rogue = Rogue(scene, SHARED)
     payload = b"x" * 100_000
     yield

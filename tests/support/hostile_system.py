@@ -1,5 +1,5 @@
-"""A system to attack: one model, with or without keys, every role a process with limits on
-its memory and its open files; and beside it honest clients that measure how they are served.
+"""A system to attack: one model, with or without keys, every role a process with limits
+on its memory and its open files; and honest clients that measure their service.
 
 Tests get one by the fixture ``hostile`` (tests/system/attacks/conftest.py).
 """
@@ -34,13 +34,13 @@ from support.running_roles import WAIT_S
 Keys = Literal["plain", "secure"]
 
 MIB: Final = 2**20
-# Address space of a role: threads and their arenas reserve most of what an idle one has.
+# Address space of a role: threads and their arenas reserve most of an idle role's.
 MEMORY_LIMIT: Final = 2048 * MIB
 FILE_LIMIT: Final = 1024
 # The most that one hostile client may cost a role (the budget), in MiB.
 BUDGET_MIB: Final = 128.0
 
-# Everybody may do everything; a test that needs less gives a policy of its own.
+# Every client may do everything; a test that needs less uses its own policy.
 POLICY: Final = "".join(
     f'[clients.{name}]\npublish = ["#"]\nsubscribe = ["#"]\nstatus = true\n'
     for name in ("alice", "bob", "carol", "mallory")
@@ -53,12 +53,12 @@ def rss_mib(pid: int) -> float:
 
 
 def peak_mib(pid: int) -> float:
-    """The most that it had since it began or `forget_peak`, in MiB."""
+    """The most since its start or `forget_peak`, in MiB."""
     return _memory(pid, "VmHWM")
 
 
 def forget_peak(pid: int) -> None:
-    """The peak begins at what the process has now."""
+    """Reset the peak to the current value."""
     Path(f"/proc/{pid}/clear_refs").write_text("5")
 
 
@@ -76,7 +76,7 @@ def _memory(pid: int, name: str) -> float:
 
 
 class Process:
-    """A program of ours with limits; its standard error in a file."""
+    """A program of the project with limits; its standard error in a file."""
 
     def __init__(
         self,
@@ -118,11 +118,11 @@ class Process:
 
     @property
     def err(self) -> str:
-        """What it has written to standard error, whatever bytes strangers put there."""
+        """Its standard error, which may contain any bytes of clients."""
         return self._err.read_text(encoding="utf-8", errors="replace")
 
     def says(self, text: str) -> None:
-        """Return when ``text`` stands on standard error."""
+        """Return when ``text`` is on standard error."""
         wait_for(lambda: text in self.err or not self.alive, f"{self.name}: {text!r}")
         assert text in self.err, self.err[-3000:]
 
@@ -132,14 +132,14 @@ class Process:
         forget_peak(self.pid)
 
     def grown_mib(self) -> float:
-        """The most memory that it had since `remember_memory`, beyond what it had then."""
+        """The largest growth of its memory since `remember_memory`."""
         return peak_mib(self.pid) - self._before
 
     def send(self, number: signal.Signals) -> None:
         self.process.send_signal(number)
 
     def end(self) -> int:
-        """Asks it to end in order, by one SIGTERM, and returns its exit code."""
+        """End it normally, with one SIGTERM, and return its exit code."""
         self.send(signal.SIGTERM)
         return self.process.wait(WAIT_S)
 
@@ -153,7 +153,7 @@ class Process:
 
 
 class HonestClients(Process):
-    """Clients in one process, which measure how they are served (`support.honest_client`)."""
+    """Clients in one process, which measure their service (`support.honest_client`)."""
 
     def __init__(self, folder: Path, kind: str, settings: dict[str, Any]) -> None:
         super().__init__(
@@ -171,7 +171,7 @@ class HonestClients(Process):
         self.clients: list[dict[str, Any]] = self._line()["clients"]
 
     def figures(self, *, keep: bool = False) -> dict[str, Any]:
-        """What they have measured since the last time that was not to be kept."""
+        """The measurements since the last reset."""
         assert self.process.stdin is not None
         self.process.stdin.write(KEEP.encode() if keep else b"\n")
         self.process.stdin.flush()
@@ -194,7 +194,7 @@ _Attacker = TypeVar("_Attacker", Wire, Talker, Spy, Process, HonestClients)
 
 class HostileSystem:
     """See the module. ``alice`` publishes, ``bob`` subscribes, ``carol`` measures, and
-    ``mallory``, who is enrolled and may do everything, attacks."""
+    ``mallory``, an enrolled client with all permissions, attacks."""
 
     def __init__(
         self,
@@ -227,7 +227,7 @@ class HostileSystem:
         files: int | None = FILE_LIMIT,
         **options: Any,
     ) -> Process:
-        """A broker, which serves; its port is ``port`` from here on."""
+        """A running broker; its port is ``port`` from here on."""
         argv = ["--port", str(self.port), *map(str, words)]
         argv += ["--centralized"] if self.centralized else []
         argv += ["--secure", str(self.vault.folder)] if self.vault else []
@@ -249,7 +249,7 @@ class HostileSystem:
         files: int | None = FILE_LIMIT,
         **options: Any,
     ) -> Process:
-        """A console script with these words, with limits."""
+        """A console script with these arguments and limits."""
         script = str(Path(sys.executable).with_name(name))
         argv = [script, *map(str, words)]
         return self._kept(
@@ -257,12 +257,12 @@ class HostileSystem:
         )
 
     def check_budget(self, role: Process) -> None:
-        """What the attacked role has taken, the figure ``memory``, is within the budget."""
+        """The growth of the attacked role, the figure ``memory``, is within the budget."""
         self.figures.mib("memory", role.grown_mib())
         assert role.grown_mib() < BUDGET_MIB
 
     def key_words(self, name: str) -> tuple[str, ...]:
-        """The options of a console script that give it this client's keys."""
+        """The options of a console script for this client's keys."""
         return ("--keys", str(self.vault.path(name))) if self.vault else ()
 
     # The honest
@@ -275,8 +275,8 @@ class HostileSystem:
         name: str = "alice",
         **options: Any,
     ) -> HonestClients:
-        """Honest publishers, one for each topic, in one process. ``rate`` is that of all
-        together, ``options`` are those of `Publisher`. Figures: ``published``,
+        """Honest publishers, one for each topic, in one process. ``rate`` is the total
+        rate, ``options`` are those of `Publisher`. Figures: ``published``,
         ``longest_call_s``."""
         return self._honest(
             "publisher",
@@ -312,7 +312,7 @@ class HostileSystem:
         return self.vault.keys(name) if self.vault and name else None
 
     def wire(self, kind: int, server: str | None, name: str | None = "mallory") -> Wire:
-        """A socket of a kind of ZeroMQ, with the client's keys for a port that answers
+        """A ZeroMQ socket of this kind, with the client's keys for a port that answers
         with the public key ``server``. Its options are set before it is connected."""
         return self._kept(Wire(self.context, kind, *self._pair(server, name)))
 
@@ -335,8 +335,8 @@ class HostileSystem:
         admitted: bool = True,
         **options: int,
     ) -> Wire:
-        """An XSUB socket, with these options of ZeroMQ, connected to a data port that admits
-        it: whoever writes its subscriptions by hand sends them as messages."""
+        """An XSUB socket, with these ZeroMQ options, connected to a data port that
+        admits it: hand-written subscriptions are sent as messages."""
         wire = self.wire(zmq.XSUB, server, name)
         for option, value in options.items():
             setattr(wire.socket, option, value)
@@ -356,8 +356,8 @@ class HostileSystem:
         return connection
 
     def data_port(self, publishers: HonestClients) -> tuple[int, str | None]:
-        """Where the subscribers of ``publishers[0]`` get their events, and the public key
-        that answers there: a publisher's port, or the broker's event port."""
+        """The address for events of ``publishers[0]``, and the public key that answers
+        there: a publisher's port, or the broker's event port."""
         if not self.centralized:
             return self.publisher_port(publishers)
         topic = publishers.clients[0]["topic"]
@@ -374,8 +374,7 @@ class HostileSystem:
     def registration(
         self, role: messages.Role, *topics: str, **fields: Any
     ) -> Register:
-        """A registration as somebody writes it by hand. A publisher's port is one at which
-        nothing listens."""
+        """A hand-written registration. Nothing listens at a publisher's port."""
         address = "127.0.0.1" if role == "subscriber" else "127.0.0.1:9"
         return register(role, topics, fields.pop("address", address), **fields)
 
@@ -391,8 +390,8 @@ class HostileSystem:
 
 
 def check_served(heart: HonestClients) -> float:
-    """The broker still answers an honest client, which it has not forgotten. Returns the
-    longest wait for an answer since the figures were last asked for, in seconds."""
+    """The broker still answers an honest client, and still knows it. Returns the
+    longest wait for a reply since the last call, in seconds."""
     before = heart.figures()
     longest: float = before["longest_wait_s"]
 

@@ -1,5 +1,5 @@
-"""An object for asyncio, used as one for threads: its coroutines run in an event loop of a
-thread of its own. So one suite of tests is for both."""
+"""Uses an object for asyncio like one for threads: its coroutines run in an event loop
+of its own thread. So one suite of tests covers both."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _T = TypeVar("_T")
 
 
 class InEventLoop:
-    """Has the methods of what ``make`` makes, without ``await``."""
+    """Has the methods of the object from ``make``, without ``await``."""
 
     def __init__(self, make: Callable[[], Any]) -> None:
         self._loop = asyncio.new_event_loop()
@@ -59,7 +59,7 @@ class InEventLoop:
         self.close()
 
     def close(self) -> None:
-        """End the loop. Again: does nothing."""
+        """End the loop. A second call does nothing."""
         if not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._loop.stop)
             self._thread.join()

@@ -30,7 +30,7 @@ print(Publisher("127.0.0.1", ["A"], address="127.0.0.9").get_host_address())
 
 
 def addresses() -> object:
-    """What each role takes for its address, on each of three Mininet hosts, while the
+    """The address that each role chooses, on each of three Mininet hosts, while the
     root namespace has interfaces named like Mininet's and Docker's."""
     for name, address in (("docker0", "172.17.0.1"), ("veth-eth0", "10.9.9.9")):
         subprocess.run(["ip", "link", "add", name, "type", "bridge"], check=True)
@@ -44,7 +44,7 @@ def addresses() -> object:
         for index in range(3):
             log = Path(folder) / str(index)
             with log.open("wb") as file:
-                # Any program can be spawned that lies beside this Python.
+                # Any program in the folder of this Python can be spawned.
                 process = hosts.spawn(
                     index, ["python", "-c", ASK], folder=Path(folder), log=file
                 )
@@ -58,8 +58,8 @@ def addresses() -> object:
 
 
 def clocks() -> object:
-    """What a subscriber on another host than the broker finds out about the clocks. All
-    hosts share one kernel, so in truth they are equal."""
+    """The clock difference that a subscriber on another host than the broker measures.
+    All hosts share one kernel, so the true difference is zero."""
     client = ("-t", "A", "-b", "10.0.0.1", "-m")
     with (
         MininetHosts(topologies.single_switch(3), Load()) as hosts,
@@ -76,7 +76,8 @@ def clocks() -> object:
             folder=folder,
             log=log,
         )
-        # Long enough for the publisher to tell the broker, and it the subscriber.
+        # Enough time for the publisher to tell the broker, and the broker the
+        # subscriber.
         subscriber = hosts.spawn(
             2,
             ["pubsub-subscriber", "-c", *client, "120", "-f", "x", "--report", "y"],
@@ -137,12 +138,12 @@ class Network:
         self._running.append(self._spawn(index, words))
 
     def run(self, index: int, *words: str) -> None:
-        """Run a program on a host, which must succeed."""
+        """Run a program on a host; it must succeed."""
         if self._spawn(index, words).wait(60) != 0:
             raise SystemExit(self.log)
 
     def received(self, index: int, *words: str) -> list[str]:
-        """Publisher and topic of the events that a subscriber on a host receives."""
+        """Publisher and topic of the events at a subscriber on a host."""
         self.run(
             index, *("pubsub-subscriber", "-t", "A", "-m", "20", "-f", "x"), *words
         )

@@ -1,4 +1,4 @@
-"""Has something happen at a certain line of a call, as if a signal had come just then."""
+"""Raises an exception at a certain line of a call, like a signal handler."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 
 class Interrupted(Exception):
-    """What a signal handler raises."""
+    """The exception of a signal handler."""
 
 
 def raise_interrupted() -> None:
@@ -20,9 +20,9 @@ def raise_interrupted() -> None:
 def call_with(
     handler: Callable[[], object], line: int, call: Callable[[], object], *paths: str
 ) -> bool:
-    """Make a call, and run the handler before the ``line``-th line that runs in this thread
-    in files whose paths begin with one of ``paths``; whether it had so many. Raises what
-    the call raises, but `Interrupted`."""
+    """Make a call, and run the handler before the ``line``-th line that runs in this
+    thread in files with one of ``paths`` as prefix; returns whether there were so many
+    lines. Raises the exception of the call, except `Interrupted`."""
     seen = 0
 
     def trace(frame: FrameType, event: str, _: Any) -> Any:

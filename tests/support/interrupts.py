@@ -1,4 +1,4 @@
-"""Exceptions that come from outside, as of a signal handler, at places of our choice."""
+"""Exceptions like those of a signal handler, at chosen places."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 
 
 class Interrupted(Exception):
-    """What a signal handler raises."""
+    """The exception of a signal handler."""
 
 
 def raise_it() -> None:
@@ -25,9 +25,9 @@ def interrupted_at(
     *packages: ModuleType,
     handler: Callable[[], object] = raise_it,
 ) -> bool:
-    """Whether ``call`` was interrupted at the ``line``-th line that it executed of these
-    packages, in this thread; False: it ran to its end. ``handler`` is what is called
-    there, as a signal handler is."""
+    """Whether ``call`` was interrupted at the ``line``-th line that it executed of
+    these packages, in this thread; False: it ran to its end. ``handler`` is called
+    there, like a signal handler."""
     folders = tuple(
         str(Path(package.__file__ or "").parent) + os.sep for package in packages
     )
@@ -44,7 +44,7 @@ def interrupted_at(
                 handler()
         return trace
 
-    # The collector runs callbacks of objects of other tests, which nobody can catch.
+    # The collector runs callbacks of other tests' objects, which cannot be caught.
     gc.disable()
     sys.settrace(trace)
     try:

@@ -25,13 +25,13 @@ OTHERS = ("2001:db8::2", "2001:db8::3", "2001:db8::4", "2001:db8:1::2")
 
 
 def run(*words: str) -> None:
-    """A command that must succeed."""
+    """Run a command, which must succeed."""
     subprocess.run(words, check=True)
 
 
 def limits() -> object:
-    """What the broker answers to subscribers from several addresses, of which two may come
-    from one network; and what one is told that names another address than its own."""
+    """The broker's replies to subscribers from several addresses, two of them from one
+    network; and to one that names a foreign address."""
     run("ip", "link", "set", "lo", "up")
     for address in (HERE, *OTHERS):
         run("ip", "addr", "add", f"{address}/128", "dev", "lo", "nodad")
@@ -42,7 +42,7 @@ def limits() -> object:
 
 
 def answer(port: int, source: str) -> str:
-    """What the broker says to a subscriber that comes from ``source``."""
+    """The broker's reply to a subscriber that comes from ``source``."""
     with zmq.Context() as context, context.socket(zmq.DEALER) as dealer:
         dealer.linger = 0
         dealer.rcvtimeo = 30_000
@@ -54,7 +54,7 @@ def answer(port: int, source: str) -> str:
 
 
 def registration(address: str) -> messages.Register:
-    """That of a subscriber."""
+    """The registration of a subscriber."""
     return messages.Register(
         id=1,
         versions=VERSIONS,
@@ -66,7 +66,7 @@ def registration(address: str) -> messages.Register:
 
 
 def names() -> object:
-    """What a publisher says whose name is an address that only it reaches."""
+    """The message of a publisher with a name for an address that only it reaches."""
     run("ip", "link", "set", "lo", "up")
     run("ip", "addr", "add", f"{HERE}/128", "dev", "lo", "nodad")
     said: list[str] = []
@@ -83,7 +83,7 @@ def names() -> object:
 
 
 def without() -> object:
-    """What roles say where the kernel has no IPv6."""
+    """The messages of roles on a kernel without IPv6."""
     run("ip", "link", "set", "lo", "up")
     run("sysctl", "-qw", "net.ipv6.conf.all.disable_ipv6=1")
     said = []

@@ -8,7 +8,7 @@ import zmq
 
 
 class KeepingContext(zmq.Context[zmq.Socket[bytes]]):
-    """Holds on to its sockets, so that all can be closed."""
+    """Keeps its sockets, so that all can be closed."""
 
     # In the class too, because pyzmq takes unknown attributes for options.
     kept: tuple[zmq.Socket[bytes], ...] = ()

@@ -80,8 +80,8 @@ Host *
 
 
 def needs_lab(folder: Path) -> None:
-    """Skip the test where there can be no such machines, and say why; fail under CI if programs
-    are missing."""
+    """Skip the test if such machines are impossible, with a reason; fail under CI if
+    programs are missing."""
     needs_programs(_NEEDED, _PATH, "scripts/ssh-debs.sh")
     if os.geteuid() != 0:
         pytest.skip("only root can make machines with users")
@@ -92,7 +92,7 @@ def needs_lab(folder: Path) -> None:
         pytest.skip(f"no machines in this container: {done.stderr.strip()}")
 
 
-# Connections by ssh, and cells of several processes, take their time on a busy machine.
+# Connections by ssh, and cells of several processes, are slow on a busy machine.
 wait_until = functools.partial(wait_for, timeout_s=60.0)
 
 
@@ -105,7 +105,7 @@ class LabMachines:
         names: Sequence[str] = ("lab1", "lab2"),
         environment: str = f"PATH={_PATH}",
     ) -> None:
-        """``environment``: of what ssh runs at them."""
+        """``environment``: for programs that ssh runs there."""
         self.names = tuple(names)
         self._environment = environment
         self.folder = folder
@@ -148,7 +148,7 @@ class LabMachines:
         self.close()
 
     def close(self) -> None:
-        """End all that runs in them."""
+        """End all processes in them."""
         self._network.kill()
         self._network.wait()
         for each in self._sshds.values():
@@ -177,7 +177,7 @@ class LabMachines:
         wait_until(lambda: self._answers(name), f"sshd of {name}")
 
     def kill_sshd(self, name: str) -> None:
-        """Kill it, and what it has started for connections."""
+        """Kill sshd, and its processes for connections."""
         listeners = _children(self._sshds[name].pid)
         for pid in (*listeners, *self.processes(name)):
             if _program(pid).startswith("sshd"):
@@ -186,25 +186,25 @@ class LabMachines:
         self._sshds[name].wait()
 
     def set_link(self, name: str, state: str) -> None:
-        """``up`` or ``down``: the way to a machine."""
+        """``up`` or ``down``: the link of a machine."""
         words = ["ip", "link", "set", f"to{self.names.index(name) + 1}", state]
         subprocess.run(self.at_driver(words), check=True)
 
     def at_driver(self, words: Sequence[str]) -> list[str]:
-        """A command, to be run at the driver's place."""
+        """A command to run at the driver's place."""
         return ["nsenter", "--net", "--target", str(self._driver), "--", *words]
 
     def perf(self, *words: str) -> list[str]:
-        """A command of pubsub-perf, to be run at the driver's place."""
+        """A command of pubsub-perf to run at the driver's place."""
         return self.at_driver([str(_PROGRAMS / "pubsub-perf"), *words])
 
     def at_machine(self, name: str, words: Sequence[str]) -> list[str]:
-        """A command, to be run at a machine by hand."""
+        """A command to run at a machine by hand."""
         return self._inside(name, words)
 
     def processes(self, name: str) -> list[int]:
-        """What runs at a machine, in its network or in one that was made there, but for its
-        sshd itself."""
+        """The processes of a machine, in its network or in one that was made there,
+        except sshd itself."""
         mine = _network_of(self._guest(name))
         sshd = self._sshds[name].pid
         own = {self._guest(name), sshd, *_children(sshd)}

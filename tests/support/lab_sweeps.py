@@ -1,4 +1,4 @@
-"""Small sweeps on the machines of a lab, and what they left."""
+"""Small sweeps on the machines of a lab, and their results."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class LabSweep:
         self.process = self.again()
 
     def again(self) -> subprocess.Popen[str]:
-        """Start it; what it says, together, is in ``said``."""
+        """Start it; its output is in ``said``."""
         self.process = subprocess.Popen(
             self.lab.perf(*self._words),
             stdout=subprocess.PIPE,
@@ -52,12 +52,12 @@ class LabSweep:
         self.process.communicate()
 
     def end(self) -> str:
-        """Wait for its end; what it said."""
+        """Wait for its end; returns its output."""
         said, _ = self.process.communicate(timeout=200)
         return said
 
     def wait_for_roles(self, name: str) -> None:
-        """Until a cell is in its middle at this machine."""
+        """Until a cell at this machine is halfway."""
         wait_until(
             lambda: "pubsub-publishe" in programs(self.lab, name), f"a cell at {name}"
         )
@@ -76,7 +76,7 @@ class LabSweep:
 
 
 def programs(lab: LabMachines, name: str) -> Sequence[str]:
-    """The names of what runs at a machine, but for sshd: on a link that is cut it waits for
+    """The names of the processes at a machine, except sshd: on a cut link it waits for
     TCP to give up."""
     found = []
     for pid in lab.processes(name):

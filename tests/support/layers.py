@@ -1,6 +1,6 @@
 """Which modules are core, and which are shell.
 
-The docstring of each folder says it in its last paragraph: ``Core.``, ``Shell.``, or either
+The last paragraph of each folder's docstring has this: ``Core.``, ``Shell.``, or either
 with ``, except `name` and `name`.``.
 """
 

@@ -1,7 +1,7 @@
-"""What a test leaves open: descriptors and threads that were not there before.
+"""Descriptors and threads that a test leaves open.
 
-Other tests ran in this process. What they left may end at any moment, by a thread that closes
-it or by the garbage collector, so numbers before and after tell nothing.
+Other tests ran in this process. Their leftovers may end at any moment, by a thread or
+by the garbage collector, so numbers before and after mean nothing.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from pathlib import Path
 
 from pubsub_common.testing import wait_for
 
-# A descriptor's number, and what it is of.
+# A descriptor's number, and its target.
 _File = tuple[str, str]
 
 
 class Leftovers:
-    """What there is more than when this was made."""
+    """The additional ones since this was made."""
 
     def __init__(self) -> None:
         gc.collect()
@@ -36,7 +36,7 @@ class Leftovers:
         """Return when nothing is left.
 
         Raises:
-            AssertionError: something stays; it names it.
+            AssertionError: something stays; the text names it.
         """
         try:
             wait_for(lambda: not self.threads() and not self.files())
@@ -50,6 +50,6 @@ def _open_files() -> set[_File]:
     for path in Path("/proc/self/fd").iterdir():
         try:
             found.add((path.name, str(path.readlink())))
-        except OSError:  # closed since, as the one by which the folder was read
+        except OSError:  # closed since, like the one for reading the folder
             continue
     return found

@@ -1,4 +1,5 @@
-"""Programs that tests of the life cycle run, so that one that hangs harms no other test."""
+"""Programs that tests of the life cycle run, so that a program that hangs harms no
+other test."""
 
 from __future__ import annotations
 
@@ -25,12 +26,12 @@ def run_program(
     deadline_s: float = DEADLINE_S,
     **values: Any,
 ) -> str:
-    """Run one case of a program in the folder `PROGRAMS`; returns what it printed.
+    """Run one case of a program in the folder `PROGRAMS`; returns its output.
 
-    A program that hangs prints where its threads are, and fails.
+    A program that hangs prints the stacks of its threads, and fails.
 
     Raises:
-        AssertionError: it failed; it shows all that was printed.
+        AssertionError: it failed; the text has its output.
     """
     words = [*python_options, PROGRAMS / f"{name}.py", case, json.dumps(values)]
     done = subprocess.run(

@@ -1,5 +1,5 @@
-"""What the programs in ``tests/system/life/programs`` are made of: roles, a receiver that
-keeps what it gets, interrupts, and what must be so at the end."""
+"""Parts of the programs in ``tests/system/life/programs``: roles, a receiver that keeps
+its events, interrupts, and checks for the end."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ from pubsub_subscriber import Subscriber
 WAIT_S: Final = 20.0
 # So that a receiver that shares the processor with a busy publisher loses nothing.
 ROOMY: Final = 1_000_000
-# Queues of any size: what is tried here is not what happens when they are full.
+# Queues of any size: full queues are not the subject here.
 _ROOM: Final = {"queue_limit": ROOMY, "queue_bytes": 2**32, "queue_total": 2**34}
-# Descriptors that are made once, when something happens for the first time; what is left over
-# each time is far more.
+# Descriptors that are made once, on first use; a leak per call would be far more.
 SLACK: Final = 2
 
 
 def main(cases: dict[str, Callable[..., None]]) -> None:
-    """Run the case that the command line names; dump all threads and fail at the deadline."""
+    """Run the case that the command line names; dump all threads and fail at the
+    deadline."""
     faulthandler.dump_traceback_later(
         float(os.environ.get("LIFE_DEADLINE_S", "60")), exit=True
     )
@@ -67,7 +67,7 @@ class Roles:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if error is not None:  # the end of what is broken might hide why
+        if error is not None:  # errors at the end might hide the first one
             traceback.print_exception(error)
             sys.stderr.flush()
             os._exit(1)
@@ -80,7 +80,7 @@ class Roles:
         self._stack.close()
 
     def forget(self) -> None:
-        """The clients are not ended with the block."""
+        """Do not end the clients with the block."""
         self._stack.pop_all()
 
     @property
@@ -134,7 +134,7 @@ class Receiving:
                 time.sleep(self._pause_s)
 
     def ends_with(self, payload: bytes) -> None:
-        """Return when this payload has come."""
+        """Return when this payload has arrived."""
         seen = 0
 
         def come() -> bool:
@@ -170,10 +170,11 @@ class Interrupts:
         signal.signal(signal.SIGALRM, _interrupt)
 
     def once(self, work: Callable[[], object]) -> bool:
-        """Run ``work`` until it ends or is interrupted; whether it was."""
+        """Run ``work`` until it ends or is interrupted; returns whether it was
+        interrupted."""
         try:
             try:
-                # Again, as the exception is lost if it comes in a finalizer.
+                # Repeatedly, as the exception is lost in a finalizer.
                 after_s = self._random.uniform(*self._range)
                 signal.setitimer(signal.ITIMER_REAL, after_s, 0.5)
                 work()
@@ -185,14 +186,14 @@ class Interrupts:
         return False
 
     def until(self, count: int, work: Callable[[], object]) -> None:
-        """Run ``work`` again and again, until it was interrupted ``count`` times more."""
+        """Run ``work`` repeatedly, until it was interrupted ``count`` more times."""
         aim = self.count + count
         while self.count < aim:
             self.once(work)
 
 
 def in_time(work: Callable[[], object], what: str = "") -> None:
-    """Run ``work`` in another thread; it returns in good time.
+    """Run ``work`` in another thread; it must return in time.
 
     Raises:
         AssertionError: it did not, or raised.
@@ -216,14 +217,14 @@ def in_time(work: Callable[[], object], what: str = "") -> None:
 
 
 def numbers(payloads: Iterable[bytes]) -> list[int]:
-    """The numbers with which the payloads begin."""
+    """The numbers at the beginning of the payloads."""
     return [int(payload.partition(b" ")[0]) for payload in payloads]
 
 
 def check_delivered(
     accepted: list[int], got: list[int], *, attempted: int, excused: int = 0
 ) -> None:
-    """All that was accepted came, once, in order, and nothing that was not tried.
+    """All accepted events arrived, once, in order, and no others except tried ones.
 
     ``excused``: how many may be missing.
     """
@@ -246,7 +247,7 @@ def check_counts(subscriber: Subscriber, received: int | None = None) -> None:
 
 
 def open_descriptors() -> int:
-    """How many file descriptors this process has."""
+    """The number of file descriptors of this process."""
     return sum(1 for _ in Path("/proc/self/fd").iterdir())
 
 

@@ -1,5 +1,6 @@
-"""Tests that need programs of the machine, or modules that few tests need, are skipped where they
-are missing, and say why. Under CI they fail, because there a skipped test would go unnoticed."""
+"""Tests that need programs of the machine, or rare modules, are skipped with a reason
+if these are missing. Under CI they fail, because a skipped test there could stay
+unnoticed."""
 
 from __future__ import annotations
 

@@ -30,13 +30,13 @@ def code_cells(path: Path) -> list[dict[str, Any]]:
 
 
 def texts_in(path: Path) -> list[str]:
-    """What the cells of a notebook have said, by the outputs in its file."""
+    """The outputs of the cells of a notebook, from its file."""
     return ["".join(map(_said, cell["outputs"])) for cell in code_cells(path)]
 
 
 def texts_of(path: Path) -> list[str]:
-    """What the cells of a notebook say when they are executed, in a process of their own, with
-    warnings as errors."""
+    """The outputs of the cells of a notebook when they are executed, in their own
+    process, with warnings as errors."""
     done = subprocess.run(
         [sys.executable, "-W", "error", "-m", "support.notebooks", str(path)],
         cwd=path.parent,
@@ -60,7 +60,7 @@ def _said(output: dict[str, Any]) -> str:
 
 
 def _show(*_: object) -> None:
-    """In the place of ``plt.show``."""
+    """Replaces ``plt.show``."""
     import matplotlib.pyplot as plt
 
     for number in plt.get_fignums():
@@ -71,7 +71,7 @@ def _show(*_: object) -> None:
 
 
 async def _evaluate(tree: ast.Module | ast.Expression, names: dict[str, Any]) -> Any:
-    """Run code that may await, as cells of Jupyter may."""
+    """Run code that may await, like cells of Jupyter."""
     mode = "eval" if isinstance(tree, ast.Expression) else "exec"
     code = compile(tree, "cell", mode, flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
     value = eval(code, names)

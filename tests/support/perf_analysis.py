@@ -1,5 +1,5 @@
-"""An analysis made up for tests of figures and pages: its values are not computed from
-data, but given."""
+"""An invented analysis for tests of figures and pages: its values are given, not
+computed."""
 
 from __future__ import annotations
 

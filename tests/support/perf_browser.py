@@ -43,8 +43,8 @@ def find_browser() -> str | None:
 
 
 class Browser:
-    """One page of a browser of its own, with an empty profile in ``profile``. All that
-    it says on the way is kept in ``events``."""
+    """One page of a separate browser, with an empty profile in ``profile``. ``events``
+    has all its events."""
 
     def __init__(self, program: str, profile: Path) -> None:
         self.events: list[dict[str, Any]] = []
@@ -186,7 +186,7 @@ class Browser:
         self.call("Input.dispatchKeyEvent", type="keyUp", **common)
 
     def screenshot(self, path: Path, *, whole: bool = False) -> None:
-        """A PNG of what is in view, or of the whole page."""
+        """A PNG of the visible part, or of the whole page."""
         shot = self.call("Page.captureScreenshot", captureBeyondViewport=whole)
         path.write_bytes(base64.b64decode(shot["data"]))
 
@@ -206,7 +206,7 @@ class Browser:
         return found
 
     def requests(self) -> list[str]:
-        """Every address that was asked for since the page was opened, data URIs apart."""
+        """Every address that was requested since the page was opened, except data URIs."""
         addresses = [
             event["params"]["request"]["url"]
             for event in self.events

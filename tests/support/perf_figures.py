@@ -1,4 +1,4 @@
-"""Cells made up for tests of figures, and what is on a figure."""
+"""Invented cells for tests of figures, and the content of a figure."""
 
 from __future__ import annotations
 

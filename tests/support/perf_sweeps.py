@@ -38,7 +38,7 @@ Row = tuple[str, str, int, int, int, int]
 
 @dataclasses.dataclass(frozen=True)
 class Sweep:
-    """What is measured. ``lose``: events that the first subscriber of each run does not
+    """The parameters of a sweep. ``lose``: events that the first subscriber of each run does not
     get. ``fidelity``: verdicts by model and hosts, where they are not ``ok``.
     ``warmup``: the rule in ``cell.json``."""
 

@@ -21,8 +21,8 @@ def bound_port(bound: zmq.Socket[bytes]) -> int:
 
 @contextlib.contextmanager
 def unused_port() -> Iterator[int]:
-    """A port at which nothing listens. Only a socket that asks for it gets it meanwhile, if
-    it allows that an address is used again, as those of ZeroMQ do."""
+    """A port at which nothing listens. Only a socket that asks for this port gets it
+    meanwhile, if it allows the reuse of an address, like those of ZeroMQ."""
     with socket.socket() as held:
         held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         held.bind(("127.0.0.1", 0))
@@ -30,11 +30,12 @@ def unused_port() -> Iterator[int]:
 
 
 def free_port(address: str = "127.0.0.1") -> int:
-    """A port that nobody else is given, for one that must be known before anything listens.
+    """A reserved port, for cases in which the port must be known before anything
+    listens.
 
-    A socket stays bound to it, so the kernel gives it to no other socket that asks for any
-    port. It does not listen, and allows its address to be used again: a role that asks for
-    this very port gets it, and until then connections are refused.
+    A socket stays bound to it, so the kernel gives it to no other socket that asks for
+    any port. It does not listen, and allows the reuse of its address: a role that asks
+    for this very port gets it, and until then connections are refused.
     """
     if len(_KEPT) == _KEPT.maxlen:
         _KEPT.popleft().close()

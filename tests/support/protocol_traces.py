@@ -1,7 +1,7 @@
-"""The traces of behaviour in ``docs/protocol-vectors.json``, and what they are run by.
+"""The traces of behavior in ``docs/protocol-vectors.json``, and their runner.
 
-A trace is run step by step: what is due before a step must bring nothing, as every time at which
-something goes out has a step of its own.
+A trace is run step by step: before a step nothing may be due, as every time with an
+output has its own step.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ from support.protocol_vectors import VECTORS
 
 Json = dict[str, Any]
 
-# Of every event in a trace.
+# The publisher of every event in a trace.
 PUBLISHER: Final = "10.0.0.2:5556"
-# Of what a trace says happens at one time.
+# Events of one time in a trace are within this time.
 _INSTANT_S: Final = 1e-9
 
 
@@ -45,17 +45,17 @@ class Runner(Protocol):
     """Runs one trace. Times are seconds."""
 
     def next_deadline(self) -> float | None:
-        """When `take` has something to do without an input."""
+        """When `take` is due without an input."""
 
     def take(self, given: Json, now: float) -> list[Json]:
-        """Take an input in, which may be empty; what goes out."""
+        """Process an input, which may be empty; returns the outputs."""
 
     def counted(self) -> Json:
-        """What the end of the trace is compared with."""
+        """The values for the comparison at the end of the trace."""
 
 
 def run(trace: Json, runner: Runner) -> Json:
-    """The trace as it is with this runner: with what goes out, and what is counted."""
+    """The trace with this runner's outputs and counts."""
     steps = []
     for step in trace["steps"]:
         _wait(runner, step["at"])
@@ -69,7 +69,7 @@ def _wait(runner: Runner, until: float) -> None:
     while (due := runner.next_deadline()) is not None and due < until - _INSTANT_S:
         out = runner.take({}, due)
         assert not out, f"at {due}, where the trace has no step: {out}"
-        assert runner.next_deadline() != due, "it does not go on"
+        assert runner.next_deadline() != due, "it makes no progress"
 
 
 # Frames
@@ -121,7 +121,7 @@ def ready_answer(each: Json, subscriber: int) -> bytes:
 
 
 def recovery_request(each: Json, subscriber: int) -> RecoveryRequest:
-    """The question that is meant."""
+    """The request for this purpose."""
     return RecoveryRequest(
         each["topic"],
         each["session"],
@@ -133,7 +133,7 @@ def recovery_request(each: Json, subscriber: int) -> RecoveryRequest:
 
 
 def recovery_answer(each: Json, subscriber: int) -> bytes:
-    """A publisher's answer to a question of this subscriber."""
+    """A publisher's answer to a request of this subscriber."""
     count = each["events"]
     request = recovery_request(each, subscriber)
     return encode_recovery_reply(
@@ -158,7 +158,7 @@ def private_topic(each: Json) -> bytes:
 
 
 def read_answer(frame: bytes) -> Json:
-    """A publisher's answer, as a trace has it."""
+    """A publisher's answer, in the form of a trace."""
     position = decode_position(frame)
     if position is not None:
         topic, event = position

@@ -1,4 +1,4 @@
-"""ZeroMQ sockets that stand for a publisher or a subscriber, written by hand."""
+"""Hand-written ZeroMQ sockets that act as a publisher or a subscriber."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from support.threads import WAIT_MS
 
 
 class RawPublisher:
-    """An XPUB socket, as a publisher or a broker's forwarder would bind it."""
+    """An XPUB socket, bound like that of a publisher or of a broker's forwarder."""
 
     def __init__(
         self,
@@ -47,8 +47,9 @@ class RawPublisher:
         self.session = session
         self.topics = topics
         self.next_sequence = dict.fromkeys(topics, 0)
-        self._seen: deque[bytes] = deque()  # what came in before it was asked for
-        # With which attempt each subscriber asked last about a topic.
+        # messages that came in before the test asked for them
+        self._seen: deque[bytes] = deque()
+        # The attempt of each subscriber's last request about a topic.
         self._attempts: dict[tuple[str, int], int] = {}
 
     def _bind(self, port: int) -> None:
@@ -67,24 +68,24 @@ class RawPublisher:
 
     @property
     def info(self) -> PublisherInfo:
-        """This publisher as a decentralized broker names it."""
+        """This publisher in the messages of a decentralized broker."""
         return PublisherInfo(
             session=self.session, topics=list(self.topics), address=self.address
         )
 
     @property
     def hidden_info(self) -> PublisherInfo:
-        """This publisher as a centralized broker names it."""
+        """This publisher in the messages of a centralized broker."""
         return PublisherInfo(session=self.session, topics=list(self.topics))
 
     @property
     def departure(self) -> Departure:
-        """This publisher's orderly leave."""
+        """This publisher's normal departure."""
         return Departure(session=self.session, next_sequences=dict(self.next_sequence))
 
     @property
     def death(self) -> Departure:
-        """This publisher's end without a word."""
+        """This publisher's end without a message."""
         return Departure(session=self.session)
 
     def publish(
@@ -106,7 +107,8 @@ class RawPublisher:
         return message[0] == 1, message[1:]
 
     def _learn_attempts(self) -> None:
-        """Who waits too long for an answer asks anew, and hears only an answer to that."""
+        """A subscriber that waits too long repeats its request with another attempt,
+        and only accepts an answer to that."""
         while self.socket.poll(0):
             self._seen.append(self.socket.recv())
         for message in self._seen:
@@ -145,7 +147,8 @@ class RawPublisher:
             self.answer(topic, subscriber)
 
     def refuse_recovery(self) -> None:
-        """Wait for a question for missing events, and answer as one without a history."""
+        """Wait for a request for missing events, and answer like a publisher without a
+        history."""
         while True:
             begins, topic = self.next_subscription()
             request = parse_recovery_request(topic)
@@ -156,7 +159,7 @@ class RawPublisher:
 
     def wait_until_gone(self, turn: Callable[[], object] = lambda: None) -> None:
         """Return when the subscriber has disconnected. ``turn`` is called meanwhile: a
-        socket that nobody uses does not get on with disconnecting."""
+        socket that is not used does not finish disconnecting."""
         deadline = time.monotonic() + WAIT_S
         while True:
             assert time.monotonic() < deadline, "the subscriber did not disconnect"
@@ -181,7 +184,7 @@ def events_of(frame: bytes) -> list[Event]:
 
 
 class RawSubscriber:
-    """A SUB socket, as a subscriber or a broker's forwarder would connect it."""
+    """A SUB socket, connected like that of a subscriber or of a broker's forwarder."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""Ready replies of publishers, as a subscriber's core takes them in."""
+"""Ready replies of publishers, in the form for a subscriber's core."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from support.fake_sub_socket import SUBSCRIBER, FakeSubSocket
 def receive_ready_reply(
     streams: StreamTable, session: int, topic: str, next_sequence: int
 ) -> Gap | None:
-    """What a publisher publishes from ``next_sequence`` on arrives. Returns the gap that
-    this reveals, after a reconnection for instance."""
+    """A reply arrives: the publisher publishes from ``next_sequence`` on. Returns the
+    gap that this reveals, for example after a reconnection."""
     core = SubscriberCore()
     core.streams = streams
     frame = encode_ready_reply(topic, SUBSCRIBER, "p", session, next_sequence)

@@ -1,8 +1,8 @@
-"""Which ring a test belongs to: decided by where its file is, not by a decorator.
+"""The ring of each test: decided by the place of its file, not by a decorator.
 
-`make test` runs the rings ``core`` and ``socket``, `make test-system` the ring ``system``,
-`make chaos-short` the ring ``chaos``. `make test-long` runs those that are also marked
-``long``, at full size. CONTRIBUTING.md says when to run which.
+`make test` runs the rings ``core`` and ``socket``, `make test-system` the ring
+``system``, `make chaos-short` the ring ``chaos``. `make test-long` runs those that are
+also marked ``long``, at full size. CONTRIBUTING.md says when to run which.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from support.paths import ROOT
 RINGS: Final = ("core", "socket", "system", "chaos")
 LONG: Final = "long"
 
-# The first that fits counts.
+# The first match counts.
 _SYSTEM: Final = (
     "tests/system",
     "tests/docs",
@@ -50,10 +50,10 @@ _LONG: Final = (
     "packages/pubsub-perf/tests/bench/test_bench_runs.py",
     "packages/pubsub-perf/tests/plots/test_figure_text.py",
 )
-# Mininet must be there; where it is not, they are skipped, and fail under CI.
+# These need Mininet; without it they are skipped, and fail under CI.
 _MININET: Final = ("packages/pubsub-perf/tests/hosts/test_mininet.py",)
 
-# Share what takes seconds to make, and so run in one process.
+# These share objects that take seconds to make, and so run in one process.
 _TOGETHER: Final = (
     "packages/pubsub-perf/tests/plots/test_figure_text.py",
     "packages/pubsub-perf/tests/report/test_browser.py",
@@ -73,7 +73,7 @@ def full_size() -> bool:
 
 
 def examples(count: int) -> int:
-    """How many examples a test with Hypothesis tries that usually tries ``count``."""
+    """The number of Hypothesis examples of a test that normally has ``count``."""
     return 10 * count if full_size() else count
 
 

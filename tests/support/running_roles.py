@@ -1,4 +1,4 @@
-"""Roles that run beside a test: brokers and receivers in threads, console scripts in
+"""Roles that run during a test: brokers and receivers in threads, console scripts in
 processes.
 
 Not tests; imported by those of this folder.
@@ -33,8 +33,8 @@ MODELS: Final[tuple[Model, ...]] = ("centralized", "decentralized")
 
 
 class Security:
-    """A secure broker's folder, with a publisher and a subscriber enrolled that may do
-    all that tests do."""
+    """A secure broker's folder, with an enrolled publisher and subscriber that have all
+    permissions for the tests."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -55,12 +55,12 @@ class Security:
         }
 
 
-# Of the brokers that `status` asks.
+# For the brokers that `status` asks.
 security: Security | None = None
 
 
 class RunningBroker:
-    """A broker whose loop runs in a thread."""
+    """A broker with its loop in a thread."""
 
     def __init__(
         self, model: Model, *, port: int | None = None, **options: Any
@@ -87,14 +87,14 @@ class RunningBroker:
         return not self._thread.is_alive()
 
     def stop(self) -> None:
-        """End it in an orderly way. Again: does nothing."""
+        """End it normally. A second call does nothing."""
         self.broker.stop()
         self._thread.join()
         self.broker.disconnect()
 
 
 def status(port: int) -> Status:
-    """What the broker at ``port`` says of itself."""
+    """The status of the broker at ``port``."""
     with zmq.Context() as context, context.socket(zmq.DEALER) as dealer:
         dealer.linger = 0
         dealer.rcvtimeo = round(WAIT_S * 1000)
@@ -113,7 +113,7 @@ def registered(port: int, role: messages.Role) -> list[ClientStatus]:
 
 
 class Receiver:
-    """Receives in a thread whatever a subscriber is sent."""
+    """Receives all events of a subscriber in a thread."""
 
     def __init__(self, subscriber: Subscriber) -> None:
         self.subscriber = subscriber
@@ -143,8 +143,7 @@ class Receiver:
         return [event.payload for event in self.events]
 
     def check_order(self) -> None:
-        """Nothing twice, nothing out of order, nothing missing in between, nothing
-        that was not subscribed."""
+        """No duplicates, no disorder, no gaps, no other topics."""
         # The receiving thread counts a burst before it has delivered all of it.
         wait_for(
             lambda: self.subscriber.counts().received == len(self.events),
@@ -162,7 +161,7 @@ class Receiver:
 
 
 class Gaps(list[Gap]):
-    """What an ``on_gap`` was told."""
+    """The arguments of ``on_gap``."""
 
     @property
     def total(self) -> int:
@@ -204,7 +203,7 @@ class Program:
         return line.removeprefix(f"{self.name}: ").removesuffix("\n")
 
     def says(self, text: str) -> None:
-        """Return when ``text`` stands on standard error."""
+        """Return when ``text`` is on standard error."""
         wait_for(
             lambda: text in self.err or self.process.poll() is not None,
             f"{self.name}: {text!r}",
@@ -219,6 +218,6 @@ class Program:
         return self.process.wait(WAIT_S)
 
     def kill(self) -> None:
-        """End the process without a word, if it still runs."""
+        """Kill the process, if it still runs."""
         self.process.kill()
         self.process.wait(WAIT_S)

@@ -1,9 +1,9 @@
-"""A cluster of Slurm on one machine: network namespaces of which two are nodes.
+"""A cluster of Slurm on one machine: network namespaces, two of them as nodes.
 
 The controller and the two nodes ``d1`` and ``d2`` are real programs of Slurm; each node has a host
-name, a network and a lock for sweeps of its own. A script runs beside the controller, as a user's
-commands do on the machine from which jobs are submitted. What is in the folder ``$HIDDEN`` is seen
-by it and not by the nodes. Tasks have their temporary files in ``$TMPDIR``.
+name, a network and a lock for sweeps of its own. A script runs next to the controller, like a
+user's commands on the machine that submits jobs. The script sees the files in the folder
+``$HIDDEN``, and the nodes do not. Tasks have their temporary files in ``$TMPDIR``.
 """
 
 from __future__ import annotations

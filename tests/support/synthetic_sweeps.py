@@ -1,8 +1,8 @@
-"""Sweeps whose truth is known, drawn from a seed: in memory, or as files.
+"""Sweeps with a known truth, drawn from a seed: in memory, or as files.
 
 A run's latencies are log-normal about the cell's median times the run's own factor
 (runs of one cell differ) and that of its round (the machine drifts), with a share of slow
-events whose latency is multiplied (the tail). A cell's median is that of its model's law
+events with multiplied latency (the tail). A cell's median is that of its model's law
 times the network's own factor.
 """
 

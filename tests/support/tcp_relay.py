@@ -21,10 +21,11 @@ _BLOCK_BYTES: Final = 64 * 1024
 
 
 class TcpRelay:
-    """Listens at ``port`` of ``host``, and connects each connection with another one to ``target``.
+    """Listens at ``port`` of ``host``, and connects each connection with another one to
+    ``target``.
 
-    Of a link that is cut nobody is told: each end sees silence, and what was sent meanwhile
-    arrives when it is healed.
+    A cut link is not signaled: each end sees silence, and data that was sent meanwhile
+    arrives when the link is healed.
     """
 
     def __init__(
@@ -40,34 +41,34 @@ class TcpRelay:
         self._other: dict[socket.socket, socket.socket] = {}
         self._answering: set[socket.socket] = set()
         self._orders: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
-        self._asks = self._answers = True  # whether they get through
+        self._asks = self._answers = True  # whether each direction passes
         self._running = True
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
     def cut(self) -> None:
-        """Let nothing through from now on."""
+        """Block both directions from now on."""
         self._do(lambda: self._let(asks=False, answers=False))
 
     def hold_answers(self) -> None:
-        """Let through what is asked, and not what is answered."""
+        """Pass requests, and block answers."""
         self._do(lambda: self._let(asks=True, answers=False))
 
     def heal(self) -> None:
-        """Let everything through again."""
+        """Pass everything again."""
         self._do(lambda: self._let(asks=True, answers=True))
 
     def reset(self) -> None:
-        """End all connections."""
+        """Close all connections."""
         self._do(self._end_all)
 
     def close(self) -> None:
-        """End all connections, and the thread."""
+        """Close all connections, and end the thread."""
         self._do(self._stop)
         self._thread.join()
 
     def _do(self, order: Callable[[], None]) -> None:
-        """Have the thread do this, and wait until it has."""
+        """Let the thread do this, and wait until it has."""
         done = threading.Event()
 
         def do() -> None:
@@ -88,7 +89,7 @@ class TcpRelay:
                     self._accept()
                 elif isinstance(one, socket.socket) and one in self._other:
                     self._pass_on(one)
-            # Behind what arrived before.
+            # After data that arrived before.
             self._waker.clear()
             while not self._orders.empty():
                 self._orders.get()()
@@ -106,7 +107,7 @@ class TcpRelay:
             self._watch(one)
 
     def _watch(self, one: socket.socket) -> None:
-        """Read from there if what it says gets through."""
+        """Read from a side if its direction passes."""
         wanted = self._answers if one in self._answering else self._asks
         if wanted != (one in self._selector.get_map()):
             if wanted:
@@ -150,7 +151,7 @@ class TcpRelay:
 
 @contextlib.contextmanager
 def tcp_relay(target: tuple[str, int]) -> Iterator[TcpRelay]:
-    """A relay to there; closed with the block."""
+    """A relay to this target; closed with the block."""
     with contextlib.closing(TcpRelay(target)) as relay:
         yield relay
 

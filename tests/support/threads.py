@@ -19,6 +19,6 @@ def in_thread(work: Callable[[], object]) -> threading.Thread:
 
 
 def ended(thread: threading.Thread) -> bool:
-    """Whether the thread ends in good time."""
+    """Whether the thread ends in time."""
     thread.join(WAIT_S)
     return not thread.is_alive()

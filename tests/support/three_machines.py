@@ -1,9 +1,9 @@
-"""Three machines for a page's commands: network namespaces with folders of their own.
+"""Three machines for a page's commands: network namespaces with their own folders.
 
-10.0.0.1, 10.0.0.2 and 10.0.0.3 are reached by ``ssh`` and ``scp``, stand-ins that enter the
-namespaces, from 10.0.0.254, where the commands run. What a machine writes to /etc, /opt and /var is
-seen by it alone. ``systemctl`` there starts and ends etcd as Debian's unit does, and the broker as
-ours does.
+The commands run at 10.0.0.254. They reach 10.0.0.1, 10.0.0.2 and 10.0.0.3 with ``ssh``
+and ``scp``, substitutes that enter the namespaces. Files that a machine writes to /etc,
+/opt and /var are visible only there. ``systemctl`` there starts and ends etcd like
+Debian's unit, and the broker like the project's unit.
 """
 
 from __future__ import annotations
@@ -119,7 +119,8 @@ print(unit_command(sys.argv[1], open("/etc/default/pubsub-broker").read()))
 
 
 def unit_command(name: str, settings: str) -> str:
-    """The command of the broker's unit for a shell, with what is in /etc/default."""
+    """The command of the broker's unit for a shell, with the variables from
+    /etc/default."""
     unit = _UNIT.read_text()
     set_there = re.findall("^Environment=(.*)$", unit, re.M)
     given = [word for line in set_there for word in shlex.split(line)]
@@ -137,7 +138,7 @@ def unit_command(name: str, settings: str) -> str:
     return text.replace("%S", _STATE).replace("/opt/pubsub/bin", str(_PROGRAMS))
 
 
-# Of what `_NETWORK` does, what a container may forbid.
+# The commands of `_NETWORK` that a container may forbid.
 _PROBE: Final = """
 mount -t tmpfs tmpfs "$0"
 mkdir "$0/upper" "$0/work"
@@ -147,7 +148,7 @@ ip link add br0 type bridge
 
 
 def _forbidden(folder: Path) -> str:
-    """Why the kernel makes no such machines; empty: it does."""
+    """The reason why the kernel does not allow such machines; empty if it does."""
     words = ("unshare", "--net", "--mount", "--pid", "--fork", "--mount-proc")
     done = subprocess.run(
         [*words, "sh", "-eu", "-c", _PROBE, str(folder)],
@@ -160,7 +161,7 @@ def _forbidden(folder: Path) -> str:
 
 
 def needs_machines(folder: Path) -> None:
-    """Skip the test where there can be no such machines, and say why; fail under CI if
+    """Skip the test if such machines are impossible, with a reason; fail under CI if
     programs are missing."""
     needs_programs(("etcd", "etcdctl", "openssl", "ip", "nsenter", "unshare"))
     if os.geteuid() != 0:
@@ -170,8 +171,8 @@ def needs_machines(folder: Path) -> None:
 
 
 def run(script: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    """Run a script of bash beside the three machines; all processes end with it. The logs of
-    the machines are appended to its standard error where it fails."""
+    """Run a script of bash in the network of the three machines; all processes end with
+    it. If it fails, the logs of the machines are appended to its standard error."""
     machines, stand_ins, work = (
         folder / name for name in ("machines", "stand-ins", "work")
     )
