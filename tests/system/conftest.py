@@ -31,7 +31,7 @@ class System:
         self._stack = stack
 
     def broker(self, **options: Any) -> Broker:
-        """A broker whose loop runs in a thread."""
+        """A broker with its loop in a thread."""
         options = {"indefinite": True, "port": self.port} | options
         broker = Broker(self.centralized, **options)
         broker.configure()
@@ -75,7 +75,7 @@ def system(request: pytest.FixtureRequest) -> Iterator[System]:
 
 @pytest.fixture
 def stack() -> Iterator[contextlib.ExitStack]:
-    """What was begun last ends first."""
+    """The last object ends first."""
     with contextlib.ExitStack() as stack:
         yield stack
 
@@ -84,8 +84,7 @@ def stack() -> Iterator[contextlib.ExitStack]:
 def security(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Security | None:
-    """What holds for clients without keys holds for those with keys: each test is run
-    with both."""
+    """Clients with and without keys must behave alike: each test is run with both."""
     if request.param == "plain":
         return None
     security = Security(tmp_path / "keys")

@@ -1,4 +1,4 @@
-"""Clients have names, given or not, wherever the broker shows them."""
+"""Clients have names, given or not, in every output of the broker."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Our roles speak the protocol, as the conformance tool sees it."""
+"""The project's roles conform to the protocol, by the conformance tool."""
 
 from __future__ import annotations
 

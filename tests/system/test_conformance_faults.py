@@ -15,9 +15,9 @@ from pubsub_common.testing.conformance.runner import scenarios_of
 from pubsub_common.testing.conformance.scenario import OPTIONS
 
 ROLES: Final[tuple[Role, ...]] = ("subscriber", "publisher")
-# Faults that end the program, with what Python says then.
+# Faults that end the program, with Python's error.
 _ENDS: Final = {"malformed-frames", "odd-subscriptions", "odd-brokers"}
-# With a small size one fault of so many is tried.
+# In the small size one fault of this many is tried.
 _SAMPLE: Final = 5
 
 pytestmark = pytest.mark.timeout(900)
@@ -44,5 +44,6 @@ def test_each_scenario_finds_its_fault(
         shown = "\n".join((outcome.line(), *outcome.record))
         assert not outcome.passed, shown
         if outcome.scenario not in _ENDS:
-            # It fails by what it does, and not because the fault does not fit our code.
+            # It fails by its behavior, and not because the fault does not match our
+            # code.
             assert "Traceback" not in shown, shown

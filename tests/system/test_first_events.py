@@ -1,4 +1,5 @@
-"""First events reach the subscribers that are there, and whom they do not reach is said.
+"""First events reach the existing subscribers, and topics without subscribers are
+reported.
 
 `make test-long` runs these a hundred times in each model.
 """

@@ -1,4 +1,4 @@
-"""IPv6 as machines have it, in a network namespace of its own."""
+"""IPv6 like on real machines, in a network namespace."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""The example in JavaScript with the roles here: each of ten thousand events is received or
-counted as lost, also when the broker is another one meanwhile."""
+"""The example in JavaScript with the roles in Python: each of ten thousand events is
+received or counted as lost, also when the broker is replaced meanwhile."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ MODELS: Final = {
     "centralized": ("-c",),
     "three-forwarders": ("-c", "--forwarders", "3"),
 }
-# Seconds between two events, where the broker is another one meanwhile.
+# Seconds between two events, if the broker is replaced meanwhile.
 INTERVAL_S: Final = 0.001
 RESTARTS: Final = pytest.mark.parametrize(
     "by", [signal.SIGKILL, signal.SIGTERM], ids=lambda by: by.name
@@ -56,7 +56,7 @@ class Example:
         self.started: list[subprocess.Popen[bytes]] = []
 
     def start(self, program: str, *words: object) -> subprocess.Popen[bytes]:
-        """What it prints is in a file of its name."""
+        """Its output goes to a file with its name."""
         with (
             (self.folder / f"{program}.out").open("wb") as out,
             (self.folder / f"{program}.err").open("wb") as err,
@@ -99,7 +99,7 @@ def example(tmp_path: Path) -> Iterator[Example]:
 
 
 class Broker:
-    """A broker in a process of its own, and after it perhaps another one at its port."""
+    """A broker in its own process, and perhaps later another one at its port."""
 
     def __init__(self, run: Run, model: str) -> None:
         self.port = free_port()
@@ -133,8 +133,8 @@ def receiver(broker: Broker) -> Iterator[Receiver]:
 
 
 def check_all_counted(example: Example) -> dict[str, Any]:
-    """The subscriber in JavaScript, which has ended, has had each event once and in order, or
-    counted it as lost. What it said at its end."""
+    """The subscriber in JavaScript, which has ended, has received each event once and
+    in order, or counted it as lost. Returns its last output."""
     counts: dict[str, Any] = json.loads(example.said("subscriber.js"))
     events = [
         json.loads(line) for line in example.printed("subscriber.js").splitlines()
@@ -310,7 +310,8 @@ def test_the_vectors_of_the_page(example: Example) -> None:
             }
     for kind in ("refused_events", "refused_batches"):
         for vector, frame in zip(vectors[kind], found["frames"][kind], strict=True):
-            # Frames of what is no topic are dropped, since nobody is subscribed to it.
+            # Frames without a valid topic are dropped, since no client subscribes to
+            # them.
             assert frame is None or frame["name"] == "ff", vector["reason"]
     assert found["questions"] == [each["ready_topic"] for each in vectors["ready"]]
     for vector, asked, reply in zip(
@@ -334,7 +335,7 @@ def test_the_page_names_every_file() -> None:
 
 
 def test_the_programs_are_small() -> None:
-    """Apart from what they share, so that a reader sees what each of them has to do."""
+    """Without the shared modules, so that a reader sees the essential code of each."""
     texts = (
         (javascript.EXAMPLE / f"{name}.js").read_text(encoding="utf-8")
         for name in ("subscriber", "publisher")

@@ -1,4 +1,4 @@
-"""Thousands of topics: readiness, leases, and senders that go on meanwhile."""
+"""Thousands of topics: readiness, leases, and publishers that continue meanwhile."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ TOPICS = 4000
 
 
 class Sender:
-    """Publishes one event after the other, a pause between two, on a publisher's topics in
+    """Publishes one event after the other, with pauses, on a publisher's topics in
     turn."""
 
     def __init__(self, publisher: Publisher) -> None:

@@ -20,7 +20,7 @@ QUEUE = 20
 
 
 def take_until(subscriber: Subscriber, last: int) -> list[int]:
-    """The numbers that come, up to ``last``."""
+    """The received numbers, up to ``last``."""
     numbers: list[int] = []
     while not numbers or numbers[-1] < last:
         event = subscriber.receive(WAIT_S)
@@ -32,7 +32,7 @@ def take_until(subscriber: Subscriber, last: int) -> list[int]:
 def lose_events(
     system: System, history: int, gaps: list[Gap], **options: object
 ) -> tuple[Subscriber, list[int]]:
-    """What a subscriber receives that did not read while much was published."""
+    """The events of a subscriber that did not read while much was published."""
     system.broker(queue_limit=QUEUE)
     subscriber = system.subscriber(
         "A", queue_limit=QUEUE, on_gap=gaps.append, **options
@@ -122,7 +122,7 @@ def test_a_publisher_that_leaves_at_once_still_gives_what_is_missing(
     for _ in range(COUNT):
         publisher.publish_event("A", PAYLOAD)
     received: list[int] = []
-    # It stays for who asks, so somebody must read meanwhile.
+    # It waits for requests, so another thread must read meanwhile.
     thread = threading.Thread(
         target=lambda: received.extend(take_until(subscriber, COUNT - 1)), daemon=True
     )
@@ -152,7 +152,7 @@ def test_centralized_what_was_published_while_there_was_no_broker_is_recovered()
             publisher.publish_event("A", b"between")
         system.broker()
 
-        # Without another event: how far the publisher is shows what is missing.
+        # Without another event: the publisher's position shows the missing events.
         assert take_until(subscriber, 100) == list(range(1, 101))
         assert gaps == []
 
@@ -170,8 +170,7 @@ def test_the_strongest_publisher_is_received_and_the_next_takes_over(
     subscriber.wait_until_ready(WAIT_S)
 
     def publish_until_only(wanted: Publisher) -> None:
-        """Whoever is there publishes until ten events in a row are of the wanted
-        one."""
+        """All publishers publish until ten events in a row come from the wanted one."""
         sessions: list[int] = []
         deadline = time.monotonic() + WAIT_S
         while sessions[-10:] != [wanted.session] * 10:

@@ -1,4 +1,4 @@
-"""The console scripts as parts of pipes: real processes, with nothing in between."""
+"""The console scripts as parts of pipes: real processes, directly connected."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Start = Callable[..., subprocess.Popen[bytes]]
 
 @pytest.fixture(params=[["-c"], []], ids=["centralized", "decentralized"])
 def model(request: pytest.FixtureRequest) -> list[str]:
-    """How a subscriber is told the model."""
+    """The option that sets the model of a subscriber."""
     words: list[str] = request.param
     return words
 
@@ -66,7 +66,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
 
 @pytest.fixture
 def client(start: Start, model: list[str]) -> list[str]:
-    """A broker runs; the options that its clients need."""
+    """A broker runs; returns the options for its clients."""
     port = str(free_port())
     start("pubsub-broker", *model, "--port", port)
     return ["-t", "logs", "--broker-port", port, "--bind-port", "0"]

@@ -92,8 +92,8 @@ def test_a_signal_ends_each_role_in_order_and_files_are_written(
 
 
 def test_a_second_signal_ends_a_role_at_once(run: Run, tmp_path: Path) -> None:
-    # Without a broker the first signal ends it soon, too: so have it wait on a file
-    # that cannot be written to the end.
+    # Without a broker the first signal ends it soon, too: so make it wait for a file
+    # that cannot be written completely.
     port = str(free_port())
     run("pubsub-broker", "--port", port)
     publisher = run(

@@ -1,7 +1,7 @@
-"""Console scripts whose standard streams are closed, full, or no longer read.
+"""Console scripts with closed, full or unread standard streams.
 
-What cannot be written is one line on standard error and exit code 1; a reader that has
-left is nothing at all; and no data ends up in the place of something else.
+A write error is one line on standard error and exit code 1; a reader that has left is
+not an error; and no data goes to another file.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ SCRIPTS: Final = (
     "pubsub-perf view",
     "pubsub-perf bench",
 )
-# What answers without doing anything else.
+# Commands that only print.
 ANSWERS: Final = (
     *(f"{script} --help" for script in SCRIPTS),
     *(f"{script} --version" for script in SCRIPTS),
@@ -57,7 +57,8 @@ ANSWERS: Final = (
     "pubsub-conformance --completion bash",
     "pubsub-conformance --list",
 )
-# How a shell starts a program without a place for its data, and what the program says.
+# Ways in which a shell starts a program without a place for its data, and the program's
+# error.
 UNWRITABLE: Final = {
     ">&-": "it is closed",
     ">/dev/full": "No space left on device",
@@ -78,7 +79,7 @@ def call(line: str, streams: str = "") -> subprocess.CompletedProcess[str]:
 
 @contextlib.contextmanager
 def unread_pipe() -> Iterator[int]:
-    """A pipe whose reader has left."""
+    """A pipe with a closed reading end."""
     read_fd, write_fd = os.pipe()
     os.close(read_fd)
     try:
@@ -157,7 +158,7 @@ def test_keys_are_made_though_nobody_is_told(tmp_path: Path) -> None:
 
 
 def standard_files(pid: int) -> list[str]:
-    """What a process has as descriptors 0, 1 and 2."""
+    """The files behind a process's descriptors 0, 1 and 2."""
     return [str(Path(f"/proc/{pid}/fd/{number}").readlink()) for number in range(3)]
 
 
@@ -196,7 +197,7 @@ def test_no_socket_takes_the_place_of_a_closed_stream(
         wait_for(lambda: sockets(role.pid) > 0, timeout_s=WAIT_S)
         assert standard_files(role.pid) == ["/dev/null"] * 3
     finally:
-        # It may not have begun to listen to signals, which then just end it.
+        # It may not handle signals yet, which then just end it.
         role.terminate()
         assert role.wait(WAIT_S) in (0, -signal.SIGTERM)
 

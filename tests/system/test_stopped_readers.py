@@ -1,7 +1,7 @@
-"""Programs whose log or data nobody reads, though the pipe is open.
+"""Programs with unread logs or data, although the pipe is open.
 
-Whoever stops reading a log holds up nobody, and whoever stops reading data holds up only the
-data: control goes on, and a signal ends the program in order.
+An unread log delays nothing, and unread data delays only the data: control continues,
+and a signal ends the program normally.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ LEASE_S: Final = 1.0
 
 
 class Stopped:
-    """A program with a pipe of which nobody reads as standard output or error."""
+    """A program with an unread pipe as standard output or error."""
 
     def __init__(self, stream: str, name: str, *words: object) -> None:
         self.read_fd, write_fd = os.pipe()
@@ -50,18 +50,18 @@ class Stopped:
 
     @property
     def room(self) -> int:
-        """How many bytes the pipe takes still."""
+        """The number of bytes that fit into the pipe."""
         waiting = bytearray(4)
         fcntl.ioctl(self.read_fd, termios.FIONREAD, waiting)
         return PIPE_BYTES - int.from_bytes(waiting, sys.byteorder)
 
     def end(self, number: int = signal.SIGTERM) -> int:
-        """Send one signal; the exit code."""
+        """Send one signal; returns the exit code."""
         self.process.send_signal(number)
         return self.process.wait(WAIT_S)
 
     def log(self) -> str:
-        """What the pipe holds, at the end."""
+        """The content of the pipe, at the end."""
         os.set_blocking(self.read_fd, False)
         return os.read(self.read_fd, PIPE_BYTES).decode()
 
@@ -89,7 +89,7 @@ def broker(request: pytest.FixtureRequest) -> Iterator[RunningBroker]:
 
 
 def session(broker: RunningBroker, role: Role) -> int:
-    """That of the one client of a role."""
+    """The session of the one client of a role."""
     wait_for(lambda: registered(broker.port, role), f"a {role}", timeout_s=WAIT_S)
     (client,) = registered(broker.port, role)
     number: int = client.session
@@ -97,8 +97,8 @@ def session(broker: RunningBroker, role: Role) -> int:
 
 
 def wait_for_leases(broker: RunningBroker) -> None:
-    """Return when the lease of a client ended that says nothing, and so that of each that
-    says nothing."""
+    """Return when the lease of a silent client has expired, and so those of all silent
+    clients."""
     with zmq.Context() as context:
         talker = Talker(context, zmq.DEALER, None, None)
         talker.connect(broker.port)
@@ -113,7 +113,7 @@ def wait_for_leases(broker: RunningBroker) -> None:
 
 
 def come_and_go(port: int, until: Stopped) -> None:
-    """Have a broker log that subscribers come and go, until its log is full."""
+    """Make a broker log subscribers that join and leave, until its log is full."""
 
     def visit() -> bool:
         topic = "x" * 200
@@ -132,7 +132,7 @@ def test_a_broker_serves_though_nobody_reads_its_log(words: tuple[str, ...]) -> 
             pass
 
         assert broker.end() == 0
-        # What it had said already is there.
+        # Its earlier output is there.
         assert "broker on 127.0.0.1" in broker.log()
 
 
@@ -144,7 +144,7 @@ def test_how_much_of_a_log_is_missing_is_said_when_it_is_read_again() -> None:
         with Subscriber(broker_port=port, topics=["A"], connect_timeout_s=WAIT_S):
             while " at 127.0.0.1 joined: A\n" not in log:
                 log += os.read(broker.read_fd, PIPE_BYTES).decode()
-        assert "missing" not in log  # all had room in the queue
+        assert "missing" not in log  # all lines fit into the queue
         assert broker.end() == 0
 
 
@@ -197,7 +197,7 @@ def test_data_that_nobody_reads_holds_up_only_the_data(broker: RunningBroker) ->
 def test_who_interrupts_a_program_that_nobody_reads_need_not_do_it_twice(
     name: str,
 ) -> None:
-    """One that does not handle signals, as it has nothing to end in order."""
+    """A program that does not handle signals, as it needs no cleanup."""
     with stopped("stdout", name, "--help") as program:
         wait_for(lambda: program.room == 0, "a full pipe", timeout_s=WAIT_S)
 

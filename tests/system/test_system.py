@@ -36,8 +36,8 @@ def background(target: object, *args: object) -> Iterator[threading.Thread]:
 
 @pytest.mark.parametrize("order", ["bsp", "bps", "sbp", "psb", "spb"])
 def test_roles_start_in_any_order(system: System, order: str) -> None:
-    """b, p and s: broker, publisher, subscriber. A client that is there before the
-    broker waits for it, in a thread of its own here."""
+    """b, p and s: broker, publisher, subscriber. A client before the broker waits for
+    it, in a thread here."""
     found: dict[str, object] = {}
 
     def start(role: str) -> None:
@@ -84,8 +84,8 @@ def test_nothing_published_after_the_wait_is_lost_at_full_speed(system: System) 
 
 
 def test_joins_and_leaves_in_any_order(system: System) -> None:
-    """A seeded crowd comes and goes. Whoever is there gets each event of its topics
-    once and in order, and none that was published while it was ready is missing."""
+    """A seeded crowd joins and leaves. Each client gets each event of its topics once
+    and in order, and no event published while it was ready is missing."""
     source = random.Random(7)
     system.broker()
     publishers: list[Publisher] = []
@@ -205,7 +205,7 @@ def test_after_a_broker_restart_events_flow_again_and_no_gap_is_claimed(
     )
     arrived: list[Event] = []
     with background(lambda: arrived.extend(take(subscriber, 1))):
-        # Centralized, what is published before the new broker forwards is lost.
+        # Centralized, events published before the new broker forwards are lost.
         wait_for(lambda: bool(arrived) or publish(publisher), "an event")
     assert arrived[0].session == publisher.session
     lost = subscriber.counts().lost

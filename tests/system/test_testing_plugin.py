@@ -1,4 +1,4 @@
-"""The pytest plugin in suites of others: what `docs/testing.md` says, and what goes wrong."""
+"""The pytest plugin in suites of others: the examples in `docs/testing.md`, and errors."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PAGE = DOCS / "testing.md"
 
 
 def run(pytester: pytest.Pytester, code: str, *args: str) -> pytest.RunResult:
-    """Run a suite of one file in a process of its own, where warnings are errors."""
+    """Run a suite of one file in its own process, with warnings as errors."""
     pytester.makepyfile(code)
     return pytester.runpytest_subprocess(
         "-W=error", "--strict-markers", "-p", "no:cacheprovider", *args, timeout=100
@@ -48,7 +48,7 @@ def test_a_suite_that_uses_no_fixture_loads_nothing(pytester: pytest.Pytester) -
         heavy = {"zmq", "msgspec", "asyncio", "pubsub_broker", "pubsub_common.protocol.events"}
         assert not heavy & set(sys.modules)
     """
-    # Other plugins may load what they like; only this one is here.
+    # Other plugins may load anything; only this one is here.
     pytester.makepyfile(code)
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "pubsub_common.testing.plugin"],

@@ -1,4 +1,4 @@
-"""What clients say at their end of topics that nobody else has."""
+"""The messages of clients at their end about topics without other clients."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ WAIT_S = 60.0
 
 
 def said(*words: str) -> str:
-    """What a program writes to standard error."""
+    """The standard error of a program."""
     done = subprocess.run(
         [PROGRAMS / words[0], *words[1:]],
         stdout=subprocess.DEVNULL,

@@ -1,6 +1,6 @@
-"""Systems of each model, for attackers; and the table of what came out.
+"""Systems of each model, for attackers; and the table of results.
 
-``PUBSUB_ATTACKS_OUT`` names the file whose table is made from the results: ``make attacks``.
+``PUBSUB_ATTACKS_OUT`` names the file that gets the table: ``make attacks``.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def keys(
 
 @pytest.fixture
 def figures(record_property: Callable[[str, object], None]) -> Iterator[Figures]:
-    """Takes what a test measures, for its row of the table."""
+    """Takes the measurements of a test, for its row of the table."""
     figures = Figures()
     yield figures
     record_property("figures", figures.encoded())
@@ -59,8 +59,8 @@ def hostile(
 
 @pytest.fixture
 def make_scene(model: Model, tmp_path: Path) -> Iterator[MakeScene]:
-    """Makes a secure system of the model, given its policy and what is to be done with
-    the broker's folder before it starts."""
+    """Makes a secure system of the model, with a policy and a function that prepares
+    the broker's folder."""
     with contextlib.ExitStack() as stack:
 
         def make(
@@ -76,7 +76,7 @@ def make_scene(model: Model, tmp_path: Path) -> Iterator[MakeScene]:
 
 @pytest.fixture
 def run(tmp_path: Path) -> Iterator[Callable[..., Program]]:
-    """Starts console scripts, and kills those that still run after the test."""
+    """Starts console scripts, and kills the running ones after the test."""
     with contextlib.ExitStack() as stack:
 
         def start(name: str, *argv: object) -> Program:

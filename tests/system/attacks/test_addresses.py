@@ -1,4 +1,4 @@
-"""Publishers at addresses that are not theirs."""
+"""Publishers at addresses of other hosts."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def test_publishers_where_nothing_listens(hostile: HostileSystem) -> None:
         messages.TOO_MANY,
         messages.BAD_ADDRESS,
     }
-    # Events of the honest arrive, and no role runs out of files.
+    # Events of honest clients arrive, and no role runs out of files.
     bob.figures()
     wait_for(lambda: bob.figures(keep=True)["received"] > 50, "events of alice")
     check_served(heart)

@@ -46,8 +46,8 @@ def ports(scene: Scene, publisher: Publisher) -> list[tuple[int, str]]:
 def expect_rejection(
     scene: Scene, publisher: Publisher, pair: KeyPair | None, outcome: int
 ) -> None:
-    """At every port a client with these keys is rejected, and receives nothing of what
-    another client receives meanwhile."""
+    """At every port a client with these keys is rejected, and receives none of the
+    events that another client receives meanwhile."""
     bob = scene.receive("bob", "A")
     wires = []
     for port, server in ports(scene, publisher):
@@ -98,12 +98,12 @@ def test_keys_of_another_broker_are_rejected_at_every_port(
     alien = elsewhere.keys("bob")
     publisher = scene.publisher("alice", "A")
 
-    # With the key of its own broker it cannot even speak to this one.
+    # With the key of its own broker it cannot communicate with this one.
     wire = scene.wire(zmq.DEALER, alien.pair, alien.broker)
     wire.connect(scene.port)
     wire.wait_for(NO_ANSWER, times=2)
     assert wire.saw(ADMITTED) == 0
-    # And with the right ones of these servers it is a stranger.
+    # And with the right server keys its own key is unknown.
     expect_rejection(scene, publisher, alien.pair, KEY_REJECTED)
 
 
@@ -119,7 +119,7 @@ def test_revoked_keys_are_rejected_at_every_port(make_scene: MakeScene) -> None:
     publisher = scene.publisher("alice", "A")
 
     def out() -> bool:
-        """A running broker takes a moment to know."""
+        """A running broker takes a moment to learn it."""
         wire = scene.wire(zmq.DEALER, mallory.pair, mallory.broker)
         wire.connect(scene.port)
         wait_for(lambda: wire.saw(ADMITTED) or wire.saw(KEY_REJECTED), "an outcome")
@@ -201,7 +201,7 @@ def greeting(mechanism: bytes = b"CURVE") -> bytes:
 
 
 def hello(length: int) -> bytes:
-    """A HELLO command of CURVE with garbage in it."""
+    """A HELLO command of CURVE with random content."""
     body = b"\x05HELLO" + b"\x01\x00" + b"\xa5" * (length - 8)
     if len(body) < 256:
         return b"\x04" + bytes([len(body)]) + body
@@ -209,13 +209,13 @@ def hello(length: int) -> bytes:
 
 
 def initiate() -> bytes:
-    """What would come last, without what comes before it: a replay out of order."""
+    """The last message of a handshake, without the earlier ones: a replay out of order."""
     body = b"\x08INITIATE" + b"\x5a" * 300
     return b"\x06" + len(body).to_bytes(8, "big") + body
 
 
 def ends(connection: socket.socket) -> bool:
-    """Whether the other side closes the connection; what it says is read and dropped."""
+    """Whether the other side closes the connection; its data is read and dropped."""
     connection.settimeout(WAIT_S)
     try:
         while connection.recv(65536):
@@ -297,7 +297,7 @@ def test_unfinished_handshakes_keep_no_other_client_out(make_scene: MakeScene) -
 def test_a_replayed_handshake_has_no_effect(
     make_scene: MakeScene,
 ) -> None:
-    """What a client said when it registered is sent again, byte by byte."""
+    """The bytes of a client's registration are sent again."""
     scene = make_scene()
     said: list[bytes] = []
     with socket.create_server(("127.0.0.1", 0)) as listener:

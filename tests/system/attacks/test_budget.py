@@ -1,9 +1,9 @@
-"""What one hostile client of each kind may cost those beside it (the budget).
+"""The cost of one hostile client of each kind for other clients (the budget).
 
-Twenty honest clients have 1,000 events a second, first alone, then with one hostile client
-beside them. Its bounds are those of the docs: no honest event is lost, no role takes more than
-128 MiB, heartbeats are answered within 0.2 s, and honest latencies are at most three times what
-they were. In the short form times are not judged: there the machine does other things as well.
+Twenty honest clients have 1,000 events per second, first alone, then with one hostile
+client. The bounds are those of the docs: no honest event is lost, no role takes more
+than 128 MiB, heartbeats get replies within 0.2 s, and honest latencies grow at most to
+three times. In the short form times are not judged, as the machine has other work then.
 """
 
 from __future__ import annotations
@@ -33,11 +33,12 @@ TOPICS = [f"honest/{number}" for number in range(10)]
 RATE = 1000.0
 HEARTBEAT_S = 0.2
 P99_RATIO = 3.0
-# Two cores that switch between ten processes cannot do better at times, whoever asks; the
-# longest latency of the honest alone is often as much.
+# Two cores that switch between ten processes sometimes cannot do better; the longest
+# latency of the honest clients alone is often as large.
 P99_NOISE_S = 0.05
-# Times are judged by the best of so many trials, each with an attack from its beginning: what
-# else the machine does makes a trial worse, and an attack that costs too much costs it each time.
+# Times are judged by the best of this many trials, each with a complete attack: other
+# work of the machine makes a trial worse, and an attack that costs too much does so
+# each time.
 TRIALS = 3
 
 
@@ -50,7 +51,7 @@ class Honest:
     def __post_init__(self) -> None:
         self.broker = self.system.broker("--lease", 30)
         self.subscribers = self.system.subscribers(*TOPICS)
-        # One that shares a topic with the attacker.
+        # A subscriber that shares a topic with the attacker.
         self.sharing = self.system.subscribers(SHARED, recover=True)
         self.publishers = self.system.publishers(*TOPICS, rate=RATE, history=2000)
         self.heart = self.system.heart()
@@ -58,7 +59,7 @@ class Honest:
         self.p99_s = self.longest_wait_s = self.longest_call_s = 0.0
 
     def live(self, seconds: float) -> None:
-        """Let events flow for so long, and for so many that there is a percentile."""
+        """Let events flow for this long, and for enough events for a percentile."""
         for each in (self.subscribers, self.publishers, self.heart):
             each.figures()
         before = self.subscribers.figures()["received"]
@@ -86,8 +87,8 @@ class Honest:
         assert last["lost"] == last["malformed"] == 0
 
     def grown_mib(self) -> dict[str, float]:
-        """Of each role. A centralized broker hands on to all publishers what one of its
-        subscribers asks for, and they share a process here."""
+        """The growth of each role. A centralized broker passes the requests of its
+        subscribers on to all publishers, and these share a process here."""
         publishers = self.publishers.grown_mib()
         if self.system.centralized:
             publishers /= len(self.publishers.clients)
@@ -102,7 +103,7 @@ class Honest:
 
 @dataclasses.dataclass
 class Cost:
-    """What the honest noticed of an attack."""
+    """The effect of an attack on honest clients."""
 
     grown_mib: dict[str, float]
     wait_s: float
@@ -117,7 +118,7 @@ class Cost:
 
     @property
     def p99_ratio(self) -> float:
-        """How much longer the honest p99 was."""
+        """The factor between the honest p99 with and without the attack."""
         if self.p99_s <= P99_NOISE_S:
             return min(self.p99_s / self.p99_alone_s, P99_RATIO)
         return self.p99_s / self.p99_alone_s
@@ -134,7 +135,7 @@ class Cost:
 
 
 def _beside(honest: Honest, kind: Kind, seconds: float) -> Cost:
-    """The honest alone, and then beside one hostile client."""
+    """The honest clients alone, and then with one hostile client."""
     honest.live(seconds)
     alone_s = honest.p99_s
     scene = Scene(honest.system, honest.publishers)
@@ -167,7 +168,7 @@ def _one_in_four(kind: Kind, model: Model, keys: Keys) -> bool:
 
 
 def _write(line: dict[str, object]) -> None:
-    """Into the file of the details, if there is one."""
+    """Write into the file of the details, if there is one."""
     out = os.environ.get("PUBSUB_BUDGET_OUT")
     if out:
         with Path(out).open("a", encoding="utf-8") as file:

@@ -1,4 +1,4 @@
-"""Enrolled clients that ask the broker for what is not theirs."""
+"""Enrolled clients that request more than their permissions."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def test_registering_for_more_than_the_policy_grants_is_refused(
     # As a name, a publisher cannot even have a wildcard.
     wild = any(level in ("+", "#") for topic in topics for level in topic.split("/"))
     assert code == ("bad_topic" if wild and role == "publisher" else "not_allowed")
-    # What it may have, it gets on the same connection.
+    # It gets its allowed topics on the same connection.
     mallory.registered(register(role, ["open/a"], address, id=2))
 
 
@@ -127,7 +127,7 @@ def test_the_status_needs_the_right_to_ask_for_it(make_scene: MakeScene) -> None
 def test_the_session_of_another_client_cannot_be_spoken_for(
     make_scene: MakeScene,
 ) -> None:
-    """Sessions are no secret: they are in every event."""
+    """Sessions are not secret: they are in every event."""
     scene = make_scene(POLICY)
     alice = scene.publisher("alice", "open/a")
     bob = scene.receive("bob", "open/a")
@@ -202,7 +202,7 @@ def test_nobody_registers_at_the_address_of_another_clients_publisher(
 def test_an_identity_of_another_connection_brings_none_of_its_messages(
     make_scene: MakeScene,
 ) -> None:
-    """ROUTER sockets send by an identity that the other side may choose."""
+    """ROUTER sockets send by an identity that the peer may choose."""
     scene = make_scene(POLICY)
     keys = scene.vault.keys("bob")
     bob = scene.wire(zmq.DEALER, keys.pair, keys.broker)
@@ -311,8 +311,8 @@ def test_a_revoked_client_is_notified_and_disconnected(make_scene: MakeScene) ->
 def test_between_the_revocation_and_the_end_nothing_is_done_for_it(
     make_scene: MakeScene,
 ) -> None:
-    """A connection that was quiet when its keys were revoked is not known by them; what
-    it says then is refused."""
+    """The broker does not know the keys of a connection that was silent when they were
+    revoked; its later messages are rejected."""
     scene = make_scene(POLICY)
     quiet = scene.talker(scene.vault.keys("mallory"))
     quiet.wait_for(ADMITTED)
@@ -352,7 +352,7 @@ def test_a_stricter_policy_removes_clients_that_exceed_it(
 def test_a_policy_that_makes_no_sense_changes_nothing(
     make_scene: MakeScene, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Rather as it was than open to everybody."""
+    """The previous policy stays in force."""
     scene = make_scene(POLICY)
     mallory = scene.talker(scene.vault.keys("mallory"))
     for broken in ('[clients.mallory]\nsubscribe = "#"\n', "[clients", "mallory = 1\n"):

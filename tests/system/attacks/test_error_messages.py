@@ -1,4 +1,4 @@
-"""What console scripts say when keys do not fit: one clear line each."""
+"""The messages of console scripts about wrong keys: one clear line each."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def test_keys_for_a_broker_that_is_not_secure(
 
 
 def test_keys_of_another_broker(run: Run, tmp_path: Path, role: Sequence[str]) -> None:
-    """It may be about to be put right, so the client goes on until its time is up."""
+    """The mistake may be corrected soon, so the client retries until its timeout."""
     vault, other = Vault(tmp_path / "secure"), Vault(tmp_path / "other")
     _, port = start_broker(run, "--secure", vault.folder)
     path = other.path("bob")

@@ -1,4 +1,4 @@
-"""Roles in a process that may open few files."""
+"""Roles in a process with a low limit of open files."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ LIMITS = (12, 16, 20, 24)
 
 
 def complaint(words: list[str], files: int, folder: Path) -> tuple[int, str]:
-    """Exit code and standard error of a console script with so many files."""
+    """Exit code and standard error of a console script with this many files."""
     script = [str(Path(sys.executable).with_name(words[0])), *words[1:]]
     found = subprocess.run(
         ["sh", "-c", f'ulimit -n {files} && exec "$@"', "sh", *script],
@@ -33,7 +33,7 @@ def complaint(words: list[str], files: int, folder: Path) -> tuple[int, str]:
 
 
 def least_of(words: list[str], folder: Path) -> int:
-    """The number that is named, the same at each limit that is too low."""
+    """The number in the error, the same at each limit that is too low."""
     named = set()
     for files in LIMITS:
         code, said = complaint(words, files, folder)

@@ -1,4 +1,4 @@
-"""Files that roles read, in whose place somebody has put something else."""
+"""Files for roles, replaced by other kinds of files."""
 
 from __future__ import annotations
 
@@ -54,14 +54,14 @@ KEPT: Final = "keeping the previous"
 
 
 def clear(path: Path) -> None:
-    """Have nothing in a place."""
+    """Remove everything at a path."""
     if path.is_dir():
         path.rmdir()
     path.unlink(missing_ok=True)
 
 
 def spoil(path: Path, kind: str) -> None:
-    """Put something else in the place of a file."""
+    """Replace a file with something else."""
     clear(path)
     SPOILT[kind](path)
     if path.is_file():
@@ -125,7 +125,7 @@ def test_what_is_no_list_of_clients(hostile: HostileSystem) -> None:
 
 @contextlib.contextmanager
 def said_anew(broker: Process, pattern: str) -> Iterator[None]:
-    """What is done inside has the broker write such a line."""
+    """In this block the broker must log such a line."""
     before = len(broker.err)
     yield
     wait_for(lambda: re.search(pattern, broker.err[before:]), pattern)

@@ -1,7 +1,8 @@
-"""A data port whose owner is slow to read: what arrives is of connections that are gone.
+"""A data port with a slow owner: subscriptions arrive from connections that are closed.
 
-Whose a subscription is, a guard knows by its connection; so it is here that somebody
-could end what is another's."""
+A guard identifies the owner of a subscription by its connection; so here a client might
+end another client's subscription.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +23,7 @@ OPEN = b"open\0"
 
 
 class Port:
-    """An XPUB socket with a guard, which is read only when the test says so."""
+    """An XPUB socket with a guard, which is read only when the test does it."""
 
     def __init__(self, stack: contextlib.ExitStack) -> None:
         self._stack = stack
@@ -43,7 +44,7 @@ class Port:
         stack.callback(self._close)
 
     def client(self) -> Wire:
-        """Somebody who has connected."""
+        """A connected client."""
         wire = Wire(self._clients, zmq.XSUB, new_key_pair(), self.pair.public)
         self._stack.callback(wire.close)
         wire.connect(self.port)
@@ -62,7 +63,7 @@ class Port:
         wait_for(told, f"{message!r}")
 
     def wait_until_gone(self, count: int) -> None:
-        """So many connections have ended; nothing is read meanwhile."""
+        """This many connections have closed; nothing is read meanwhile."""
 
         def gone() -> bool:
             with contextlib.suppress(zmq.Again):
@@ -74,7 +75,7 @@ class Port:
         wait_for(gone, f"the end of {count} connections")
 
     def reaches(self, wire: Wire) -> bool:
-        """Whether somebody still gets the topic; and the port says it is wanted."""
+        """Whether a client still gets the topic, and the port reports it as subscribed."""
         self._xpub.send(OPEN + b"event")
         assert wire.next() == OPEN + b"event"
         return [each for each in self.told if each[1:] == OPEN][-1][:1] == b"\x01"
@@ -122,7 +123,7 @@ def test_a_connection_that_closed_before_it_is_read_ends_no_other_subscription(
         port.wait_until_gone(round_)
         port.read()
         assert port.reaches(victim)
-    # In the end, when the victim goes too, nobody is left.
+    # In the end, when the victim leaves too, no subscription remains.
     victim.close()
     port.wait_until_told(b"\x00" + OPEN)
 
@@ -135,7 +136,7 @@ def test_a_reconnect_on_the_same_descriptor_ends_no_other_subscription(
     port.wait_until_told(b"\x01" + OPEN)
     for round_ in range(1, 11):
         attacker = port.client()
-        # Known with its subscription at first; then it comes to be gone unread.
+        # With its subscription known at first, later closed before it is read.
         if round_ % 2:
             attacker.socket.send(b"\x01" + OPEN)
             port.read()

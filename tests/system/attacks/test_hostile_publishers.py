@@ -1,4 +1,4 @@
-"""What a publisher that means harm can make a subscriber keep."""
+"""The memory that a hostile publisher can make a subscriber use."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from pubsub_common.testing import wait_for
 
 
 class Attacked:
-    """A subscriber of A with an honest publisher, and a hostile one beside it."""
+    """A subscriber of A with an honest and a hostile publisher."""
 
     def __init__(self, hostile: HostileSystem, *, recover: bool) -> None:
         self.hostile = hostile
@@ -35,7 +35,7 @@ class Attacked:
         self.subscribers.remember_memory()
 
     def receive(self, count: int) -> None:
-        """The subscriber receives so many events more."""
+        """The subscriber receives this many more events."""
         wait_received(self.subscribers, count)
 
     def check(self, honest_events: int = 200) -> None:

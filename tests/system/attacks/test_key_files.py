@@ -1,4 +1,4 @@
-"""Files of keys that must not be used, and what programs say of it: one line, no secret."""
+"""Files of keys that must not be used, and the errors of programs: one line, no secret."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ MAINS: Final = {
 
 @dataclasses.dataclass(frozen=True)
 class Called:
-    """What a console script did that was called in this process."""
+    """The result of a console script that ran in this process."""
 
     name: str
     code: int
@@ -119,7 +119,8 @@ class Called:
 
 @pytest.fixture
 def call(capsys: pytest.CaptureFixture[str]) -> Call:
-    """Runs console scripts in this process: a process of its own takes half a second."""
+    """Runs console scripts in this process, as a process of its own takes half a
+    second."""
 
     def called(name: str, *argv: object) -> Called:
         code = MAINS[name](list(map(str, argv)))
@@ -129,14 +130,14 @@ def call(capsys: pytest.CaptureFixture[str]) -> Call:
 
 
 def complaint_of(program: Program | Called, secret: str, code: int = 2) -> str:
-    """The one line of a program that could not begin."""
+    """The one line of a program that could not start."""
     assert program.wait() == code
     assert program.out == ""
     assert program.err.count("\n") == 1
     name, _, line = program.err.rstrip("\n").partition(": ")
     assert name.split()[0] == program.name  # and perhaps which command of it
     assert "Traceback" not in line
-    # Nor a part of it that is long enough to be of use.
+    # Nor a part of it that is long enough to be useful.
     assert not any(secret[at : at + 8] in line for at in range(len(secret) - 8))
     return line
 
@@ -180,7 +181,7 @@ def test_a_program_says_one_line_and_ends_with_2(
 def by_a_pipe(
     source: str, file: Path, name: str, *argv: object, given_by: str = "words"
 ) -> subprocess.Popen[str]:
-    """A console script with keys that a shell has it read from a command."""
+    """A console script with keys from a shell's process substitution."""
     script = Path(sys.executable).with_name(name)
     line = {
         "words": 'exec "$@" --keys <($source "$file")',

@@ -26,8 +26,8 @@ def explained() -> list[str]:
 
 
 def pattern_of(cell: str) -> re.Pattern[str]:
-    """What a line matches that is as the first words in code of a cell; names and
-    numbers may be others."""
+    """The pattern of lines for the first code words of a cell; names and numbers may
+    differ."""
     line = re.findall("`([^`]*)`", cell)[0]
     line = re.sub(r"\d+|\b(alice|bob)\b", "…", line)
     parts = [re.escape(part) for part in line.split("…")]
@@ -59,8 +59,8 @@ def test_each_line_is_said(run: Run, tmp_path: Path) -> None:
     rejected(port, "--keys", other.path("alice"))
     socket.create_connection(("127.0.0.1", port)).close()
     secure.says("closed before sending a CURVE key")
-    # Something else is said when the client is the first to see that it does not fit,
-    # and by a broker that is not secure nothing.
+    # If the client detects the problem first, the line is another one, and a broker
+    # that is not secure logs none.
     while "it uses no keys" not in secure.err:
         rejected(port)
     while "it uses keys" not in plain.err:

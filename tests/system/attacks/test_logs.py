@@ -1,4 +1,4 @@
-"""Logs that nobody reads, or that strangers would make grow without bound."""
+"""Unread logs, and logs that clients try to fill."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from support.rings import full_size
 from pubsub_common.defaults import LOG_ADDRESS_BYTES
 from pubsub_common.protocol.messages import Heartbeat
 
-# The smallest that there is, so that it is full soon.
+# The smallest possible size, so that it is full soon.
 PIPE_BYTES = 4096
 
 
 @contextlib.contextmanager
 def unread_pipe() -> Iterator[int]:
-    """A pipe whose reader has stopped, full but for the first lines."""
+    """A pipe with a reader that has stopped, full except for the first lines."""
     read_fd, write_fd = os.pipe()
     fcntl.fcntl(write_fd, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
     os.write(write_fd, b"x" * (PIPE_BYTES - 1000))
@@ -39,7 +39,7 @@ def unread_pipe() -> Iterator[int]:
 
 
 def come_and_go(hostile: HostileSystem, times: int) -> None:
-    """Register, lose events, and leave, again and again."""
+    """Register, lose events, and leave, repeatedly."""
     mallory = hostile.talker(sndhwm=0, rcvhwm=0)
     topics = [f"{'x' * 200}{number}" for number in range(20)]
     for _ in range(times):
@@ -87,6 +87,6 @@ def test_a_log_that_is_to_be_filled(hostile: HostileSystem) -> None:
     broker.says("more lines about clients in 10 s are left out")
     size = len(broker.err.encode())
     hostile.figures.mib("log", size / MIB)
-    # What has room in two intervals, and some lines of the start.
+    # The limit of two intervals, and some lines of the start.
     assert size < 3 * LOG_ADDRESS_BYTES or full_size()
     assert broker.end() == 0

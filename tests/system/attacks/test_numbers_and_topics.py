@@ -1,4 +1,4 @@
-"""Numbers that cannot be added up, topics that are hard to compare, an owner that is silent."""
+"""Numbers with overflowing sums, topics that are hard to compare, a silent owner."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def receives(bob: HonestClients) -> None:
 
 
 def own_data_port(hostile: HostileSystem) -> tuple[zmq.Socket[bytes], str]:
-    """Mallory's, which admits everybody, and its address."""
+    """Mallory's data port, which admits every client, and its address."""
     xpub = hostile.wire(zmq.XPUB, None).socket
     xpub.sndhwm = 0
     keys = hostile.keys_of("mallory")
@@ -75,13 +75,14 @@ def test_numbers_that_cannot_be_added_up(hostile: HostileSystem) -> None:
     xpub, address = own_data_port(hostile)
     steps = (*range(0, numbers.LARGEST, MAX_JUMP), numbers.LARGEST)
     for _ in range(3):
-        # From another connection it is another publisher, in the place of the one before.
+        # From another connection it is another publisher, which replaces the previous
+        # one.
         joins = hostile.registration("publisher", "A", address=address)
         session = hostile.talker().registered(joins).session
         lost = bob.figures()["lost"]
 
         def more_lost(session: int = session, lost: int = lost) -> bool:
-            # Until the connection is there, and from then on.
+            # Until the connection exists, and from then on.
             for number in steps:
                 stamp = time.time_ns()
                 xpub.send(encode_event("A", address, session, number, stamp, b"x"))
@@ -125,7 +126,8 @@ def test_numbers_that_cannot_be_added_up(hostile: HostileSystem) -> None:
 )
 def test_topics_and_wildcards_that_are_hard_to_compare(hostile: HostileSystem) -> None:
     levels = 12 if full_size() else 9
-    # The address of all others too: they are registered before its attacks are charged to it.
+    # All other clients have this address too: they register before its attacks are
+    # charged to it.
     broker = hostile.broker("--lease", 300)
     heart = hostile.heart()
     topics = ["/".join(each) for each in itertools.product("ab", repeat=levels)]

@@ -1,4 +1,5 @@
-"""Modified publishers: they send what they may not, or in another's name, or still."""
+"""Modified publishers: with forbidden events, in another client's name, or after a
+revocation."""
 
 from __future__ import annotations
 
@@ -41,7 +42,7 @@ publish = ["A", "C"]
 
 
 def receives(mallory: RoguePublisher, bob: Receiver, *payloads: bytes) -> None:
-    """Mallory's events of A arrive, and so has all that it sent before."""
+    """Mallory's events of A arrive, so all earlier ones have arrived, too."""
     for payload in payloads:
         mallory.send(mallory.frame("A", payload))
     wait_for(lambda: set(payloads) <= set(bob.payloads), f"{payloads}")
@@ -74,13 +75,13 @@ def test_events_of_another_topic_than_registered_do_not_arrive(
 ) -> None:
     scene = make_scene(POLICY)
     bob = scene.receive("bob", "A", "B", "C")
-    # Somebody has the topic, so it is subscribed to.
+    # A publisher has the topic, so it is subscribed to.
     alice = scene.publisher("alice", "B", "C")
     publish_and_receive(alice, "B", bob, b"alice's")
     mallory = scene.rogue("mallory", "A")
     mallory.wait_for_subscribers_of("A")
 
-    for topic in ("B", "C"):  # C it might have, had it registered for it
+    for topic in ("B", "C"):  # C would be allowed, had it registered for it
         mallory.send(mallory.frame(topic, b"forged"))
         mallory.send(mallory.batch(topic, b"forged", b"forged"))
     receives(mallory, bob, b"1", b"2")
@@ -95,7 +96,7 @@ def test_events_of_another_topic_than_registered_do_not_arrive(
     got="do not arrive",
 )
 def test_events_behind_one_that_is_allowed_do_not_arrive(make_scene: MakeScene) -> None:
-    """ZeroMQ filters by the first part of a message only."""
+    """ZeroMQ only filters by the first part of a message."""
     scene = make_scene(POLICY)
     bob = scene.receive("bob", "A", "B")
     alice = scene.publisher("alice", "B")
@@ -124,7 +125,7 @@ def test_events_behind_one_that_is_allowed_do_not_arrive(make_scene: MakeScene) 
 def test_private_answers_about_another_topic_do_not_arrive(
     make_scene: MakeScene,
 ) -> None:
-    """That somebody is ready, how far it is, and what it says others missed."""
+    """Ready answers, positions, and answers about missed events."""
     scene = make_scene(POLICY)
     bob = scene.receive("bob", "A", "B", recover=True)
     alice = scene.publisher("alice", "B", history=10)
@@ -161,8 +162,8 @@ def test_private_answers_about_another_topic_do_not_arrive(
 def test_events_in_the_name_of_another_publisher(
     make_scene: MakeScene, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Of a topic that it may publish: the broker (centralized) or the subscriber refuses
-    what is not in the name of the session that its key registered."""
+    """On a topic that it may publish: the broker (centralized) or the subscriber
+    rejects messages that do not name the session registered with its key."""
     scene = make_scene(POLICY)
     bob = scene.receive("bob", "A")
     alice = scene.publisher("alice", "A")
@@ -191,7 +192,7 @@ def test_events_in_the_name_of_another_publisher(
     got="rejected, like events",
 )
 def test_answers_in_the_name_of_another_publisher(make_scene: MakeScene) -> None:
-    """How far it is, and what it says that others missed, of a topic of both."""
+    """Positions, and answers about missed events, on a topic of both."""
     scene = make_scene(POLICY)
     bob = scene.receive("bob", "A")
     alice = scene.publisher("alice", "A", history=10)
@@ -207,7 +208,8 @@ def test_answers_in_the_name_of_another_publisher(make_scene: MakeScene) -> None
         encode_position("A", *hers, 1000),
         encode_recovery_reply(question, alice.address, 1, [1], [b"forged"]),
     ]
-    if scene.centralized:  # somebody who asked all that, and so would hear it
+    # a subscriber that has requested all of this, and so would receive it
+    if scene.centralized:
         asked = [frame[: frame.index(0) + 1] for frame in forged]
         asked[0], asked[2] = asked[0][:-1], asked[2][:-1]
         port, server = scene.data_port(alice)
@@ -228,7 +230,7 @@ def test_answers_in_the_name_of_another_publisher(make_scene: MakeScene) -> None
 def test_events_of_a_publisher_restarted_at_its_address_arrive(
     make_scene: MakeScene,
 ) -> None:
-    """It is another session by the same connection: no forgery."""
+    """It has another session on the same connection: not a forgery."""
     scene = make_scene(POLICY)
     bob = scene.receive("bob", "A")
     port = free_port()
@@ -240,7 +242,7 @@ def test_events_of_a_publisher_restarted_at_its_address_arrive(
 
 
 def revoke(scene: Scene, mallory: RoguePublisher, bob: Receiver) -> None:
-    """All connections to mallory's port end, and nothing comes by them any more."""
+    """All connections to mallory's port close, and no more events come from them."""
     scene.vault.revoke("mallory")
     wait_for(lambda: mallory.connections_ended() >= 1, "the end of the connection")
     mallory.look()
@@ -302,8 +304,8 @@ def test_events_of_a_publisher_revoked_while_it_floods_no_longer_arrive(
 def test_events_of_a_publisher_revoked_after_it_disconnected_no_longer_arrive(
     make_scene: MakeScene,
 ) -> None:
-    """A publisher that disconnected may have events in flight, so it is received for a while. It
-    must not go on for ever, least of all when it is revoked."""
+    """A publisher that disconnected may have events in flight, so it is received for a
+    while. This must have an end, above all when it is revoked."""
     scene = make_scene(POLICY)
     bob = scene.receive("bob", "A")
     mallory = scene.rogue("mallory", "A")
@@ -321,7 +323,7 @@ def test_events_of_a_publisher_revoked_after_it_disconnected_no_longer_arrive(
 def test_events_of_a_disconnected_publisher_arrive_for_a_limited_time(
     make_scene: MakeScene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Decentralized: should the broker have forgotten it, nobody would revoke it."""
+    """Decentralized: after the broker has forgotten it, it cannot be revoked."""
     monkeypatch.setattr(secure_direct, "_MAX_DRAIN_S", 0.5)
     scene = make_scene(POLICY)
     bob = scene.receive("bob", "A")
@@ -346,7 +348,7 @@ def test_events_of_a_disconnected_publisher_arrive_for_a_limited_time(
 def test_a_topic_that_was_given_up_cannot_be_used_when_it_is_denied(
     make_scene: MakeScene,
 ) -> None:
-    """It had A and C, has only A now, and C is taken from it."""
+    """It had A and C, has only A now, and loses the permission for C."""
     scene = make_scene(POLICY)
     bob = scene.receive("bob", "A", "C")
     mallory = scene.rogue("mallory", "A", "C")
@@ -380,7 +382,7 @@ def test_a_policy_that_grants_less_ends_what_a_publisher_does(
     mallory.subscriptions.clear()  # now: the next one may come as soon as this ends
     scene.vault.write_policy(POLICY.replace('"A", "C"', '"A"'))
     wait_for(lambda: mallory.connections_ended() >= 1, "the end of the connection")
-    # It may come back with what is left to it, and no more.
+    # It may come back with its remaining permissions.
     again = register(
         "publisher", ["A", "C"], mallory.address, id=2, session=mallory.session
     )
@@ -402,8 +404,8 @@ def test_a_policy_that_grants_less_ends_what_a_publisher_does(
 def test_a_man_in_the_middle_at_a_publishers_address_is_not_talked_to(
     make_scene: MakeScene,
 ) -> None:
-    """Somebody answers where alice's publisher should be, with keys that are enrolled,
-    but are not hers."""
+    """A program answers at the address of alice's publisher, with keys that are
+    enrolled, but are not alice's."""
     scene = make_scene(POLICY)
     bob = scene.receive("bob", "A")
     middle = scene.rogue("mallory", "A")
@@ -443,8 +445,8 @@ def test_a_man_in_the_middle_at_the_brokers_address_learns_nothing(
 def test_events_of_a_publisher_with_a_new_session_arrive_at_once(
     make_scene: MakeScene,
 ) -> None:
-    """The broker did not hear it for a while, and gave it another: its events may arrive
-    sooner than the broker's word, by the connection that is there."""
+    """The broker did not hear from it for a while, and gave it another session: its
+    events on the existing connection may arrive before the broker's message."""
     scene = make_scene(POLICY)
     bob = scene.receive("bob", "A")
     mallory = scene.rogue("mallory", "A")
@@ -470,7 +472,7 @@ def test_events_of_a_publisher_with_a_new_session_arrive_at_once(
     "malformed",
 )
 def test_a_publisher_with_many_names_takes_no_memory(make_scene: MakeScene) -> None:
-    """Each session is remembered, so there are not many."""
+    """The number of remembered sessions is bounded."""
     scene = make_scene(POLICY)
     bob = scene.receive("bob", "A")
     mallory = scene.rogue("mallory", "A")

@@ -1,4 +1,4 @@
-"""Questions that subscribers ask publishers, by one who does not want the answers."""
+"""Requests of subscribers to publishers, with unread answers."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ KEPT, SIZE = 1500, 1000
 
 
 def wait_received(subscribers: HonestClients, count: int) -> None:
-    """The honest subscriber receives so many events more."""
+    """The honest subscriber receives this many more events."""
     received = subscribers.figures()["received"] + count
     wait_for(
         lambda: subscribers.figures()["received"] >= received,
@@ -29,7 +29,7 @@ def wait_received(subscribers: HonestClients, count: int) -> None:
 
 
 def measured(hostile: HostileSystem, *processes: HonestClients) -> None:
-    """The memory of the publisher, and its longest call since the figures were asked for."""
+    """The memory of the publisher, and its longest call since the last figures."""
     (publishers,) = processes
     hostile.figures.mib("memory", publishers.grown_mib())
     hostile.figures.seconds("call", publishers.figures()["longest_call_s"])

@@ -1,4 +1,4 @@
-"""Requests whose answers are not read, and reports that are long."""
+"""Requests with unread replies, and long reports."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def long_topics(number: int, count: int = 4000) -> list[str]:
 
 
 def keep_long_clients(system: HostileSystem, count: int) -> None:
-    """Registers so many clients, each with a megabyte of topics."""
+    """Registers this many clients, each with a megabyte of topics."""
     for number in range(count):
         talker = system.talker()
         talker.registered(system.registration("subscriber", *long_topics(number)))
@@ -114,7 +114,7 @@ def test_times_that_are_not_read(hostile: HostileSystem) -> None:
     for number in range(60_000 if full_size() else 30_000):
         mute.socket.send(messages.encode(ClockRequest(id=number, sent_ns=1)))
 
-    # The client has stopped to read, and does not notice itself.
+    # The client has stopped reading, and does not notice by itself.
     broker.says("does not read its messages")
 
     hostile.figures.seconds("wait", check_served(heart))

@@ -1,5 +1,4 @@
-"""Subscribers that do not read, and events that are large: what waits for them is bounded in
-bytes."""
+"""Subscribers that do not read, and large events: the waiting bytes are bounded."""
 
 from __future__ import annotations
 
@@ -12,7 +11,7 @@ from support.hostile_system import BUDGET_MIB, HonestClients, HostileSystem, Pro
 from pubsub_common.testing import wait_for
 
 PAYLOAD = 200_000
-# As many as fill the queue of one, at a rate that two cores forward.
+# As many as fill the queue of a subscriber, at a rate that two cores can forward.
 RATE = 200
 
 

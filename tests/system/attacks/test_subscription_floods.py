@@ -1,4 +1,4 @@
-"""Floods of subscriptions at the ports that subscribers connect to."""
+"""Floods of subscriptions at the ports for subscribers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pubsub_common.testing import wait_for
 
 
 class _Attacked:
-    """The role whose port is flooded, with an honest publisher and an honest subscriber."""
+    """The flooded role, with an honest publisher and an honest subscriber."""
 
     def __init__(self, hostile: HostileSystem) -> None:
         self.broker = hostile.broker()
@@ -48,7 +48,7 @@ def test_a_flood_of_subscriptions(hostile: HostileSystem, size: int) -> None:
     mallory = hostile.subscriber_at(
         attacked.port, attacked.key, sndhwm=0, reconnect_ivl=-1
     )
-    # Who has keys may only subscribe to topics, and to what belongs to them.
+    # A client with keys may only subscribe to topics, and to their private topics.
     begin, end = (b"\1\xffA\xff", b"") if hostile.secure else (b"\1", b"z" * (size - 4))
     for number in range(500_000 if full_size() else 30_000):
         digits = b"%014x" % number if hostile.secure else number.to_bytes(4, "big")

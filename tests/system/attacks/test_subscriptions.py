@@ -1,4 +1,4 @@
-"""Enrolled clients that subscribe at a data port to what they may not have."""
+"""Enrolled clients that subscribe to forbidden topics at a data port."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ MINE = 12345
 
 
 def private(topic: str, publisher: Publisher, session: int) -> dict[str, bytes]:
-    """The private topics by which a subscriber asks about a topic."""
+    """The private topics for a subscriber's requests about a topic."""
     question = RecoveryRequest(topic, publisher.session, session, 0, 100, 0)
     return {
         "ready": ready_topic(topic, session),
@@ -71,8 +71,8 @@ FORBIDDEN = {
 def spied_on(
     scene: Scene, alice: Publisher, name: str, *wants: bytes
 ) -> tuple[list[bytes], int]:
-    """What a client hears that subscribes to ``wants`` at the data port while somebody
-    else receives all, and how often it was disconnected."""
+    """The messages that a client with the subscriptions ``wants`` gets at the data port
+    while another client receives everything, and the number of its disconnections."""
     bob = scene.receive("bob", "secret", "open")
     keys = scene.vault.keys(name).pair
     spy = scene.spy(keys, *scene.data_port(alice), *wants)
@@ -93,7 +93,7 @@ def test_subscribing_to_what_is_denied_ends_the_connection(
 ) -> None:
     scene = make_scene(POLICY)
     alice = scene.publisher("alice", "secret", "open", history=10)
-    # Together with what it may have: that does not come either.
+    # Together with an allowed topic: that does not come either.
     frames, _ = spied_on(scene, alice, "mallory", OPEN, want)
     assert frames == []
 
@@ -143,7 +143,7 @@ def test_an_authorized_client_receives_so_the_tests_above_can_fail(
 def test_subscribing_to_everything_is_denied_even_with_all_topics_granted(
     make_scene: MakeScene,
 ) -> None:
-    """By the prefixes of ZeroMQ it would get the private topics of others too."""
+    """By the prefixes of ZeroMQ it would also get the private topics of others."""
     scene = make_scene()
     alice = scene.publisher("alice", "secret", "open")
     frames, _ = spied_on(scene, alice, "mallory", b"")
@@ -157,7 +157,7 @@ def test_subscribing_to_everything_is_denied_even_with_all_topics_granted(
 def test_raw_subscription_messages_are_judged_like_others(
     make_scene: MakeScene,
 ) -> None:
-    """By an XSUB socket, several in one message, and what is no subscription."""
+    """From an XSUB socket, several in one message, and malformed ones."""
     scene = make_scene(POLICY)
     alice = scene.publisher("alice", "secret", "open")
     bob = scene.receive("bob", "secret")
@@ -240,7 +240,7 @@ def test_a_topic_that_is_no_longer_granted_is_no_longer_delivered(
     publish_until_seen(alice, "open", b"before", spy)
 
     scene.vault.write_policy(POLICY.replace('"open"', '"other"'))
-    # It may still connect, but is disconnected for its subscription each time.
+    # It may still connect, but is disconnected after each subscription.
     spy.wait_for(DISCONNECTED, times=3)
     spy.received()
     publish_and_receive(alice, "open", bob, b"after")
@@ -254,7 +254,7 @@ def test_a_topic_that_is_no_longer_granted_is_no_longer_delivered(
 def test_a_client_without_a_right_to_its_topics_cannot_connect_to_a_publisher(
     make_scene: MakeScene,
 ) -> None:
-    """At a publisher's own port; the broker's is open to all that are enrolled."""
+    """At a publisher's own port; the broker's is open to all enrolled clients."""
     scene = make_scene(POLICY)
     alice = scene.publisher("alice", "secret")
     spy = scene.spy(
@@ -281,7 +281,8 @@ def unsubscriptions(alice: Publisher, victim: int) -> list[bytes]:
 def test_nobody_ends_the_subscription_of_another(
     make_scene: MakeScene, subscribes: bool
 ) -> None:
-    """What several peers subscribe to is counted, so what is not theirs must not."""
+    """The subscriptions of all peers are counted together, so one peer must not change
+    another's."""
     scene = make_scene(POLICY)
     alice = scene.publisher("alice", "open")
     bob = scene.receive("bob", "open")
@@ -299,7 +300,7 @@ def test_nobody_ends_the_subscription_of_another(
     for _ in range(50):
         for each in ends:
             wire.force(each)
-    # Its last subscription is in force: all before it was taken in.
+    # Its last subscription is active, so all earlier ones were processed.
     wire.socket.send(b"\x01" + OPEN)
     publish_until_seen(alice, "open", b"x", wire)
 

@@ -1,4 +1,5 @@
-"""Text and files of strangers: what a terminal, a log, a spreadsheet and a disk make of them."""
+"""Text and files from attackers: their effect on a terminal, a log, a spreadsheet and a
+disk."""
 
 from __future__ import annotations
 
@@ -29,7 +30,7 @@ FORMULA = "=1-1|cmd"
 
 
 def unshown(text: str) -> list[str]:
-    """The lines of a text that would do something at a terminal."""
+    """The lines of a text that would have an effect on a terminal."""
     return [line for line in text.split("\n") if not line.rstrip("\r").isprintable()]
 
 
@@ -41,7 +42,7 @@ class Terminal:
         self.text = ""
 
     def until(self, text: str) -> str:
-        """All that was written, when ``text`` is in it."""
+        """The output until ``text`` is in it."""
         while text not in self.text:
             assert select.select([self._ours], [], [], WAIT_S)[0], self.text
             self.text += os.read(self._ours, 65536).decode()
@@ -61,7 +62,7 @@ def terminal() -> Iterator[Terminal]:
 
 @contextmanager
 def mallory(hostile: HostileSystem) -> Iterator[Publisher]:
-    """A publisher that is enrolled and means no good."""
+    """An enrolled, hostile publisher."""
     keys = hostile.vault.path("mallory") if hostile.vault else None
     publisher = Publisher(
         topics=["A", TOPIC, FORMULA],
@@ -176,7 +177,7 @@ def test_formulas(hostile: HostileSystem) -> None:
 
 @pytest.fixture
 def sweep(tmp_path: Path) -> Path:
-    """A sweep folder of somebody else; ``secret`` and ``victim`` are beside it."""
+    """Another user's sweep folder; ``secret`` and ``victim`` are next to it."""
     folder = tmp_path / "sweep"
     cell = folder / "data" / "centralized" / "tree-d2f2-4hosts"
     cell.mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""Arguments that a program repeats in its complaint."""
+"""Arguments that a program repeats in its errors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What somebody sees who copies every byte on the way, with keys and without."""
+"""The information in a copy of all bytes on the network, with and without keys."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from pubsub_publisher import Publisher
 from pubsub_subscriber import Subscriber
 
 TOPIC, PAYLOAD = "sensors/kitchen", b"nobody is at home"
-# Where relays listen; on this host, all of 127.0.0.0/8 leads here.
+# The address of the relays; on this host, all of 127.0.0.0/8 leads here.
 TAPPED = "127.0.0.9"
 GREETING_BYTES = 64
 
 
 class Tap:
-    """Relays from ports of one address to those of another, and keeps what passes."""
+    """Relays from ports of one address to those of another, and keeps the data."""
 
     def __init__(self) -> None:
-        # Of each connection what each side says.
+        # The data of each side, for each connection.
         self.streams: list[bytearray] = []
         self._stream_of: dict[socket.socket, bytearray] = {}
         self._selector = selectors.DefaultSelector()
@@ -42,7 +42,7 @@ class Tap:
         """Relay from here on; returns the port."""
         listener = socket.create_server((host, port))
         self._selector.register(listener, selectors.EVENT_READ, to)
-        self._wake.send(b"l")  # so that the thread's wait begins anew with it
+        self._wake.send(b"l")  # so that the thread's wait starts again with it
         bound: int = listener.getsockname()[1]
         return bound
 
@@ -70,7 +70,7 @@ class Tap:
         client, _ = listener.accept()
         try:
             server = socket.create_connection(to, WAIT_S)
-        except ConnectionRefusedError:  # it has ended, and the client has yet to
+        except ConnectionRefusedError:  # it has ended, and the client will
             client.close()
             return
         for side in (client, server):
@@ -97,7 +97,7 @@ class Tap:
 
 
 class TappedPublisher(Publisher):
-    """One whose port is reached through the tap only, also by the address in events."""
+    """A publisher with a port behind the tap, also for the address in its events."""
 
     tap: Tap
 
@@ -117,7 +117,7 @@ def tap() -> Iterator[Tap]:
 def session(
     model: Model, tap: Tap, vault: Vault | None, stack: contextlib.ExitStack
 ) -> None:
-    """A whole session: all connections lead through the tap."""
+    """A complete session: all connections lead through the tap."""
     broker = RunningBroker(
         model, secure=None if vault is None else vault.folder, linger_s=0.1
     )
@@ -158,8 +158,8 @@ def session(
     hearer.wait_for_events(12)
 
 
-# What events and control messages say in their own words; the last begins the address of a
-# publisher, which is in all events.
+# Words in events and control messages; the last one begins the address of a publisher,
+# which is in all events.
 WORDS = (b"sensors", b"register", b"session", f"{TAPPED}:".encode())
 
 
@@ -174,12 +174,12 @@ def test_nothing_of_a_secure_session_can_be_read_on_the_way(
     with contextlib.ExitStack() as stack:
         session(model, tap, vault, stack)
 
-    # Of those that lasted: two to the control port, and one for events.
+    # Of the lasting connections: two to the control port, and one for events.
     full = [bytes(stream) for stream in tap.streams if len(stream) >= GREETING_BYTES]
     assert len(full) >= 6
     assert sum(map(len, full)) > 3000
     assert [stream.count(b"CURVE") for stream in full] == [1] * len(full)
-    # Long enough that chance does not put them among so many random bytes.
+    # Long enough not to occur by chance in this many random bytes.
     words = [PAYLOAD, TOPIC.encode(), *WORDS]
     names = [name.encode() for name in ("alice", "mallory")]
     secrets = [vault.keys(name).pair for name in ("alice", "bob")]

@@ -1,5 +1,5 @@
-"""Groups of three brokers on three servers of etcd, with clients in processes of their own
-that write down what they publish and receive."""
+"""Groups of three brokers on three servers of etcd, with clients in their own processes
+that log what they publish and receive."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from pubsub_common.protocol.messages import Model
 
 NewGroup = Callable[..., GroupSystem]
 
-# Of clients. The bars of the long form are for 6 s.
+# The lease of clients. The bars of the long form are for 6 s.
 LEASE_S = 6.0 if full_size() else 2.0
-# How long etcd's lease holds the clients of a broker that is gone, at most: two leases of
-# theirs, and that of a broker.
+# The longest time that etcd's lease keeps the clients of a dead broker: two of their
+# leases, and one of the broker.
 CLIENTS_S = 2 * LEASE_S + 3.0
-# Only a failing test waits for so long.
+# Only a failing test waits this long.
 _WAIT_S = 45.0
 # Of a test in its long form: outages of a minute, the leader killed ten times.
 _LONG_TEST_S = 900.0
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Give tests in their long form the time that they need."""
+    """Give tests in their long form the necessary timeout."""
     if not full_size():
         return
     here = Path(__file__).parent
@@ -40,8 +40,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def within(bar_s: float) -> float:
-    """How long something may take: as a bar has it in the long form, and generously where
-    other tests run beside."""
+    """The limit for a duration: the bar in the long form, and a generous time when
+    other tests run in parallel."""
     return bar_s if full_size() else _WAIT_S
 
 
@@ -67,9 +67,9 @@ def etcd(tmp_path: Path) -> Iterator[EtcdCluster]:
 
 @pytest.fixture
 def new_group(model: Model, etcd: EtcdCluster, tmp_path: Path) -> Iterator[NewGroup]:
-    """Makes a group whose brokers do not run yet; it ends with the test. Where the broker
-    forwards, publishers have a history and subscribers recover: it is then that nothing may
-    be lost."""
+    """Makes a group with brokers that do not run yet; it ends with the test. If the
+    broker forwards, publishers have a history and subscribers recover, as otherwise
+    events may be lost."""
     with contextlib.ExitStack() as stack:
 
         def new(**options: Any) -> GroupSystem:

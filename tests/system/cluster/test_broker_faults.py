@@ -1,5 +1,5 @@
-"""A broker of a group is killed, stopped or replaced under load: its clients go on at the
-others, nobody is told that anybody left, and no event is lost."""
+"""A broker of a group is killed, suspended or replaced under load: its clients continue
+at the others, no subscriber gets a departure, and no event is lost."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .conftest import CLIENTS_S, LEASE_S, NewGroup, size, within
 
 PUBLISHERS = size(3, 12)
 SUBSCRIBERS = size(3, 12)
-# Of each publisher: together a thousand a second in the long form.
+# The rate of each publisher: together a thousand per second in the long form.
 RATE = size(50, 84)
 
 
@@ -22,7 +22,7 @@ def begin(system: GroupSystem) -> None:
 
 
 def end(system: GroupSystem) -> None:
-    """All brokers agree, nobody was told of a departure that was none, and every event is
+    """All brokers agree, no subscriber got a false departure, and every event is
     accounted for; none is lost."""
     system.wait_agree()
     assert system.left_in_error() == []
@@ -44,7 +44,7 @@ def test_a_broker_is_killed(new_group: NewGroup) -> None:
     system.wait_left(victim, within(2.0))
     assert system.sessions() == sessions
     system.wait_flowing()
-    # Nobody's registration ends with that of the broker.
+    # No client's registration ends with that of the broker.
     system.run_for(CLIENTS_S + 1)
     end(system)
 
@@ -78,7 +78,7 @@ def test_a_rolling_restart(new_group: NewGroup) -> None:
 
 
 def killed(publisher: Publisher) -> int:
-    """Kill it; returns when."""
+    """Kill it; returns the time."""
     publisher.kill()
     return now_ns()
 
@@ -86,8 +86,8 @@ def killed(publisher: Publisher) -> int:
 def all_are_told(
     system: GroupSystem, publisher: Publisher, since_ns: int, within_s: float
 ) -> None:
-    """Wait until all subscribers know that it is gone, and see that none was told before
-    its lease ended."""
+    """Wait until all subscribers know that it is gone, and check that none knew before
+    its lease expired."""
     count = len(system.living_subscribers())
     system.wait_for(
         lambda: len(system.gone_after_s(publisher, since_ns)) >= count,

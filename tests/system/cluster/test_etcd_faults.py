@@ -1,5 +1,5 @@
-"""Members of a group while servers of etcd fail: nothing is lost, repeated or out of order, and
-nobody is taken for gone that is there."""
+"""Members of a group while servers of etcd fail: nothing is lost, repeated or out of
+order, and no live client or broker is considered dead."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def beginning_at(cluster: EtcdCluster, first: EtcdServer) -> list[Endpoint]:
 
 
 def all_agree(count: int, *brokers: EtcdBroker) -> None:
-    """Wait until each has so many clients, of which none was told twice."""
+    """Wait until each has this many clients, without repeated changes."""
     for broker in brokers:
         wait_for(
             lambda broker=broker: len(broker.holders()) == count,  # type: ignore[misc]
@@ -110,7 +110,7 @@ def test_the_member_that_is_asked_hangs(three: EtcdCluster) -> None:
         etcd_broker("b2", LAB, endpoints, timeout_s=1.5) as two,
     ):
         write_across(one, two, follower.freeze)
-        # The keep-alives of the one that only watches found it.
+        # The keep-alives of the member that only watches detected it.
         assert not two.cut_off()
         follower.thaw()
 
@@ -183,7 +183,7 @@ def test_history_is_compacted_while_a_broker_is_cut_off(
             for session in range(20, 40):
                 one.register(session)
                 all_agree(session + 1, one)  # one revision each
-            # Of the member that is asked afterwards: others compact a little later.
+            # For the member that is asked next: others compact a little later.
             with etcd_client(three.endpoints[:1]) as client:
                 last = client.range(Range(b"x")).header.revision
                 body = requests.encode({"revision": last, "physical": True})
@@ -210,7 +210,7 @@ def test_a_broker_that_was_cut_off_writes_its_clients_anew(three: EtcdCluster) -
                 two.register(session)
             all_agree(20, one, two)
             relay.cut()
-            # Seen by its own clock no later than by others.
+            # Detected by its own clock no later than by others.
             wait_for(lambda: one.brokers() == {"b1"}, timeout_s=WAIT_S)
             assert two.cut_off()
             for session in range(5):
@@ -274,6 +274,6 @@ def test_an_old_backup_is_restored(tmp_path: Path) -> None:
                 lambda: len(client.list(LAB.prefix + b"clients/").kvs) == 200,
                 timeout_s=WAIT_S,
             )
-        # Nobody was taken for gone meanwhile.
+        # No client was considered dead meanwhile.
         assert one.deleted() == two.deleted() == []
         assert len(one.holders()) == len(two.holders()) == 200

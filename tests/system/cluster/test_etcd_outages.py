@@ -1,5 +1,5 @@
-"""Servers of etcd fail, or links to them, under load: who is there stays there, events flow,
-and the brokers agree again afterwards."""
+"""Servers of etcd, or links to them, fail under load: registered clients stay
+registered, events flow, and the brokers agree again afterwards."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from pubsub_publisher import Publisher
 from .conftest import LEASE_S, NewGroup, size, within
 from .test_broker_faults import begin, end
 
-# How long the outages last, and how often the leader is killed.
+# The duration of the outages, and the number of killed leaders.
 OUTAGE_S = size(6, 60)
 KILLED = size(1, 10)
 
 
 @contextlib.contextmanager
 def joined(system: GroupSystem, broker: GroupBroker) -> Iterator[float]:
-    """A publisher is there that nobody subscribes to; how long it took to register."""
+    """A publisher without subscribers registers; returns the time that this took."""
     began_s = time.monotonic()
     publisher = Publisher(
         str(broker), ["nobody/listens"], bind_port=0, connect_timeout_s=60.0
@@ -37,7 +37,7 @@ def joined(system: GroupSystem, broker: GroupBroker) -> Iterator[float]:
 
 
 def kill(server: EtcdServer) -> None:
-    """Kill it, and see that it is gone."""
+    """Kill it, and check that it is gone."""
     server.kill()
     assert not server.answers()
 
@@ -63,7 +63,7 @@ def test_the_leader_is_killed_while_clients_come_and_go(new_group: NewGroup) -> 
 
 
 def cut_off(broker: GroupBroker) -> bool:
-    """Whether it says that it cannot reach etcd."""
+    """Whether it reports that it cannot reach etcd."""
     registry = broker.status().registry
     return registry is not None and registry.cut_off
 
@@ -76,7 +76,7 @@ def test_all_servers_are_killed(new_group: NewGroup) -> None:
     for server in system.etcd.servers:
         server.kill()
     system.wait_for(lambda: all(map(cut_off, system.group)), "all brokers are cut off")
-    # Those who come now are served by their broker.
+    # New clients are served by their broker.
     here = system.known([system.group[0]])
     subscriber = system.start_subscriber("sub-new", broker=here)
     publisher = system.start_publisher("pub-new", broker=here, wait_for=0)

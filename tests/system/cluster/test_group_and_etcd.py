@@ -1,5 +1,5 @@
-"""What brokers of a group ask of etcd, and what they do when it does not answer, or has
-forgotten."""
+"""The requests of a group's brokers to etcd, and their behavior when it does not
+answer, or has lost data."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def revision_of(cluster: EtcdCluster) -> int:
 
 
 def requests_at(server: EtcdServer) -> int:
-    """How many requests of clients there were."""
+    """The number of requests of clients."""
     connection = http.client.HTTPConnection(*server.endpoint, timeout=START_S)
     with contextlib.closing(connection):
         connection.request("GET", "/metrics")
@@ -70,7 +70,7 @@ def test_idle_clients_cost_etcd_nothing(three: EtcdCluster, start: Start) -> Non
         began = time.monotonic()
         clients.idle(seconds)
         asked = sum(map(requests_at, three.servers)) - asked
-        # One that asks in this test, too.
+        # Including one request of this test.
         assert asked <= 1 + 2 * len(brokers) * (time.monotonic() - began)
         assert revision_of(three) == before
         assert not any(map(is_cut_off, brokers))

@@ -1,5 +1,5 @@
-"""Real brokers of a group that forward events: each topic comes from few of them, whichever they
-are, and nobody misses anything when that changes."""
+"""Real brokers of a group that forward events: each topic comes from few of them, and
+no subscriber misses an event when these change."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pubsub_common.testing import wait_for
 from pubsub_publisher import Publisher
 from pubsub_subscriber import Subscriber
 
-# So many that no broker is without any, wherever hashing has them.
+# Enough that every broker has some, for any hashing.
 TOPICS = tuple(f"topic/{number}" for number in range(40))
 EVENTS = 20
 
@@ -104,7 +104,7 @@ def publish(publisher: Publisher, topics: tuple[str, ...], events: int) -> None:
 
 
 def places(receiver: Receiver) -> set[str]:
-    """The places that a subscriber receives from."""
+    """The places from which a subscriber receives."""
     sockets = receiver.subscriber._runtime.performer.sockets
     return {str(key) for key in sockets.open_keys()}
 
@@ -131,7 +131,7 @@ def test_whoever_is_at_whichever_broker_hears_all(
         counted = Counter(event.topic for event in receiver.events)
         assert counted == dict.fromkeys(TOPICS, EVENTS)
         assert len(places(receiver)) == 3
-    # Each event went through one broker, which takes in answers of the handshake besides.
+    # Each event went through one broker, which also receives answers of the handshake.
     after = [status(broker.port).forwarded for broker in brokers]
     taken_in = [now - then for now, then in zip(after, before, strict=True)]
     assert all(taken_in)
@@ -157,7 +157,7 @@ def test_the_first_event_reaches_a_subscriber_at_another_broker(
 def test_nothing_is_lost_when_brokers_come_and_go(
     start: Start, clients: Clients
 ) -> None:
-    """With history and recovery; and nothing comes twice."""
+    """With history and recovery; and without duplicates."""
     brokers = [start() for _ in range(2)]
     publisher = clients.publisher(brokers[0], *TOPICS, history=100_000)
     receiver = clients.receiver(brokers[0], *TOPICS, recover=True)

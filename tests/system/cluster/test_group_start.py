@@ -1,4 +1,4 @@
-"""Brokers that begin in a group: what they need of etcd, what they refuse, and what they do
+"""Brokers that start in a group: their needs of etcd, their errors, and their behavior
 without it."""
 
 from __future__ import annotations
@@ -51,8 +51,8 @@ def etcd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EtcdCluster]:
 def secured(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[tuple[EtcdCluster, Path]]:
-    """A cluster that asks for certificates, and for users, of whom lab may use the keys of
-    one group; and the folder of files that a broker needs."""
+    """A cluster that requires certificates and users, with user lab for the keys of one
+    group; and the folder of files for a broker."""
     folder = tmp_path_factory.mktemp("secured")
     authority = Authority(folder / "authority")
     certificate, key = authority.sign("server", "/")
@@ -68,7 +68,7 @@ def secured(
             make_users(members, {"lab": "s3cret"}, LAB.prefix)
         (server,) = cluster.servers
         server.kill()
-        # Users stay in the data; from now on it talks TLS.
+        # Users stay in the data; from now on it uses TLS.
         server.options = (
             *("--cert-file", str(certificate), "--key-file", str(key)),
             *("--client-cert-auth", "--trusted-ca-file", str(authority.certificate)),
@@ -115,13 +115,13 @@ def test_clients_find_brokers_at_the_addresses_that_these_advertise(
         )
 
 
-# What is refused
+# Errors
 
 
 def refusal(
     capsys: pytest.CaptureFixture[str], *words: object, group: str = "lab"
 ) -> str:
-    """The one line that a broker ends with which cannot be in a group."""
+    """The one line of a broker that cannot be in a group and exits."""
     given = ["--port", "0", "--group", group, *map(str, words)]
     assert main(given) == console_script.EXIT_USAGE
     said = capsys.readouterr().err.splitlines()
@@ -260,7 +260,7 @@ def test_a_secure_group(
     exchange(one, other, security)
 
 
-# What is said
+# Log lines
 
 
 def test_brokers_that_let_in_others_are_told_of(
@@ -322,5 +322,5 @@ def test_a_broker_that_begins_has_all_clients_of_the_group(
         wait_for(lambda: len(others.holders()) == count, timeout_s=START_S)
         broker = start(etcd.endpoints, group="many")
         found = registered(broker.port, "publisher")
-        assert found  # at once, as it begins with them
+        assert found  # immediately, as it begins with them
         assert broker.broker.event_count == 0

@@ -1,4 +1,4 @@
-"""Clients of different brokers meet as if there were one broker."""
+"""Clients of different brokers communicate as with one broker."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Clients:
         self._centralized = model == "centralized"
 
     def publisher(self, broker: GroupBroker, *topics: str, **options: Any) -> Publisher:
-        """One that has registered at this broker."""
+        """A publisher that has registered at this broker."""
         given = {"bind_port": 0, "connect_timeout_s": WAIT_S} | options
         publisher = Publisher(str(broker), topics, **given)
         self._stack.callback(publisher.disconnect)
@@ -41,7 +41,7 @@ class Clients:
     def subscriber(
         self, broker: GroupBroker, *topics: str, **options: Any
     ) -> Subscriber:
-        """As `publisher`."""
+        """Like `publisher`."""
         given = {"indefinite": True, "connect_timeout_s": WAIT_S} | options
         given |= {"centralized": self._centralized}
         subscriber = Subscriber(None, str(broker), topics, **given)
@@ -94,7 +94,7 @@ def test_all_hear_all(system: GroupSystem, clients: Clients) -> None:
         events = [subscriber.receive(WAIT_S) for _ in expected]
         assert None not in events
         assert sorted((e.topic, bytes(e.payload)) for e in events if e) == expected
-    # Nobody is given anything twice.
+    # No subscriber gets an event twice.
     for publisher in publishers:
         publisher.disconnect()
     for subscriber in subscribers:

@@ -1,5 +1,5 @@
-"""Who owns a topic does not change when the owner's broker dies, and changes once, for all
-subscribers alike, when the owner does."""
+"""The owner of a topic does not change when its broker dies, and changes once, for all
+subscribers alike, when the owner dies."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def test_owners_stay_when_a_broker_dies_and_change_once_when_they_do(
     owner, other = system.publishers
     broker = system.group[0]
 
-    # The judge takes it for an error when subscribers hear another one meanwhile.
+    # The judge reports an error if subscribers receive from another one meanwhile.
     broker.running.kill()
     system.wait_left(broker, within(2.0))
     system.wait_flowing()

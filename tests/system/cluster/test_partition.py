@@ -1,5 +1,6 @@
-"""The network parts, with a broker and clients on the one side, and the others and etcd on the
-other: both sides go on, and afterwards every event is there or named."""
+"""The network is split, with a broker and clients on one side, and the others and etcd
+on the other: both sides continue, and afterwards every event was received or reported
+lost."""
 
 from __future__ import annotations
 

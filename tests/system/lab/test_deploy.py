@@ -1,4 +1,4 @@
-"""Machines without our programs are given them, and measure."""
+"""Machines without our programs get them, and measure."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from support.rings import full_size
 
 @pytest.fixture
 def bare(tmp_path: Path) -> LabMachines:
-    """A machine that has what our programs need, and not them."""
+    """A machine that has the requirements of our programs, but not the programs."""
     if not full_size():
         pytest.skip("pip takes half a minute to install it all: make test-long")
     needs_lab(tmp_path)

@@ -1,4 +1,4 @@
-"""Machines of a lab fail in the middle of a cell: every cell is run to its end all the same."""
+"""Machines of a lab fail in the middle of a cell: still every cell is completed."""
 
 from __future__ import annotations
 

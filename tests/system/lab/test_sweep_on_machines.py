@@ -22,7 +22,7 @@ def test_blocks_run_on_both_and_no_pair_is_split(
     assert all(len(machines) == 1 for machines in pairs.values()), pairs
     assert len(set.union(*pairs.values())) == 2, "both machines ran something"
     assert [programs(lab, name) for name in lab.names] == [[], []]
-    # The folder is one that the other commands take.
+    # Other commands accept the folder.
     words = lab.perf("analyze", str(sweep.out))
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -50,7 +50,7 @@ def test_a_second_sweep_at_a_busy_machine_is_refused_and_the_first_goes_on(
 def test_other_programs_are_refused_before_the_first_cell(
     lab: LabMachines, tmp_path: Path
 ) -> None:
-    # Of another state: as after a change at one of the machines alone.
+    # Another state, like after a change at only one of the machines.
     other = tmp_path / "sitecustomize.py"
     other.write_text(
         "import pubsub_perf.lab.versions as v\nv.code_digest = lambda: 'other'\n"

@@ -20,8 +20,8 @@ from pubsub_common.testing import wait_for
 
 
 class Life:
-    """Makes publishers and subscribers, for threads or for asyncio, which are used alike; all
-    end with the test."""
+    """Makes publishers and subscribers, for threads or for asyncio, with the same
+    interface; all end with the test."""
 
     def __init__(self, model: Model, shell: str, stack: contextlib.ExitStack) -> None:
         self.model = model
@@ -33,7 +33,7 @@ class Life:
         self.port = broker.port
 
     def new(self, role: str, *topics: str, **options: Any) -> Any:
-        """One that is not configured."""
+        """An object that is not configured."""
         options = {"topics": topics or ("a",), "broker_port": self.port, **options}
         if role == "publisher":
             options = {"bind_port": 0, **options}
@@ -63,11 +63,11 @@ class Life:
         return publisher, subscriber
 
     def registered(self, role: Role) -> int:
-        """How many the broker knows."""
+        """The number of clients that the broker knows."""
         return len(registered(self.port, role))
 
     def all_gone(self) -> None:
-        """Return when the broker knows nobody."""
+        """Return when the broker knows no client."""
         wait_for(lambda: not status(self.port).clients, "the end of all clients")
 
 

@@ -1,4 +1,4 @@
-"""Each argument of each constructor, with values that cannot work: a ConfigError that names the
+"""Each argument of each constructor, with invalid values: a ConfigError that names the
 argument, at construction; nothing is opened."""
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ SECONDS: list[Any] = ["5", None, -1, NAN, True, b"5", [], -0.001]
 TEXT: list[Any] = [5, b"x", ["x"], True, {}]
 CALLBACK: list[Any] = [5, "print", b"x", [], True]
 
-# What each argument does not take; for an argument of several classes, the same.
+# The invalid values of each argument; for an argument of several classes, the same.
 WRONG: dict[str, list[Any]] = {
     "broker_address": [
         *(5, b"x", True, {}, [], [5], [""]),
@@ -99,7 +99,7 @@ WRONG: dict[str, list[Any]] = {
     "allow_foreign_addresses": FLAG,
     "state": [5, b"x", ["x"], True, {}],
     "secure": [5, b"x", ["x"], True, {}],
-    # Each alone, without what it goes with.
+    # Each alone, without the arguments that it requires.
     "registry": [*TEXT, "10.0.0.1", "etcd://", "etcd://a,a", "etcd://10.0.0.1"],
     "group": [*TEXT, "a/b", "lab"],
     "registry_tls": [5, b"x", ["x"], True, {}, "/etc"],
@@ -132,7 +132,7 @@ def test_what_cannot_work_is_refused_by_name(
         try:
             CLASSES[name](**base | {argument: value})
         except ConfigError as error:
-            # A text that is no address, no file and so on may be named itself.
+            # The error may quote an invalid text.
             named = argument.partition("_")[0].removesuffix("s") in str(error)
             if not named and not (isinstance(value, str) and value in str(error)):
                 unnamed.append(f"{value!r}: {error}")

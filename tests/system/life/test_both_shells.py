@@ -1,4 +1,4 @@
-"""What a publisher and a subscriber do together, in both shells: for threads and for asyncio."""
+"""A publisher and a subscriber together, in both shells: for threads and for asyncio."""
 
 from __future__ import annotations
 

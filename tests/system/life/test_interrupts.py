@@ -1,5 +1,5 @@
-"""Exceptions from outside, at any time and at any line of our code: what was interrupted can be
-used afterwards, also by other threads; nothing accepted is lost, nothing comes twice."""
+"""Exceptions from outside, at any time and at any line of our code: interrupted objects
+can be used afterwards, also by other threads; no accepted event is lost or repeated."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from support.life import run_program
 from support.rings import full_size
 
-# Interrupts of each test.
+# The interrupts of each test.
 COUNT = 3000 if full_size() else 80
 CALLS = 400 if full_size() else 12
 DEADLINE_S = 600.0 if full_size() else 60.0

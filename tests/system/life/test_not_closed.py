@@ -1,4 +1,5 @@
-"""What nobody disconnects: a warning, nothing left, and all that was accepted arrives."""
+"""Objects without `disconnect`: a warning, nothing left, and all accepted events
+arrive."""
 
 from __future__ import annotations
 

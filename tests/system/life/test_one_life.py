@@ -1,5 +1,5 @@
-"""Made, configured, closed, once: what is called twice, again, too late, or from elsewhere works
-or is one clear error, and leaves nothing behind."""
+"""Made, configured, closed, once: a call that comes twice, again, too late, or from
+elsewhere works or raises one clear error, and leaves nothing behind."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ROLES = pytest.mark.parametrize("role", ["publisher", "subscriber"])
 
 
 def use(each: Any, role: str) -> None:
-    """The least that a configured one can do."""
+    """The minimal use of a configured object."""
     if role == "publisher":
         each.publish_event("a", b"x")
     else:
@@ -31,7 +31,7 @@ def use(each: Any, role: str) -> None:
 
 
 def refused(work: Callable[[], object]) -> None:
-    """In another thread, in time, with an error of ours that says something."""
+    """In another thread, in time, with an informative error of ours."""
 
     def run() -> None:
         with pytest.raises(PubSubError, match=r"\w+ \w+"):
@@ -154,7 +154,7 @@ def test_what_is_called_before_configure(life: Life, role: str) -> None:
 def test_stop_before_configure(life: Life, role: str) -> None:
     each = life.new(role, broker_port=1, connect_timeout_s=20)
     each.stop()
-    refused(each.configure)  # at once, without waiting for a broker
+    refused(each.configure)  # immediately, without waiting for a broker
     each.disconnect()
 
 

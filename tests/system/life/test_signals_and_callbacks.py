@@ -1,4 +1,5 @@
-"""Signal handlers, callbacks and logging handlers that call ours, stop it, end it, or raise."""
+"""Signal handlers, callbacks and logging handlers that call our objects, stop or end
+them, or raise."""
 
 from __future__ import annotations
 

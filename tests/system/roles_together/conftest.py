@@ -108,7 +108,7 @@ def receive(stack: contextlib.ExitStack) -> Callable[[Subscriber], Receiver]:
 
 @pytest.fixture
 def run(tmp_path: Path, stack: contextlib.ExitStack) -> Callable[..., Program]:
-    """Starts console scripts, and kills those that still run after the test."""
+    """Starts console scripts, and kills the running ones after the test."""
 
     def start(name: str, *argv: object) -> Program:
         security = running_roles.security

@@ -1,9 +1,9 @@
 """A subscriber that has two connections to the same place.
 
-TCP may take minutes to end a connection whose other side is gone. Meanwhile the subscriber is
-there again by another one. ZeroMQ tells a publisher, or a broker's port, of a subscription only
-when nobody else has it, so what the new connection asks gets through only if it is another
-question.
+TCP may take minutes to close a connection with a dead peer. Meanwhile the subscriber
+has reconnected. ZeroMQ reports a subscription to a publisher, or a broker's port, only
+if no other connection has it, so a request over the new connection only passes if it
+differs.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ TOPICS = tuple(f"t{number}" for number in range(24))
 
 @dataclasses.dataclass
 class Twin:
-    """A second connection of a subscriber, beside each that it has."""
+    """A second connection of a subscriber, for each that it has."""
 
     sockets: list[SubSocket]
     answered: set[str] = dataclasses.field(default_factory=set)
@@ -118,7 +118,7 @@ def test_the_second_connection_gets_its_answers_and_the_end_of_the_first_changes
         known = ready._subscribers.get(subscriber.session)
         if known is None:
             return set()
-        # A question is a number of topics and an attempt.
+        # A request has a number of topics and an attempt.
         seen = known.seen.values()
         return {tuple(question % ATTEMPTS for question in each) for each in seen}
 

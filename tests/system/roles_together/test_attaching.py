@@ -1,4 +1,4 @@
-"""To which publishers a centralized broker is attached that is alone."""
+"""The publishers to which a centralized broker without a group is attached."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def model() -> Model:
 
 
 def attached(broker: RunningBroker) -> int:
-    """To how many publishers."""
+    """The number of attached publishers."""
     parts = broker.broker._runtime.parts
     assert parts is not None
     pool: ForwarderPool = parts.forwarder_pool
@@ -43,7 +43,7 @@ def attached(broker: RunningBroker) -> int:
 def test_a_broker_that_is_alone_is_attached_to_all_publishers(
     run_broker: RunBroker, new_publisher: NewPublisher
 ) -> None:
-    """It has subscribers, too, that are not registered."""
+    """It also has subscribers that are not registered."""
     broker = run_broker(lease_s=LEASE_S)
     publishers = [new_publisher(broker.port, topic) for topic in "ABC"]
     wait_for(lambda: attached(broker) == 3, "the publishers")
@@ -57,7 +57,7 @@ def test_a_subscriber_that_is_stopped_for_longer_than_its_lease_misses_nothing(
     security: Security | None,
     tmp_path: Path,
 ) -> None:
-    """Its connection is open, and what it has subscribed to waits there."""
+    """Its connection is open, and its subscriptions stay."""
     broker = run_broker(lease_s=LEASE_S)
     words = () if security is None else security.words["pubsub-subscriber"]
     where = ("-b", "127.0.0.1", "--broker-port", broker.port, *words)

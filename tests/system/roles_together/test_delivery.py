@@ -1,4 +1,4 @@
-"""What is published arrives: all of it, once, in order, and byte for byte."""
+"""All published events arrive once, in order, and byte for byte."""
 
 from __future__ import annotations
 
@@ -157,7 +157,7 @@ def test_a_broker_with_a_limit_forwards_exactly_so_many_events(
     publisher.publish()
 
     wait_for(lambda: broker.ended, "the end of the broker")
-    broker.stop()  # and whatever it has accepted goes out
+    broker.stop()  # and all accepted events go out
     for receiver in receivers:
         receiver.wait_for_events(50)
         receiver.stop()
@@ -193,7 +193,7 @@ def test_a_stalled_subscriber_costs_the_others_nothing(
     publisher = new_publisher(broker.port, "A", queue_limit=10_000)
     publisher.wait_for_subscribers(2, WAIT_S)
 
-    for count in range(0, 5000, 50):  # in portions that no healthy queue minds
+    for count in range(0, 5000, 50):  # in portions that no working queue drops
         for _ in range(50):
             publisher.publish_event("A", bytes(20_000))
         healthy.wait_for_events(count + 50)
@@ -252,7 +252,7 @@ def test_under_block_a_stalled_subscriber_loses_nothing(
     assert [event and event.sequence for event in received] == list(range(500))
 
 
-# Who does not fit together
+# Incompatible clients
 
 
 def test_a_subscriber_of_the_other_model_is_refused_naming_both(

@@ -1,4 +1,4 @@
-"""What clients tell of themselves arrives in the status: rates and latencies."""
+"""The figures that clients report appear in the status: rates and latencies."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Systems whose hosts have names, which may come to have other addresses."""
+"""Systems with host names, which may get other addresses."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from pubsub_subscriber import Subscriber
 
 
 class Names:
-    """What the resolver of this process knows."""
+    """The names that the resolver of this process knows."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.known: dict[str, list[str]] = {}
-        # Threads of look-ups do not find anything yet.
+        # Lookup threads do not find anything yet.
         self.late = False
         self.asked: list[str] = []
         self.threads: set[str] = set()
@@ -41,7 +41,7 @@ class Names:
 
 
 def _clients(broker: RunningBroker, security: Security | None) -> int:
-    """How many clients this broker has."""
+    """The number of clients of this broker."""
     keys = None if security is None else security.keys
     return len(ask(broker.broker.address, broker.port, WAIT_S, keys).clients)
 
@@ -82,7 +82,7 @@ def test_a_publishers_name_is_refused_by_a_broker_that_compares_addresses(
 
     with pytest.raises(RegistrationRefused, match="--allow-foreign-addresses"):
         new_publisher(broker.port, address="pub.example")
-    # Nobody connects to a subscriber.
+    # No client connects to a subscriber.
     new_subscriber(broker.port, address="sub.example")
 
 

@@ -1,4 +1,4 @@
-"""Systems whose every connection is by IPv6, with and without keys, in both models."""
+"""Systems with IPv6 connections only, with and without keys, in both models."""
 
 from __future__ import annotations
 

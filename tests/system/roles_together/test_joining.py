@@ -1,4 +1,4 @@
-"""Roles come and go in any order."""
+"""Roles join and leave in any order."""
 
 from __future__ import annotations
 
@@ -142,7 +142,7 @@ TOPICS = ("A", "AB", "B")
 
 @dataclasses.dataclass
 class Listener:
-    """A subscriber, and what it must have received in the end."""
+    """A subscriber, and the events that it must have received in the end."""
 
     receiver: Receiver
     expected: set[bytes] = dataclasses.field(default_factory=set)
@@ -160,7 +160,7 @@ class Listener:
 
 
 class Crowd:
-    """Publishers and subscribers that come, publish and go as chance has it."""
+    """Publishers and subscribers that join, publish and leave at random."""
 
     def __init__(
         self,
@@ -239,7 +239,7 @@ class Crowd:
                     listener.expected.add(payload)
 
     def listener_joins_meanwhile(self) -> None:
-        """What a newcomer receives of a stream that is flowing has no holes either."""
+        """A new subscriber of a flowing stream has no gaps either."""
         publisher = self._random.choice(self._publishers)
         ending = threading.Event()
 

@@ -1,4 +1,4 @@
-"""Clients at a broker that limits what one address may ask."""
+"""Clients at a broker with limits per address."""
 
 from __future__ import annotations
 

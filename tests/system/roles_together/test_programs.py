@@ -1,4 +1,4 @@
-"""The installed console scripts together: whole runs, and their ends."""
+"""The installed console scripts together: complete runs, and their ends."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SIGNALS = [signal.SIGINT, signal.SIGTERM]
 
 
 def flag(model: Model) -> list[str]:
-    """How a broker or subscriber is told the model."""
+    """The option that sets the model of a broker or subscriber."""
     return ["-c"] if model == "centralized" else []
 
 
@@ -41,7 +41,7 @@ def client(port: int) -> list[object]:
 
 
 def rows(file: Path) -> list[list[str]]:
-    """What a latency file holds."""
+    """The rows of a latency file."""
     header, *lines = file.read_text().splitlines()
     assert header == ",".join(HEADER)
     return [line.split(",") for line in lines]

@@ -1,4 +1,4 @@
-"""Brokers restart, clients die: the others go on."""
+"""Brokers restart, clients die: the others continue."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ NewSubscriber = Callable[..., Subscriber]
 Receive = Callable[[Subscriber], Receiver]
 Run = Callable[..., Program]
 
-# Short, so that a death is noticed soon; a client that a busy machine delays for
-# longer than this registers again, which no test here minds.
+# Short, so that a death is detected soon; a client that a busy machine delays for
+# longer registers again, which no test here minds.
 LEASE_S = 1.0
 
 

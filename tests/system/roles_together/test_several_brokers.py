@@ -1,5 +1,5 @@
-"""Clients that know several brokers, which have nothing in common: they take one, and another one
-under the same session when that is gone."""
+"""Clients with several independent brokers: they choose one, and move to another one
+under the same session when it is gone."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ class Clients:
 
     @property
     def sessions(self) -> set[int]:
-        """Theirs."""
+        """The sessions of both."""
         return {self.publisher.session, self.subscriber.session}
 
     def publish(self, count: int = MANY) -> None:
@@ -88,13 +88,13 @@ class Clients:
             self.published += 1
 
     def wait_until_at(self, port: int) -> None:
-        """The broker at this port knows both, and they each other."""
+        """The broker at this port knows both, and they know each other."""
         wait_for(lambda: sessions(port) == [self.sessions], "both at the other one")
         self.publisher.wait_for_subscribers(1, WAIT_S)
         self.subscriber.wait_until_ready(WAIT_S)
 
     def wait_for_all(self) -> None:
-        """All that was published has arrived, in order."""
+        """All published events have arrived, in order."""
         wait_for(
             lambda: len(self.receiver.events) >= self.published, "all events", WAIT_S
         )
@@ -122,7 +122,7 @@ def test_clients_move_when_their_broker_says_farewell(
             clients.publish()
 
             clients.wait_for_all()
-    # Of a farewell and the end of the connection either may come first.
+    # The farewell or the end of the connection may come first.
     moved = re.compile(
         rf"the broker at tcp://127.0.0.1:{first.port} "
         r"(is shutting down|closed the connection); "

@@ -38,7 +38,7 @@ long = pytest.mark.skipif(
 
 
 def run(tmp_path: Path, script: str) -> str:
-    """Run a script beside a cluster; what it has printed."""
+    """Run a script next to a cluster; returns its output."""
     slurm_cluster.needs_slurm(tmp_path)
     begin = f"cat > two.toml <<'END'\n{EXPERIMENT}END\n"
     done = slurm_cluster.run(begin + script, tmp_path)
@@ -55,7 +55,7 @@ def records(out: Path) -> dict[str, dict[str, Any]]:
 
 
 def check(out: Path) -> None:
-    """All cells are there, and no pair of models is of two nodes."""
+    """All cells are there, and each pair of models comes from one node."""
     found = records(out)
     assert len(found) == 4
     assert {record["outcome"] for record in found.values()} == {"ok"}

@@ -1,5 +1,5 @@
-"""Code of the user that ours calls: logging handlers and callbacks that publish, receive, stop,
-disconnect and raise."""
+"""The user's code that ours calls: logging handlers and callbacks that publish,
+receive, stop, disconnect and raise."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from pubsub_publisher import Publisher
 
 
 class Publishes(logging.Handler):
-    """Publishes what is logged, but not what its own publishing logs."""
+    """Publishes log records, except those of its own publishing."""
 
     def __init__(self, publisher: Publisher) -> None:
         super().__init__()
@@ -55,8 +55,9 @@ class Publishes(logging.Handler):
 
 
 def logging_handler(model: str, own: bool = True) -> None:
-    """All that is logged, at every level, is published: by the publisher itself (``own``) or by
-    another one, while it and others begin, work, are sent nonsense, and end."""
+    """All log records, at every level, are published: by the publisher itself (``own``)
+    or by another one, while it and others start, work, get malformed messages, and end.
+    """
     root = logging.getLogger()
     root.setLevel(logging.DEBUG)
     logging.raiseExceptions = False
@@ -97,7 +98,7 @@ def logging_handler(model: str, own: bool = True) -> None:
 
 
 def odd_messages(address: str) -> None:
-    """What a stranger may send to a publisher."""
+    """Messages that a hostile client may send to a publisher."""
     with zmq.Context() as context, context.socket(zmq.XSUB) as stranger:
         stranger.connect(f"tcp://{address}")
         for message in (b"\x02what", b"", b"\x01", b"\x01" + b"\xff" * 300, b"\x00zz"):
@@ -106,7 +107,7 @@ def odd_messages(address: str) -> None:
 
 
 def raising_handler(model: str) -> None:
-    """A logging handler that raises, whatever a publisher or subscriber logs."""
+    """A logging handler that raises for every record of a publisher or subscriber."""
     others: set[threading.Thread] = set()
 
     class Raises(logging.Handler):
@@ -215,7 +216,7 @@ def on_gap(model: str, what: str) -> None:
         subscriber.configure()
         publisher.wait_for_subscribers(2, 10)
         publisher.publish_event("a", b"1")
-        publisher.generate_publish_event()  # takes a number, and is never sent
+        publisher.generate_publish_event()  # takes a number, and is not sent
         publisher.publish_event("a", b"3")
         publisher.publish_event("a", b"4")
         came: list[bytes] = []
@@ -337,8 +338,8 @@ def on_sent(model: str, what: str) -> None:
 
 
 def lazy_events(model: str, what: str) -> None:
-    """`publish_events` asks the user's iterator, which publishes, stops, disconnects or raises:
-    no lock is held meanwhile."""
+    """`publish_events` calls the user's iterator, which publishes, stops, disconnects
+    or raises: no lock is held meanwhile."""
     with Roles(model) as roles:
         receiving = Receiving(roles.subscriber("a", "b"))
         publisher = roles.publisher("a", "b")
@@ -371,7 +372,8 @@ def lazy_events(model: str, what: str) -> None:
 
 
 def dropped_in_callback(model: str) -> None:
-    """Objects of the user whose `__del__` publishes, collected anywhere in ours."""
+    """Objects of the user with a `__del__` that publishes, collected anywhere in our
+    code."""
     import gc
 
     class Tells:
@@ -395,7 +397,8 @@ def dropped_in_callback(model: str) -> None:
         gc.collect()
         in_time(lambda: publisher.publish_event("a", b"end"), "publish_event")
         receiving.ends_with(b"end")
-        # The collector does nothing while it runs in another thread: it is asked again.
+        # The collector does nothing while it runs in another thread, so it is called
+        # again.
         settled(lambda: gc.collect() * 0 + 1500 - len(gone.payloads), 0, "missing")
         for each, count in ((gone, 1500), (receiving, number + 1)):
             each.stop()

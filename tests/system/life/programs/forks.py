@@ -1,5 +1,5 @@
-"""Children of a fork: what was configured before is of no use to them, and what they do with it,
-or leave undone, is no concern of the parent's."""
+"""Children of a fork: they cannot use the objects of their parent, and nothing that
+they do, or omit, affects the parent."""
 
 from __future__ import annotations
 
@@ -35,16 +35,16 @@ from pubsub_publisher import Publisher
 from pubsub_publisher import aio as publisher_aio
 from pubsub_subscriber import aio as subscriber_aio
 
-# Of processor time; a child that spins has far more.
+# Of processor time; a child in a busy loop takes far more.
 _MOST_CPU_S = 3.0
 
 
 def in_child(work: Callable[[], object], *, leave: str = "exit") -> str:
-    """Run ``work`` in a child; returns what it wrote on standard error. ``leave`` is how the
-    child ends: ``exit`` with finalizers and atexit, or ``at once``, without.
+    """Run ``work`` in a child; returns its standard error. ``leave`` is how the child
+    ends: ``exit`` with finalizers and atexit, or ``at once``, without.
 
     Raises:
-        AssertionError: it failed, hung or span.
+        AssertionError: it failed, hung or looped.
     """
     sys.stdout.flush()
     read_fd, write_fd = os.pipe()
@@ -65,7 +65,8 @@ def in_child(work: Callable[[], object], *, leave: str = "exit") -> str:
             traceback.print_exc()
         if leave == "at once" or code:
             os._exit(code)
-        # As a program that ends: what `sys.exit` does, in the place of the parent's stack.
+        # Like the end of a program: `sys.exit`, instead of returning into the parent's
+        # stack.
 
         atexit._run_exitfuncs()
         gc.collect()
@@ -82,7 +83,7 @@ def in_child(work: Callable[[], object], *, leave: str = "exit") -> str:
 
 
 def refused(work: Callable[[], object]) -> None:
-    """``work`` raises the one error of a child, at once."""
+    """``work`` raises the one error of a child, immediately."""
     begun = time.process_time()
     try:
         work()
@@ -94,7 +95,7 @@ def refused(work: Callable[[], object]) -> None:
 
 
 class Parent:
-    """What a parent has when it forks."""
+    """The objects of a parent when it forks."""
 
     def __init__(self, roles: Roles) -> None:
         self.roles = roles
@@ -108,7 +109,7 @@ class Parent:
         return sorted((c.role, c.session) for c in status(self.roles.port).clients)
 
     def goes_on(self) -> None:
-        """All works as before, with the same sessions."""
+        """Everything works as before, with the same sessions."""
         for _ in range(20):
             self.number += 1
             payload = b"%d" % self.number
@@ -121,7 +122,8 @@ class Parent:
 
 
 def calls(model: str, role: str) -> None:
-    """Each method in a child: one clear error, at once, and nothing changes for the parent."""
+    """Each method in a child: one clear error, immediately, and no change for the
+    parent."""
     with Roles(model) as roles:
         parent = Parent(roles)
         publisher, subscriber = parent.publisher, parent.subscriber
@@ -171,7 +173,7 @@ def calls(model: str, role: str) -> None:
 
 
 def ends(model: str, how: str) -> None:
-    """Ways in which a child gets rid of what it was given."""
+    """Ways in which a child drops its inherited objects."""
 
     def drop(parent: Parent) -> None:
         parent.roles.forget()
@@ -203,8 +205,8 @@ def ends(model: str, how: str) -> None:
 
 
 def while_busy(model: str, times: int = 10) -> None:
-    """Forks while other threads publish and receive, so that locks are held and events on
-    their way; the children end, and the parent loses nothing."""
+    """Forks while other threads publish and receive, so that locks are held and events
+    are under way; the children end, and the parent loses nothing."""
     with Roles(model) as roles:
         publisher = roles.publisher("a")
         receiving = Receiving(roles.subscriber("a"))
@@ -242,8 +244,8 @@ def while_busy(model: str, times: int = 10) -> None:
 
 
 def own_objects(model: str) -> None:
-    """A child makes its own; the parent's and the child's work beside each other. So does the
-    child's child."""
+    """A child makes its own objects; the parent's and the child's work in parallel. So
+    does the child's child."""
     with Roles(model) as roles:
         parent = Parent(roles)
 
@@ -273,7 +275,8 @@ def own_objects(model: str) -> None:
 
 
 def not_configured(model: str) -> None:
-    """What was made but not configured before a fork: of use in both, or one clear error."""
+    """Objects made but not configured before a fork: they work in both, or raise one
+    clear error."""
     with Roles(model) as roles:
         publisher, subscriber = roles.new_publisher("n"), roles.new_subscriber("n")
 
@@ -328,7 +331,7 @@ def _worker(results: Any, port: int, number: int) -> None:
 
 
 def _job(what: tuple[int, int]) -> tuple[int, bool]:
-    """Tries the parent's publisher, then publishes by its own."""
+    """Tries the parent's publisher, then publishes with its own."""
     port, number = what
     try:
         _shared.publisher.publish_event("a", b"x")
@@ -400,8 +403,8 @@ def _refused_in_new_loop(make: Callable[[], Any]) -> None:
 
 
 def of_broker(model: str) -> None:
-    """A broker's methods in a child: clear errors; its `disconnect` and end do nothing to the
-    parent's clients, whose leases go on."""
+    """A broker's methods in a child: clear errors; its `disconnect` and end do not
+    affect the parent's clients, and their leases continue."""
     with Roles(model) as roles:
         parent = Parent(roles)
         broker: Broker = roles.broker

@@ -1,4 +1,4 @@
-"""Exceptions that a signal handler raises at random times in calls that talk to the broker,
+"""Exceptions from a signal handler at random times in calls that talk to the broker,
 wait, begin or end."""
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def new(roles: Roles, role: str) -> Role:
 
 
 def usable(each: Role) -> None:
-    """What a configured object can do at least."""
+    """The minimal use of a configured object."""
     if isinstance(each, Publisher):
         each.publish_event("a", b"x")
     else:
@@ -54,8 +54,8 @@ def nothing_left(roles: Roles, threads: int, descriptors: int) -> None:
 
 
 def configure(model: str, role: str, count: int = 60, seed: int = 1) -> None:
-    """An interrupted `configure` leaves an object that is configured or closed; `disconnect`
-    ends either, at once and without an error."""
+    """An interrupted `configure` leaves an object that is configured or closed;
+    `disconnect` ends either, immediately and without an error."""
     with Roles(model) as roles:
         with new(roles, role):  # whatever is made once
             pass
@@ -79,8 +79,8 @@ def configure(model: str, role: str, count: int = 60, seed: int = 1) -> None:
 
 
 def again(model: str, role: str, count: int = 40, seed: int = 2) -> None:
-    """An interrupted `configure` is called again: it works, or one clear error says that it
-    cannot; it does not register twice."""
+    """An interrupted `configure` is called again: it works, or raises one clear error;
+    it does not register twice."""
     with Roles(model) as roles:
         interrupts = Interrupts(seed, *CONFIGURE_S)
         with new(roles, role):
@@ -100,8 +100,8 @@ def again(model: str, role: str, count: int = 40, seed: int = 2) -> None:
 
 
 def disconnect(model: str, role: str, count: int = 60, seed: int = 3) -> None:
-    """An interrupted `disconnect` goes on, or the next call ends it: the broker is told, and
-    all that was accepted arrives."""
+    """An interrupted `disconnect` continues, or the next call finishes it: the broker
+    is notified, and all accepted events arrive."""
     with Roles(model) as roles:
         with new(roles, role):
             pass
@@ -128,14 +128,14 @@ def disconnect(model: str, role: str, count: int = 60, seed: int = 3) -> None:
                 lambda: len(accepted) - len(receiving.payloads), 0, "events missing"
             )
             receiving.stop()
-            # Of each publisher in order; of two there is no order.
+            # The events of each publisher in order; those of two in any order.
             assert sorted(receiving.payloads) == sorted(accepted), "lost or twice"
             check_counts(receiving.subscriber, len(accepted))
         print(f"{interrupts.count} interrupts, {len(accepted)} accepted")
 
 
 def waits(model: str, count: int = 100, seed: int = 4) -> None:
-    """Waits that end by nothing but their deadline or an interrupt, then work."""
+    """Waits that end only at their deadline or by an interrupt, then work."""
     with Roles(model) as roles:
         publisher = roles.publisher(history=10)
         subscriber = roles.subscriber()
@@ -198,7 +198,7 @@ def topics(model: str, count: int = 150, seed: int = 5) -> None:
         assert sorted(client.topics) == sorted(publisher.topics), client
         tries = 0
         while not any(payload[:3] == b"end" for payload in receiving.payloads):
-            tries += 1  # until the subscriber has heard of the new topic
+            tries += 1  # until the subscriber knows the new topic
             publisher.publish_event("n/9", b"end%d" % tries)
             time.sleep(0.01)
         receiving.stop()
@@ -208,8 +208,8 @@ def topics(model: str, count: int = 150, seed: int = 5) -> None:
 
 
 def broker(count: int = 60, seed: int = 6) -> None:
-    """A broker's configure, loop and disconnect in the main thread: it goes on when its loop is
-    called again."""
+    """A broker's configure, loop and disconnect in the main thread: it continues when
+    its loop is called again."""
     interrupts = Interrupts(seed, 2e-5, 0.01)
     threads, descriptors = 0, 0
     while interrupts.count < count:

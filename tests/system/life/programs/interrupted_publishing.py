@@ -1,4 +1,4 @@
-"""Exceptions that a signal handler raises at random times in a main thread that publishes."""
+"""Exceptions from a signal handler at random times in a main thread that publishes."""
 
 from __future__ import annotations
 
@@ -62,8 +62,8 @@ def many(
     seed: int = 1,
     **options: Any,
 ) -> None:
-    """publish_events: all events of a call that returned came; of a call that was
-    interrupted, the first ones."""
+    """publish_events: all events of a finished call arrived; of an interrupted call,
+    the first ones."""
     with Roles(model) as roles:
         publisher = roles.publisher(**options)
         receiving = Receiving(roles.subscriber())

@@ -1,4 +1,4 @@
-"""Exceptions that a signal handler raises at random times in a main thread that receives."""
+"""Exceptions from a signal handler at random times in a main thread that receives."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def iteration(subscriber: Subscriber, got: Got) -> None:
 
 
 def one_iterator_each(subscriber: Subscriber, got: Got) -> None:
-    """A new iterator for each event, as `next(iter(...))` does it."""
+    """A new iterator for each event, like `next(iter(...))`."""
     while True:
         for event in subscriber:
             got.append(event)
@@ -111,7 +111,7 @@ def each_once(
     odd: bool = False,
     **options: Any,
 ) -> None:
-    """Each event of a publisher in another thread comes once, in order.
+    """Each event of a publisher in another thread arrives once, in order.
 
     ``odd``: publishers come and go meanwhile, which is work for the subscriber.
     """
@@ -162,7 +162,7 @@ def each_once(
 
 
 def drain(subscriber: Subscriber, got: Got, published: int) -> None:
-    """Receive the rest; all that was lost is known when the last has come."""
+    """Receive the rest; all losses are known when the last event has arrived."""
     while numbers_of(got[-1:])[-1:] != [published]:
         event = subscriber.receive(10)
         assert event is not None, f"{len(got)} of {published} came"
@@ -170,7 +170,7 @@ def drain(subscriber: Subscriber, got: Got, published: int) -> None:
 
 
 def numbers_of(got: Got) -> list[int]:
-    """The numbers of all events, in the order in which they came."""
+    """The numbers of all events, in the order of their arrival."""
     found: list[int] = []
     for item in got:
         events = [item] if isinstance(item, Event) else item

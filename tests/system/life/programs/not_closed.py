@@ -1,5 +1,5 @@
-"""Objects that nobody disconnects: dropped, in reference cycles, collected in other threads, or
-there when the program ends."""
+"""Objects without `disconnect`: dropped, in reference cycles, collected in other
+threads, or present when the program ends."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from pubsub_subscriber import aio as subscriber_aio
 
 
 def new(roles: Roles, role: str) -> Any:
-    """An object of ours, configured, that only the caller knows."""
+    """A configured object with no other reference."""
     more: dict[str, Any] = {"broker_port": roles.port, "topics": ["a"]}
     each: Any
     match role:
@@ -50,7 +50,7 @@ def new(roles: Roles, role: str) -> Any:
 
 
 def dropped(model: str, role: str, how: str, times: int = 5) -> None:
-    """A ResourceWarning, no wait where it is dropped, and soon nothing is left of it."""
+    """A ResourceWarning, no wait at the drop, and soon nothing is left of it."""
     with Roles(model) as roles:
         new(roles, role).disconnect()
         threads, descriptors = threading.active_count(), open_descriptors()
@@ -82,7 +82,7 @@ def dropped(model: str, role: str, how: str, times: int = 5) -> None:
 
 
 def prepare(each: Any, role: str, how: str) -> None:
-    """What happened before it is dropped."""
+    """The calls before it is dropped."""
     if how == "used" and role == "publisher":
         for _ in range(100):
             each.publish_event("a", b"x")
@@ -102,7 +102,7 @@ def prepare(each: Any, role: str, how: str) -> None:
 
 
 def not_configured(model: str) -> None:
-    """What was only made, or was disconnected, goes without a word."""
+    """An object that was only made, or was disconnected, disappears without a warning."""
     with Roles(model) as roles, warnings.catch_warnings():
         warnings.simplefilter("error")
         threads, descriptors = threading.active_count(), open_descriptors()
@@ -118,8 +118,9 @@ def not_configured(model: str) -> None:
 
 
 def keeps_running(model: str) -> None:
-    """A subscriber that is only known to the thread that iterates over it, and a publisher to
-    the one that publishes, live on; dropping another reference harms neither."""
+    """A subscriber referenced only by its iterating thread, and a publisher referenced
+    only by its publishing thread, continue; dropping another reference harms neither.
+    """
     with Roles(model) as roles:
         publisher = new(roles, "publisher")
         subscriber = new(roles, "subscriber")
@@ -154,7 +155,7 @@ def callback_raised(model: str) -> None:
 
 
 def asyncio_dropped(model: str, times: int = 3) -> None:
-    """The asyncio objects, dropped while the loop runs, and when it is gone."""
+    """The asyncio objects, dropped while the loop runs, and after its end."""
 
     async def make(roles: Roles) -> tuple[Any, Any]:
         publisher = publisher_aio.Publisher(
@@ -277,8 +278,8 @@ asyncio.run(work())
 
 
 def program_ends(model: str, how: str, **more: Any) -> None:
-    """A program that publishes at full speed and ends without `disconnect`: all that was
-    accepted arrives, then the broker is told."""
+    """A program that publishes at full speed and ends without `disconnect`: all
+    accepted events arrive, then the broker is notified."""
     code = _ASYNCIO if how == "asyncio" else _BEGIN.format(more=more) + ENDINGS[how]
     with Roles(model) as roles:
         receiving = Receiving(roles.subscriber())
@@ -296,7 +297,7 @@ def program_ends(model: str, how: str, **more: Any) -> None:
         assert "Traceback" not in done.stdout
         assert "Fatal" not in done.stdout
         settled(lambda: 3000 - len(receiving.payloads), 0, "missing")
-        # Said goodbye, not forgotten after the lease.
+        # It disconnected, and did not expire.
         clients = [c for c in status(roles.port).clients if c.role == "publisher"]
         assert not clients, clients
         receiving.stop()
@@ -305,7 +306,7 @@ def program_ends(model: str, how: str, **more: Any) -> None:
 
 
 def broker_ends() -> None:
-    """A program with a broker that ends: its clients are told."""
+    """A program with a broker that ends: its clients are notified."""
     code = """
 import sys, threading
 from pubsub_broker import Broker
@@ -336,8 +337,8 @@ sys.stdin.read()
 
 
 def nobody_there(model: str) -> None:
-    """A program that ends when its broker is gone, or its subscriber takes nothing: it ends
-    within the linger time."""
+    """A program that ends when its broker is gone, or its subscriber takes nothing: it
+    ends within the linger time."""
     code = (
         _BEGIN.format(more={"linger_s": 0.5})
         + """

@@ -1,5 +1,5 @@
-"""An exception at the first line of our code that a call runs, at the second, and so on until
-the call ends by itself: what luck would have to find, in turn."""
+"""An exception at the first line of our code that a call runs, at the second, and so on
+until the call ends by itself: a systematic search instead of luck."""
 
 from __future__ import annotations
 
@@ -132,7 +132,7 @@ def publish(
 def receive(
     model: str, way: str, size: int = 0, batch: int = 5, **options: Any
 ) -> None:
-    """All events come once, in order, whatever way they are received."""
+    """All events arrive once, in order, with any way of receiving."""
     got: list[Event | Batch | None] = []
 
     with Roles(model) as roles:
@@ -196,7 +196,7 @@ def receive(
             burst = range(number + 1, number + batch + 1)
             number += batch
             publisher.publish_events([b"%d" % n + b" " + bytes(size) for n in burst])
-            time.sleep(0.002)  # so that they have come, mostly
+            time.sleep(0.002)  # so that most have arrived
 
         lines = at_each_line(prepare, work)
         in_time(drain, "receiving in another thread")
@@ -218,7 +218,7 @@ def flat(got: list[Event | Batch | None]) -> list[int]:
 
 
 def begin_and_end(model: str, role: str, call: str) -> None:
-    """configure and disconnect: whatever line is the last, `disconnect` leaves nothing."""
+    """configure and disconnect: for any interrupted line, `disconnect` leaves nothing."""
     with Roles(model) as roles:
 
         def new() -> Publisher | Subscriber:
@@ -250,7 +250,7 @@ def begin_and_end(model: str, role: str, call: str) -> None:
 
 
 def change(model: str, call: str) -> None:
-    """Calls that talk to the broker, or only look, and are called again afterwards."""
+    """Calls that talk to the broker, or only read, repeated afterwards."""
     with Roles(model) as roles:
         publisher = roles.publisher("a", "b")
         subscriber = roles.subscriber("a")

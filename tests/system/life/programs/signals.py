@@ -1,4 +1,4 @@
-"""Signal handlers that call what the documentation says they may: stop, disconnect and
+"""Signal handlers with the calls that the documentation allows: stop, disconnect and
 publish_event, at random times of a main thread that is busy with the same object."""
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from pubsub_subscriber import Subscriber
 def handler(
     work: Callable[[], object], seed: int, longest_s: float, *, repeat: bool
 ) -> Iterator[list[int]]:
-    """Runs ``work`` in the main thread at a random time, or again and again."""
+    """Runs ``work`` in the main thread at a random time, or repeatedly."""
     times = random.Random(seed)
     ran = [0]
 
@@ -95,8 +95,8 @@ def publishes(
 
 
 def publishes_here(model: str, seconds: float = 1.5, seed: int = 1) -> None:
-    """On the topic on which the main thread publishes: each comes once, and those of the main
-    thread in order, those of the handler too."""
+    """On the topic on which the main thread publishes: each event arrives once, those
+    of the main thread in order, and those of the handler too."""
     with Roles(model) as roles:
         publisher = roles.publisher("a")
         receiving = Receiving(roles.subscriber("a"))
@@ -128,8 +128,8 @@ def publishes_here(model: str, seconds: float = 1.5, seed: int = 1) -> None:
 
 
 def ends_publishing(model: str, call: str, times: int = 12, **options: Any) -> None:
-    """``call`` is stop or disconnect, by a handler, while the main thread publishes as fast as
-    it can; all that was accepted arrives."""
+    """``call`` is stop or disconnect, in a handler, while the main thread publishes as
+    fast as it can; all accepted events arrive."""
     with Roles(model) as roles:
         receiving = Receiving(roles.subscriber())
         accepted: list[int] = []
@@ -166,7 +166,7 @@ def ends_publishing(model: str, call: str, times: int = 12, **options: Any) -> N
 
 
 def ends_generating(model: str, call: str, times: int = 8) -> None:
-    """As `ends_publishing`, of `publish`."""
+    """Like `ends_publishing`, with `publish`."""
     with Roles(model) as roles:
         receiving = Receiving(roles.subscriber())
         count = 0
@@ -186,7 +186,7 @@ def ends_generating(model: str, call: str, times: int = 8) -> None:
 
 
 def ends_receiving(model: str, call: str, way: str, times: int = 6) -> None:
-    """``call`` by a handler ends a receive call of the main thread, whichever."""
+    """``call`` in a handler ends any receive call of the main thread."""
     with Roles(model) as roles:
         publisher = roles.publisher(history=10)
         ended = False
@@ -250,8 +250,8 @@ def receive(subscriber: Subscriber, way: str, stopped: list[int]) -> None:
 
 
 def ends_configure(role: str, call: str, times: int = 10) -> None:
-    """``call`` by a handler while `configure` waits for a broker that is not there, or is about
-    to end."""
+    """``call`` in a handler while `configure` waits for a broker that is not there, or
+    is about to end."""
     with Roles() as roles:
         for turn in range(times):
             options: dict[str, Any] = {
@@ -275,7 +275,7 @@ def ends_configure(role: str, call: str, times: int = 10) -> None:
 
 
 def ends_broker(call: str, times: int = 10) -> None:
-    """``call`` by a handler in a broker's loop in the main thread."""
+    """``call`` in a handler in a broker's loop in the main thread."""
     from pubsub_broker import Broker
 
     for turn in range(times):
