@@ -59,6 +59,7 @@ def at(client: ClientStatus, broker: str, *, own: bool = False) -> ClientStatus:
         session=client.session,
         address=client.address,
         topics=client.topics,
+        name=client.name,
         broker=broker,
     )
 
