@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Install Debian's Chromium, which opens the report in tests, if there is none and we may
-# (root, apt). Otherwise do nothing: the tests themselves say what is missing.
+# (root, apt). Otherwise do nothing: the tests themselves name missing packages.
 set -euo pipefail
 
 for program in chromium chromium-browser google-chrome; do

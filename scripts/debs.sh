@@ -1,5 +1,5 @@
-# To be sourced: installs Debian packages whose services are neither started now nor at the
-# next boot.
+# To be sourced: installs Debian packages without starting their services, now or at the next
+# boot.
 
 # may_install: whether we may (root, apt).
 may_install() {
@@ -28,8 +28,9 @@ disable_units() {
     fi
 }
 
-# install_missing WHAT COMMAND:PACKAGE[:UNIT]...: install the packages whose commands are missing,
-# if we may, and say so if not. Only units of what is installed are disabled: others are in use.
+# install_missing WHAT COMMAND:PACKAGE[:UNIT]...: install the packages of missing commands
+# if we may, else print a message. Only units of newly installed packages are disabled: others are in
+# use.
 install_missing() {
     local what=$1 missing=() units=() each command package unit
     local PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin

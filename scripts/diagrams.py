@@ -1,6 +1,6 @@
 """Draws docs/diagrams/*.mmd as docs/images/*.svg, with Mermaid in a headless Chromium.
 
-Run by people who change a diagram: ``python scripts/diagrams.py``. It installs Mermaid from
+To be run after a change of a diagram: ``python scripts/diagrams.py``. It installs Mermaid from
 npm into .tools/. Each drawing holds the digest of its source, which a test compares.
 """
 
@@ -25,7 +25,7 @@ MERMAID: Final = "mermaid@11"
 TOOLS: Final = ROOT / ".tools" / "mermaid"
 _WAIT_MS: Final = 20_000
 
-# Text is drawn as text, without HTML in it: such a file works as an image. The colours
+# Text is drawn as text, without HTML in it, so the file works as an image. The colours
 # have enough contrast on the white ground that the drawing brings along.
 _SETTINGS: Final = {
     "startOnLoad": False,

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Install what the example in JavaScript needs from npm into .cache/javascript, if there is Node.
-# Otherwise say what is missing, and end with 1: its tests are then skipped.
+# Otherwise name the missing packages, and end with 1: its tests are then skipped.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

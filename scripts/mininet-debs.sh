@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Install the Debian packages that Mininet needs, if some are missing and we may (root,
-# apt). Otherwise do nothing: pubsub-perf itself says what is missing, and runs on local
-# hosts.
+# apt). Otherwise do nothing: pubsub-perf itself names missing packages, and runs on
+# local hosts.
 set -euo pipefail
 
 PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin

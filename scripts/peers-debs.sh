@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Install the brokers that make bench-peers compares with, if some are missing and we may
-# (root, apt). Otherwise do nothing: the comparison says what is missing, and leaves it
+# (root, apt). Otherwise do nothing: the comparison names missing packages, and leaves them
 # out. Their services are neither started now nor at the next boot.
 set -euo pipefail
 . "$(dirname "$0")/debs.sh"

@@ -5,7 +5,7 @@
     scripts/performance_tables.py --check    # exit code 1 if they are not there
 
 A page has a line `<!-- table: NAME -->` before each table and `<!-- end -->` behind it; where
-`rows` stands for `table`, only those rows that are there already are made anew.
+`rows` stands for `table`, only existing rows are updated.
 """
 
 from __future__ import annotations

@@ -81,7 +81,7 @@ def _value(
 
 
 class Time(NamedTuple):
-    """A time, by what has it in the code: a module, and a name in it. Shown in ``form``."""
+    """A time, by its module and its name in the code. Shown in ``form``."""
 
     module: str
     name: str

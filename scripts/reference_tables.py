@@ -118,10 +118,10 @@ def conformance_table() -> str:
             found[each.name, each.title] = each
     for key, names in by_name.items():
         each = found[key]
-        who = "both" if len(names) > 1 else names[0]
+        owner = "both" if len(names) > 1 else names[0]
         needs = f", with `{each.optional}`" if each.optional else ""
         link = f"[{each.section}](protocol.md#{each.section})"
-        rows.append(f"| `{each.name}` | {who}{needs} | {each.title} | {link} |")
+        rows.append(f"| `{each.name}` | {owner}{needs} | {each.title} | {link} |")
     return "\n".join(rows) + "\n"
 
 
@@ -151,7 +151,7 @@ TABLES: Final[dict[str, Callable[[], str]]] = {
 
 
 def renewed(text: str) -> str:
-    """The text of a page with its tables made anew."""
+    """The text of a page with new tables."""
     return _BLOCK.sub(lambda found: found[1] + TABLES[found[2]]() + found[3], text)
 
 

@@ -48,7 +48,7 @@ ROLES: Final = ("subscriber", "client", "choice", "publisher", "broker", "group"
 
 
 def trace_block(role: str) -> str:
-    """The traces of a role, as a block of text: what comes in, and what goes out."""
+    """The traces of a role, as a block of text: its input and its output."""
     texts = [_trace(trace) for trace in VECTORS["traces"] if trace["role"] == role]
     return "```\n" + "\n".join(texts) + "```\n"
 

@@ -139,7 +139,7 @@ def test_of_a_file_the_role_is_told_what_is_the_drivers_alone(
 
 
 def test_the_roles_own_settings_hold(settings: str) -> None:
-    """Unless the driver was told something else."""
+    """Unless the driver has another value."""
     _, (words,) = plan("-pub", "1", "--config", settings, "-s", "2.0")
     parsed = console_script.parse(publisher_cli.USAGE, words, "pubsub-publisher", "0")
     wanted = {

@@ -18,7 +18,7 @@ CHANGED = ("centralized", 3)
 
 
 def _analysed(folder: Path, machine_of: Callable[[str, int], str | None]) -> Analysis:
-    """A sweep whose runs are of these machines, by model and run."""
+    """A sweep with runs of these machines, by model and run."""
     write_sweep(folder, [topologies.single_switch(4)], runs=4)
     for path in folder.rglob("cell.json"):
         record = json.loads(path.read_text())

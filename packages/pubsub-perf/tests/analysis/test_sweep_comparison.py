@@ -1,4 +1,4 @@
-"""Two sweeps side by side, and the commands that say what was found."""
+"""The comparison of two sweeps, and its commands."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Verdicts on sweeps whose truth is known: right in at least 95 of 100 draws.
+"""Verdicts on sweeps with a known truth: right in at least 95 of 100 draws.
 
 `make test` tries the first 20 draws, `make test-long` all 100. A seed decides each draw.
 

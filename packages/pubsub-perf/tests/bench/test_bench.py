@@ -100,8 +100,8 @@ def document(**ratios: float) -> dict[str, Any]:
     ("words", "said"),
     [
         (["--bars=x"], "--bars takes comma-separated numbers: 'x'"),
-        (["--bars=99"], "no comparison has such a bar and name"),
-        (["--only=nothing like it"], "no comparison has such a bar and name"),
+        (["--bars=99"], "no comparison has this bar and name"),
+        (["--only=nothing like it"], "no comparison has this bar and name"),
         (["--seconds=0"], "--seconds must be more than 0"),
         (["--check=/nowhere/x.json"], "cannot read /nowhere/x.json"),
     ],

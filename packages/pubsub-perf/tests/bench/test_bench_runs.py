@@ -1,4 +1,4 @@
-"""Short runs of the benchmarks: nothing is lost, and what is found is written.
+"""Short runs of the benchmarks: no event is lost, and the results are written.
 
 How a ratio came out depends on the machine, and is asserted nowhere.
 """

@@ -1,4 +1,4 @@
-"""What events and clients cost, between and beyond what was measured."""
+"""The costs of events and clients, between and beyond the measured ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The growth of a group, against what is known of it."""
+"""The growth of a group, against known results."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where topics are, and who sends the copies."""
+"""The brokers of topics, and the copies that they send."""
 
 from __future__ import annotations
 

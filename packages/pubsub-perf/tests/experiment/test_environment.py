@@ -1,4 +1,4 @@
-"""What is written down of the machine and the programs."""
+"""The record of the machine and the programs."""
 
 from __future__ import annotations
 

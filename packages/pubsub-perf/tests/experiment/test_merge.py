@@ -33,7 +33,7 @@ def cell(out: Path, place: str, **fields: Any) -> Path:
 
 
 def files(out: Path) -> dict[str, object]:
-    """What is in a folder; records are told by what they say."""
+    """The content of a folder, with decoded records."""
     return {
         path.relative_to(out).as_posix(): json.loads(path.read_text())
         if path.suffix == ".json"

@@ -88,7 +88,7 @@ def test_an_experiment_leaves_its_scenarios_and_a_copy(tmp_path: Path) -> None:
     assert (
         "payload-size=1024 is of another experiment: its cells differ" in other.stderr
     )
-    # What is refused leaves the copy of the file as it is.
+    # A rejected run does not change the copy of the file.
     file.write_text(EXPERIMENT.replace("rate = 50", "rate = 60"))
     slower = run(file.name, "--hosts=local", folder=tmp_path)
     assert slower.returncode == 2

@@ -35,7 +35,7 @@ QUICK = Load(events=6, interval_s=0.02, warmup_events=0)
 
 
 class Quiet:
-    """A `Progress` that keeps what it was told."""
+    """A `Progress` that keeps its calls."""
 
     def __init__(self) -> None:
         self.steps: list[str] = []
@@ -52,7 +52,7 @@ class Quiet:
 
 
 class BrokenHosts(LocalHosts):
-    """Hosts whose network is not what was asked for."""
+    """Hosts with another network than requested."""
 
     def check(self, pairs: Sequence[tuple[int, int]]) -> dict[str, object]:
         raise HostError("host h3 does not answer a ping")
@@ -190,7 +190,7 @@ def test_a_secure_sweep_makes_keys_and_leaves_none(
         assert "secure" in log.read_text()
     assert not list(temporary.iterdir())
     assert not [path for path in out.rglob("*") if path.suffix in (".keys", ".toml")]
-    # What is done needs no keys.
+    # Finished cells need no keys.
     monkeypatch.setattr(sweep, "keys_for", lambda cases: nullcontext(list(cases) and 1))
     again = run_sweep(cases(SECURE), "local", out, Quiet())
     assert [(r.failed, r.skipped) for r in again] == [(False, True)] * 2

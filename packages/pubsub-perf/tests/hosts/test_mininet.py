@@ -156,7 +156,7 @@ def test_the_error_of_clocks_across_hosts_is_bounded_and_contains_the_truth() ->
     found = in_namespaces("clocks")
     assert found["code"] == 0, found["log"]
     low_ns, high_ns = found["report"]["latency_error_ns"]
-    # One kernel, so the true error is 0; and the bound is no blank cheque.
+    # One kernel, so the true error is 0; and the bound is not too wide.
     assert -1_000_000_000 < low_ns < 0 < high_ns < 1_000_000_000
     assert "true latency: -" in found["log"]
 

@@ -1,4 +1,4 @@
-"""Our programs are brought to a machine: what is sent, what runs there, and what it refuses."""
+"""The installation of our programs on a machine: the archive, the installer, and its errors."""
 
 from __future__ import annotations
 

@@ -134,9 +134,9 @@ def test_explicit_cases_have_their_own_parameters_and_those_of_all() -> None:
         ("thresholds = ['p99 < 5']", "no figure 'p99'"),
         (
             "thresholds = ['p99_ms']",
-            r"no threshold; they are written as thresholds = \[",
+            r"not a valid threshold; they are written as thresholds = \[",
         ),
-        ("thresholds = [5]", "5 is no threshold"),
+        ("thresholds = [5]", "5 is not a valid threshold"),
         (
             "[thresholds]\np99_ms = '< 5'",
             r"are no table; .* thresholds = \[\"p99_ms < 5",

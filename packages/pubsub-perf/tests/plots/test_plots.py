@@ -1,4 +1,4 @@
-"""Figures: what is on them, on which axes, and that the same data gives the same bytes."""
+"""Figures: their content, their axes, and equal bytes for equal data."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def test_many_samples_do_not_make_a_huge_svg(make: Any) -> None:
     assert len(draw(make, [cell(samples)]).render("svg")) < 600_000
 
 
-# What is on them.
+# Content.
 
 
 def test_boxes_state_samples_and_loss_of_both_models(pair: list[CellSummary]) -> None:

@@ -61,7 +61,7 @@ def test_tables_can_be_sorted(page: Browser) -> None:
 @pytest.mark.parametrize("width", [320, 390, 768, 1280])
 def test_the_page_never_scrolls_sideways(page: Browser, width: int) -> None:
     page.resize(width, 844, phone=width < 500)
-    # What is folded is as wide as the rest.
+    # Folded parts are as wide as the rest.
     page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
     widths = page.evaluate("[document.documentElement.scrollWidth, innerWidth]")
     assert widths[0] <= widths[1] <= width
@@ -82,7 +82,7 @@ def test_links_of_the_contents_lead_to_their_parts(page: Browser) -> None:
     assert lost == []
 
 
-# The contrast of a text with what is behind it, as WCAG 2 computes it.
+# The contrast of a text with its background, as WCAG 2 computes it.
 CONTRASTS = """(() => {
   const parts = colour => colour.match(/[\\d.]+/g).map(Number);
   const light = ([r, g, b]) => {

@@ -1,4 +1,4 @@
-"""A report over HTTP: what is shown, what is not, and how the command ends."""
+"""A report over HTTP: served files, other files, and the end of the command."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Reply(NamedTuple):
 
 
 def ask(url: str, path: str, method: str = "GET") -> Reply:
-    """What is answered for exactly this path; no library tidies it up."""
+    """The response for exactly this path, which no library normalises."""
     connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=30)
     try:
         connection.request(method, path)

@@ -145,8 +145,8 @@ def sweep(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def blank_figures(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Figures are not drawn, which takes most of the time of a report; for tests of what
-    it says in words."""
+    """Figures are not drawn, which takes most of the time of a report; for tests of
+    its texts."""
     blank = {
         "png": (b"\x89PNG\r\n\x1a\n").ljust(600, b"."),
         "svg": b'<svg xmlns="http://www.w3.org/2000/svg"><g>%b</g></svg>'
@@ -157,7 +157,7 @@ def blank_figures(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module")
 def reported(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Such a sweep with its report; to be read only."""
+    """This sweep with its report, read-only."""
     folder = write_sweep(tmp_path_factory.mktemp("reported"))
     assert check(folder).warnings == ()
     return folder
@@ -401,7 +401,7 @@ def test_without_cell_json_loss_is_not_counted(tmp_path: Path) -> None:
     write_file(tmp_path / "plain", samples(1e-3, 200))
     report = check(tmp_path / "plain")
     assert report.warnings == ()
-    assert check(tmp_path / "plain") == report  # Its own files are no data.
+    assert check(tmp_path / "plain") == report  # Its own files are not data.
     row = page(tmp_path / "plain").rows[1]
     assert row[:8] == ["plain", "data", "n/a", "4 / 1", "n/a", "200", "200", "n/a"]
     assert row[11] == "n/a"

@@ -1,4 +1,4 @@
-"""Per-event details, and the run whose events are shown over time."""
+"""Per-event details, and the run with events over time."""
 
 from __future__ import annotations
 

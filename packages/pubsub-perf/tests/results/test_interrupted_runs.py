@@ -1,4 +1,4 @@
-"""Runs that have not ended are no data: they are left out with a word."""
+"""Runs that have not ended are left out, with a message."""
 
 from __future__ import annotations
 

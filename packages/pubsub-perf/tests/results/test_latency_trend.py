@@ -1,4 +1,4 @@
-"""A cell whose latency grows during its runs has no steady state."""
+"""A cell with growing latency during its runs has no steady state."""
 
 from __future__ import annotations
 

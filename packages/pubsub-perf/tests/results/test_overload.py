@@ -1,4 +1,4 @@
-"""What is advised where the machine could not keep up."""
+"""Advice for a machine that could not keep up."""
 
 from __future__ import annotations
 

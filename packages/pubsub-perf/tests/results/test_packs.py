@@ -1,4 +1,4 @@
-"""Packs: what is in them, what is made from them, and packs that are not right."""
+"""Packs: their content, reports from them, and invalid packs."""
 
 from __future__ import annotations
 

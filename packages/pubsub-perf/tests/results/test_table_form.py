@@ -141,7 +141,7 @@ def test_three_columns_are_read_as_subscribers_write_them(
     assert (data.publishers, data.topics, data.notes) == ((AT,), ("A",), ())
 
 
-# What is refused.
+# Rejected tables.
 
 
 @pytest.mark.parametrize(

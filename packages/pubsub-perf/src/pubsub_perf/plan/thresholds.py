@@ -60,7 +60,9 @@ def parse_threshold(given: object, label: str) -> Threshold:
     """
     match = _TEXT.fullmatch(given) if isinstance(given, str) else None
     if match is None:
-        raise ConfigError(f"{label}: {given!r} is no threshold; they are {FORM}")
+        raise ConfigError(
+            f"{label}: {given!r} is not a valid threshold; they are {FORM}"
+        )
     if match[1] not in NAMES:
         raise ConfigError(
             f"{label}: there is no figure {match[1]!r}; these are {', '.join(COUNTS)}, "

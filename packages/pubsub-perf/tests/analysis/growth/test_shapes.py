@@ -222,7 +222,7 @@ def test_no_shape_fits_is_a_verdict() -> None:
 
 
 def test_a_shape_that_the_exponent_denies_is_not_decided() -> None:
-    """Growth like a root of hosts is near to a line, and is none."""
+    """Growth like a root of hosts is close to a line, but not linear."""
     found = [
         result(cells(lambda n: 1e-4 * n**0.7, noise=s)) for s in (0.005, 0.01, 0.02)
     ]

@@ -197,7 +197,7 @@ def test_pairs_are_compared_round_by_round() -> None:
     assert found.verdict == "supported"
     assert found.estimate is not None
     assert found.estimate.value == pytest.approx(1.1, rel=0.01)
-    # The third round of one, and what is left of both.
+    # The third round of one cell, and the other rounds of both.
     late = dataclasses.replace(
         cells[0], medians=cells[0].medians[1:], tail99=None, rounds=(2, 3, 4)
     )

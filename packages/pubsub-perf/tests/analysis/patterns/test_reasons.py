@@ -1,4 +1,4 @@
-"""Reasons why nothing is decided: each follows from what was counted."""
+"""Reasons for undecided patterns, from the counted cells."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Runs through a stand-in for Slurm, whose tasks end as the tests want."""
+"""Runs through a stand-in for Slurm, in which tests control the tasks."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ BLOCKS = blocks_of(EXPERIMENT.cases)
 
 
 class Quiet:
-    """A `Progress` that keeps what it was told."""
+    """A `Progress` that keeps its calls."""
 
     def __init__(self) -> None:
         self.results: list[Result] = []

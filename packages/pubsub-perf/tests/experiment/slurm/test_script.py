@@ -24,7 +24,7 @@ TEXT = """title = "it's $HOME and `ls`"
 [parameters]
 topology = "single-switch"
 """
-# Says what it was told, and leaves a file where a sweep leaves its cells.
+# Prints its arguments, and leaves a file in the place of a cell.
 PROGRAM = """#!/bin/sh
 [ "$1" != --version ] || { echo pubsub-perf 9.9; exit; }
 echo "$*"
