@@ -114,7 +114,7 @@ def test_an_asterisk_is_warned_about() -> None:
     assert asterisk_warning(["a", "b/+", "#"]) is None
     one, more = asterisk_warning(["a", "b/*"]), asterisk_warning(["b*", "c", "*"])
     assert one is not None
-    assert one.startswith("subscription 'b/*': * is no wildcard")
+    assert one.startswith("subscription 'b/*': * is an ordinary character")
     assert more is not None
     assert more.startswith("subscription 'b*' and 1 more: ")
 

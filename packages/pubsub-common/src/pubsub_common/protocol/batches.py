@@ -35,18 +35,18 @@ from pubsub_common.protocol.events import (
 from pubsub_common.protocol.numbers import LIMIT
 
 BATCH_KIND: Final = b"\x02"
-# MessagePack's array of 6, and what follows the topic's zero byte in what we write.
+# MessagePack's array of 6, and the bytes that are written after the topic's zero byte.
 _SIX: Final = b"\x96"
 BATCH_MARK: Final = BATCH_KIND + _SIX
 _NOT_TOO_MANY: Final = msgspec.Meta(max_length=MAX_BATCH_EVENTS)
 
 
 class Batch(msgspec.Struct, array_like=True, gc=False):
-    """Events that came together: all of one publisher and topic, numbered from
-    ``sequence`` on without a gap.
+    """Events of one publisher and topic that came together, numbered from ``sequence`` on
+    without a gap.
 
-    ``published_ns`` is the first event's time; ``offsets_ns`` are how much later each
-    was published.
+    ``published_ns`` is the time of the first event; ``offsets_ns`` are the later times minus
+    that.
     """
 
     publisher: Publisher
@@ -106,7 +106,7 @@ class Batch(msgspec.Struct, array_like=True, gc=False):
 
 
 class _WireBatch(msgspec.Struct, array_like=True, gc=False):
-    """The elements of a batch's array that we know."""
+    """The known elements of a batch's array."""
 
     publisher: Publisher
     session: Session
@@ -121,7 +121,7 @@ _decode_wire = msgspec.msgpack.Decoder(_WireBatch).decode
 
 
 def batch_prefix(topic: str) -> bytes:
-    """What a batch of ``topic`` starts with: all before its array."""
+    """The first bytes of a batch of ``topic``: everything before its array."""
     return topic_prefix(topic) + BATCH_KIND
 
 
@@ -132,8 +132,8 @@ def encode_batch_body(
     stamps_ns: abc.Sequence[int],
     payloads: abc.Sequence[bytes],
 ) -> bytes:
-    """What follows the `batch_prefix`. ``stamps_ns`` are the times of publication, at least
-    one, one for each payload."""
+    """The array after the `batch_prefix`. ``stamps_ns`` are the times of publication, at
+    least one, one for each payload."""
     first_ns = stamps_ns[0]
     offsets_ns = [stamp_ns - first_ns for stamp_ns in stamps_ns]
     return encode_body((publisher, session, sequence, first_ns, offsets_ns, payloads))
@@ -156,7 +156,7 @@ def decode_batch_body(body: bytes | memoryview) -> Batch:
     """A batch from its array.
 
     Raises:
-        ProtocolError: it is none.
+        ProtocolError: It is not a batch.
     """
     batch = decode_any_batch_body(body)
     if not batch.payloads:
@@ -168,7 +168,7 @@ def decode_any_batch_body(body: bytes | memoryview) -> Batch:
     """As `decode_batch_body`, but it may be empty.
 
     Raises:
-        ProtocolError: it is none.
+        ProtocolError: It is not a batch.
     """
     try:
         if body[:1] == _SIX:
@@ -188,16 +188,16 @@ def decode_any_batch_body(body: bytes | memoryview) -> Batch:
 
 
 def is_batch(frame: bytes, end: int) -> bool:
-    """Whether a frame, whose topic ends at ``end``, says that it is a batch."""
+    """Whether a frame with a topic that ends at ``end`` has the kind of a batch."""
     return frame[end + 1 : end + 2] == BATCH_KIND
 
 
 def item_at(frame: bytes, end: int) -> Event | Batch:
-    """The event or the batch in a frame whose topic ends at ``end``; the topic is not
+    """The event or the batch in a frame with a topic that ends at ``end``; the topic is not
     filled in.
 
     Raises:
-        ProtocolError: it is neither.
+        ProtocolError: It is neither.
     """
     if is_batch(frame, end):
         return decode_batch_body(memoryview(frame)[end + 2 :])
@@ -205,11 +205,11 @@ def item_at(frame: bytes, end: int) -> Event | Batch:
 
 
 def cut_to_limit(frame: bytes, limit: int) -> tuple[str, bytes, int]:
-    """The topic of an event or batch, the frame, and how many events are in it; a batch
-    of more than ``limit`` (at least 1) is cut down to that, and to the elements that we know.
+    """The topic of an event or batch, the frame, and its number of events; a batch of more than
+    ``limit`` (at least 1) is cut down to that, and to the known elements.
 
     Raises:
-        ProtocolError: the frame is neither.
+        ProtocolError: The frame is neither.
     """
     end = topic_end(frame)
     try:

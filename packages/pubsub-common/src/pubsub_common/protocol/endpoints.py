@@ -32,9 +32,9 @@ _MAX_NAME: Final = 253
 # Of a name in an endpoint: with its port it is the publisher's name in each event.
 MAX_ENDPOINT_NAME: Final = MAX_PUBLISHER_LENGTH - len(":65535")
 _BROADCAST: Final = ipaddress.IPv4Address("255.255.255.255")
-# A provider gives a machine, or a home, that many addresses: whoever has one has them all.
+# A provider gives a machine, or a home, a network of this size, with all its addresses.
 _GROUP_BITS: Final = 64
-# Addresses of which the spelling and group are remembered.
+# Addresses with a cached spelling and group.
 _REMEMBERED: Final = 4096
 
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -44,10 +44,11 @@ _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 def validate_host(text: str) -> str:
-    """The host that is the IP address ``text``; IPv6 may come with or without brackets.
+    """The host with the IP address ``text``; IPv6 may have brackets.
 
     Raises:
-        ConfigError: it is none, or not that of one host that others can connect to.
+        ConfigError: It is not an IP address, or not that of one host that others can connect
+            to.
     """
     try:
         parsed = _parse(text)
@@ -90,8 +91,8 @@ def is_ipv6(host: str) -> bool:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a host is an address that only its own machine reaches; of a name it is not
-    known, hence False."""
+    """Whether a host is an address that only its own machine reaches. False for a name: its
+    address is not known."""
     try:
         return _parse(host).is_loopback
     except ValueError:
@@ -124,8 +125,8 @@ def written(address: str) -> str:
 
 @functools.lru_cache(_REMEMBERED)
 def group_of(host: str) -> str:
-    """For whom a limit of one IP address holds: an IPv4 address, or the network of
-    64 bits that an IPv6 address is in, as one machine has all of its addresses."""
+    """The address group of a limit per IP address: an IPv4 address, or the 64-bit network of
+    an IPv6 address, because one machine has all of its addresses."""
     if not is_ipv6(host) or is_loopback(host):
         return host
     try:
@@ -190,11 +191,11 @@ def parse_host(text: str) -> str:
 def parse_broker_address(
     text: str, apart: int | str | None = None
 ) -> tuple[str, int | None]:
-    """Host and port of ``HOST`` or ``HOST:PORT``, where HOST is an IP address or a name;
-    None without a port. ``apart`` is the port that was given besides.
+    """Host and port of ``HOST`` or ``HOST:PORT``, where HOST is an IP address or a name; None
+    without a port. ``apart`` is a port that was given separately.
 
     Raises:
-        ConfigError: it is not of this form, or contradicts ``apart``.
+        ConfigError: It is not of this form, or contradicts ``apart``.
     """
     host, port = _split(text)
     if port is not None and not _is_port(port):
@@ -270,7 +271,7 @@ def _split(text: str) -> tuple[str, str | None]:
 
 def _parse(text: str) -> _Address:
     """Raises:
-    ValueError: it is no IP address.
+    ValueError: It is not an IP address.
     """
     if ":" not in text:
         return ipaddress.IPv4Address(text)

@@ -7,23 +7,22 @@ One ZeroMQ frame::
                                          published_ns, payload]
 
 The zero byte makes ZeroMQ's prefix match exact: a subscription to ``A\\0`` never
-matches an event of ``AB``. The kind tells an event from a batch
-(`pubsub_common.protocol.batches`), and from what there may be later: who does not know a
-kind drops the frame. The array may have more elements, which are ignored; we write five, and
-what is so written (``fixarray``, 0x95) is recognised by a comparison.
+matches an event of ``AB``. The kind distinguishes an event from a batch
+(`pubsub_common.protocol.batches`) and from later kinds: a receiver drops frames of unknown
+kinds. The array may have more elements, which are ignored; this module writes five, and detects
+these arrays (``fixarray``, 0x95) by a comparison.
 
 The ready handshake uses the same frame under a private topic::
 
     0xFF | topic in UTF-8 | 0xFF | subscriber session, 14 hexadecimal digits
                                  | topics, 4 | attempt, 4
 
-0xFF never occurs in UTF-8, so no event topic can collide with it, and it sorts
-behind all of them: libzmq sends subscriptions to a new peer in byte order, hence
-a publisher that sees the ready subscription has seen the topics' subscriptions before it.
-A publisher answers it with an event whose ``sequence`` is the next one of the
-topic and whose payload is empty. A subscriber that misses an answer asks again with another
-``attempt``: publishers are told of a subscription only when nobody else has the same, and an
-old connection of the same subscriber may still have it.
+0xFF never occurs in UTF-8, so no event topic can collide with it, and it sorts after all of
+them: libzmq sends subscriptions to a new peer in byte order, so a publisher that sees the ready
+subscription has seen the topics' subscriptions before. A publisher replies with an event that has
+the next ``sequence`` of the topic and an empty payload. A subscriber without a reply asks again
+with another ``attempt``: a publisher sees only the first of equal subscriptions, and an old
+connection of the same subscriber may still hold one.
 """
 
 from __future__ import annotations
@@ -38,15 +37,15 @@ from pubsub_common.errors import ProtocolError
 from pubsub_common.protocol.numbers import Count
 
 EVENT_KIND: Final = b"\x01"
-# What follows the topic's zero byte in what we write: the kind, and MessagePack's array of 5.
+# Written after the topic's zero byte: the kind, and MessagePack's array of 5.
 EVENT_MARK: Final = EVENT_KIND + b"\x95"
-# What a topic begins with that is for one subscriber alone.
+# First byte of a topic for one subscriber only.
 PRIVATE_MARK: Final = b"\xff"
 _SESSION_DIGITS: Final = 14
 _TOPICS_DIGITS: Final = 4
 _ATTEMPT_DIGITS: Final = 4
 _READY_DIGITS: Final = _SESSION_DIGITS + _TOPICS_DIGITS + _ATTEMPT_DIGITS
-# Attempts to ask the same are counted up to here, and then from 0 again.
+# Attempts are counted up to here, and then from 0 again.
 ATTEMPTS: Final = 16**_ATTEMPT_DIGITS
 LOWER_HEX: Final = frozenset(b"0123456789abcdef")
 
@@ -57,16 +56,16 @@ Session = Annotated[int, msgspec.Meta(ge=0, lt=2**SESSION_BITS)]
 Sequence = Count
 # Its characters are checked by `check_publisher`, once for a stream.
 Publisher = Annotated[str, msgspec.Meta(max_length=MAX_PUBLISHER_LENGTH)]
-# What addresses consist of, of any kind: no space, no line end, nothing that controls a
-# terminal, and no beginning that a spreadsheet would run.
+# The characters of all kinds of addresses: no space, no line end, no control characters, and no
+# first character that a spreadsheet would run.
 _PUBLISHER: Final = re.compile(r"[A-Za-z0-9\[][A-Za-z0-9_.:%\[\]-]*")
 
 
 class Event(msgspec.Struct, array_like=True, gc=False):
-    """One published event as a subscriber sees it.
+    """One published event, as a subscriber gets it.
 
-    ``published_ns`` and ``received_ns`` are nanoseconds of the clock that both
-    sides registered with. ``publisher`` is ``IP:port``.
+    ``published_ns`` and ``received_ns`` are nanoseconds of the clock that both sides
+    registered with. ``publisher`` is ``IP:port``.
     """
 
     publisher: Publisher
@@ -79,8 +78,8 @@ class Event(msgspec.Struct, array_like=True, gc=False):
 
     @property
     def latency_ns(self) -> int:
-        """One-way latency in nanoseconds. Not clipped: a negative value is a clock
-        fault that the reader must see."""
+        """One-way latency in nanoseconds. A negative value is not clipped: it shows a clock
+        error."""
         return self.received_ns - self.published_ns
 
     @property
@@ -90,7 +89,7 @@ class Event(msgspec.Struct, array_like=True, gc=False):
 
 
 class _WireEvent(msgspec.Struct, array_like=True, gc=False):
-    """The elements of an event's array that we know."""
+    """The known elements of an event's array."""
 
     publisher: Publisher
     session: Session
@@ -102,8 +101,8 @@ class _WireEvent(msgspec.Struct, array_like=True, gc=False):
 _encoder: Final = msgspec.msgpack.Encoder()
 encode_body = _encoder.encode
 _encode_into = _encoder.encode_into
-# For arrays of exactly five, the usual ones. An Event has two fields more than these, which
-# stay at their defaults.
+# For arrays of exactly five, the usual ones. An Event has two more fields, which keep their
+# defaults.
 decode_body = msgspec.msgpack.Decoder(Event).decode
 _decode_wire = msgspec.msgpack.Decoder(_WireEvent).decode
 
@@ -113,16 +112,16 @@ def check_publisher(name: str) -> None:
     ProtocolError: ``name`` is not the address of a publisher.
     """
     if not _PUBLISHER.fullmatch(name):
-        raise ProtocolError(f"a publisher's name is no address: {name!r}")
+        raise ProtocolError(f"a publisher's name is not an address: {name!r}")
 
 
 def topic_prefix(topic: str) -> bytes:
-    """What any frame of ``topic`` starts with, and what a subscription names."""
+    """The first bytes of each frame of ``topic``, and its subscription."""
     return topic.encode() + b"\0"
 
 
 def event_prefix(topic: str) -> bytes:
-    """What an event of ``topic`` starts with: all before its array."""
+    """The first bytes of an event of ``topic``: everything before its array."""
     return topic_prefix(topic) + EVENT_KIND
 
 
@@ -148,9 +147,7 @@ def encode_large_event(
     published_ns: int,
     payload: bytes,
 ) -> bytearray:
-    """As `encode_event`, with the `event_prefix` ready made, and one copy of the payload
-    less.
-    """
+    """As `encode_event`, with a prepared `event_prefix`, and without one copy of the payload."""
     frame = bytearray(prefix)
     _encode_into(
         (publisher, session, sequence, published_ns, payload), frame, len(prefix)
@@ -162,7 +159,7 @@ def topic_end(frame: bytes) -> int:
     """Index of the zero byte that ends the topic.
 
     Raises:
-        ProtocolError: there is no topic, or no zero byte.
+        ProtocolError: There is no topic, or no zero byte.
     """
     end = frame.find(b"\0")
     if end <= 0:
@@ -171,10 +168,10 @@ def topic_end(frame: bytes) -> int:
 
 
 def event_at(frame: bytes, end: int) -> Event:
-    """The event in a frame whose topic ends at ``end``; the topic is not filled in.
+    """The event in a frame with a topic that ends at ``end``; the topic is not filled in.
 
     Raises:
-        ProtocolError: it is none.
+        ProtocolError: The frame is not an event.
     """
     if frame[end + 1 : end + 2] != EVENT_KIND:
         raise ProtocolError("not an event frame: it is of another kind")
@@ -185,7 +182,7 @@ def decode_any_body(body: bytes | memoryview) -> Event:
     """As `decode_body`, of an array that may have further elements.
 
     Raises:
-        ProtocolError: it is no event.
+        ProtocolError: It is not an event.
     """
     try:
         wire = _decode_wire(body)
@@ -198,7 +195,7 @@ def decode_event(frame: bytes, received_ns: int = 0) -> Event:
     """An event from a frame.
 
     Raises:
-        ProtocolError: the frame is not an event.
+        ProtocolError: The frame is not an event.
     """
     end = topic_end(frame)
     event = event_at(frame, end)
@@ -211,9 +208,9 @@ def decode_event(frame: bytes, received_ns: int = 0) -> Event:
 
 
 class ReadyRequest(NamedTuple):
-    """What a ready topic says. ``topics`` is how many ready topics this subscriber has
-    in all, when they come over several connections; else 0. ``attempt`` says only that it is
-    another question than the one before."""
+    """The content of a ready topic. ``topics`` is the number of ready topics of this
+    subscriber, if they come over several connections; else 0. ``attempt`` distinguishes
+    the request from earlier ones."""
 
     topic: str
     session: int
@@ -224,11 +221,11 @@ class ReadyRequest(NamedTuple):
 def ready_topic(
     topic: str, subscriber_session: int, topics: int = 0, attempt: int = 0
 ) -> bytes:
-    """The private topic on which publishers answer this subscriber about ``topic``.
+    """The private topic on which publishers reply to this subscriber about ``topic``.
 
-    Over one connection, a publisher that sees one ready topic has seen all event topics. Over
-    several (a broker with several forwarders) this says nothing about the others, so
-    there ``topics`` tells how many ready topics to wait for.
+    Over one connection, a publisher that has seen one ready topic has seen all event topics.
+    Over several (a broker with several forwarders) it has not, so ``topics`` is the number of
+    ready topics to wait for.
     """
     digits = (
         f"{subscriber_session:0{_SESSION_DIGITS}x}"
@@ -239,10 +236,10 @@ def ready_topic(
 
 
 def parse_ready_request(raw: bytes) -> ReadyRequest | None:
-    """What a ready topic says; None for anything else.
+    """The content of a ready topic; None for anything else.
 
-    There is one spelling of each, because the answer goes to the spelling of
-    `ready_topic`: other digits that ``int`` would take are none here.
+    Each content has one spelling, because the reply goes to the spelling of `ready_topic`:
+    other digits that ``int`` accepts are not accepted here.
     """
     if not raw.startswith(PRIVATE_MARK):
         return None
@@ -277,17 +274,17 @@ def encode_ready_reply(
     topics: int = 0,
     attempt: int = 0,
 ) -> bytes:
-    """What a publisher sends when it sees the ready subscription."""
+    """A publisher's reply to a ready subscription."""
     asked = ready_topic(topic, subscriber_session, topics, attempt)
     body = encode_body((publisher, session, next_sequence, 0, b""))
     return asked + b"\0" + EVENT_KIND + body
 
 
 def decode_ready_reply(frame: bytes) -> tuple[str, Event] | None:
-    """(topic, answer) when the frame is a ready answer; None when it is not.
+    """(topic, reply) if the frame is a ready reply; else None.
 
     Raises:
-        ProtocolError: it starts like one and is broken.
+        ProtocolError: It begins like one and is malformed.
     """
     if not frame.startswith(PRIVATE_MARK):
         return None

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from typing import Final
 
-# What follows the first byte of an object (MessagePack, "Formats"): how many bytes of a
-# big-endian length, and how many more bytes there are in any case.
+# The bytes after the first one of an object (MessagePack, "Formats"): of a big-endian length, or a
+# fixed number.
 _WITH_LENGTH: Final = {
     **{0xC4: 1, 0xC5: 2, 0xC6: 4},  # bytes
     **{0xD9: 1, 0xDA: 2, 0xDB: 4},  # text
@@ -32,11 +32,10 @@ _COUNTED: Final = {0xDC: (2, 1), 0xDD: (4, 1), 0xDE: (2, 2), 0xDF: (4, 2)}
 def frame_length(
     buffer: bytes | bytearray, start: int = 0, *, most_objects: int | None = None
 ) -> int | None:
-    """How many bytes the frame has that begins at ``start``, if one does; None when what
-    is there is no frame, or does not end in the buffer, or has more than ``most_objects``
-    numbers, texts and the like.
+    """The length of the frame that begins at ``start``; None if the bytes are not a frame, do
+    not end in the buffer, or have more than ``most_objects`` numbers, texts and so on.
 
-    The time it takes is bounded by that number, and by the length of the buffer.
+    The time is limited by that number, and by the length of the buffer.
     """
     topic_end = buffer.find(b"\0", start)
     if topic_end < 0:

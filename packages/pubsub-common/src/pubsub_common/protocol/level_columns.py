@@ -1,6 +1,6 @@
 """Many topics, or many filters, level by level: which of them have a name there.
 
-A *mask* is a number whose bit ``i`` says that the ``i``-th of them has something.
+A *mask* is a number: bit ``i`` is set if the ``i``-th of them has the property.
 """
 
 from __future__ import annotations

@@ -1,14 +1,14 @@
-"""Names by their levels: which of many topics many subscriptions with wildcards stand for.
+"""Names by their levels: finds the topics that match many subscriptions with wildcards.
 
 Theory of operation
 -------------------
-A `LevelTree` is a set of names, topics or filters, that share the levels that they begin with. A
-set of the other kind, `TopicColumns` or `FilterColumns`, has for each level the names that occur
-there, each with a *mask*: a number whose bit ``i`` says that the ``i``-th of the set has it. A
-walk goes down the tree with the mask of those that fit so far, and comes to each node once at
-most. Whatever strangers have chosen, that costs no more than the nodes that something fits, and
-mostly as much as there is to be found: comparing each with each would take minutes for two
-clients that have thousands.
+
+A `LevelTree` is a set of names, topics or filters, that share their first levels. A set of
+the other kind, `TopicColumns` or `FilterColumns`, has for each level the names that occur
+there, each with a *mask*: a number with bit ``i`` set if the ``i``-th of the set has the
+name. A walk goes down the tree with the mask of those that match so far, and visits each node
+once at most. For any names, the cost is limited to the nodes with a match, and usually to the
+result: comparing each with each would take minutes for two clients with thousands.
 """
 
 from __future__ import annotations

@@ -1,12 +1,12 @@
 """The control messages between clients and the broker.
 
-One JSON object a message, told apart by ``type``. Missing fields, and known ones of
-another type, are errors; unknown ones are ignored, so that a later version can add some. A
-request's ``id`` is repeated by its reply; pushes carry no id. Field meanings for other
-languages: ``docs/protocol.md``.
+A message is one JSON object with a ``type``. Missing fields, and known fields of another
+type, are errors; unknown fields are ignored, so that a later version can add some. A reply
+repeats the ``id`` of its request; pushes have no id. ``docs/protocol.md`` describes the
+fields for other languages.
 
-The module is longer than others, because the two decoders below name every message, and
-whoever changes one looks for all of them in one place.
+The module is longer than others, because the two decoders below name every message, and a
+change needs all of them in one place.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ _T = TypeVar("_T")
 
 Role = Literal["publisher", "subscriber"]
 Model = Literal["centralized", "decentralized"]
-# All numbers are bounded, so that what a peer sends can be added up and written again. In
-# these bounds a JSON number is exact in every language: it stays what it was.
+# All numbers are limited, so that they can be added and written again. In these limits a JSON
+# number is exact in every language.
 _EXACT: Final = 2**SESSION_BITS
 NO_ID: Final = -1
 RequestId = Annotated[int, msgspec.Meta(ge=0, lt=_EXACT)]
@@ -35,10 +35,10 @@ RequestId = Annotated[int, msgspec.Meta(ge=0, lt=_EXACT)]
 ReplyId = Annotated[int, msgspec.Meta(ge=-1, lt=_EXACT)]
 Epoch = Annotated[int, msgspec.Meta(ge=0, lt=_EXACT)]
 Revision = Annotated[int, msgspec.Meta(ge=0, lt=_EXACT)]
-# An offset, give or take its uncertainty.
+# An offset, plus or minus its uncertainty.
 ClockBound = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
-# Where a topic comes from: a port of the broker that says so, or ``host:port`` of another.
+# The source of a topic: a port of the broker that names it, or ``host:port`` of another.
 TopicPort = Port | str
 # Control addresses, ``host:port``.
 Brokers = Annotated[list[str], msgspec.Meta(max_length=MAX_BROKERS)]
@@ -58,7 +58,7 @@ UNKNOWN_SESSION: Final = "unknown_session"
 TOO_MANY: Final = "too_many"
 NOT_ALLOWED: Final = "not_allowed"
 REVOKED: Final = "revoked"
-# Those after which the same request may be served a little later.
+# Reasons after which the same request may be served later.
 TOO_FAST: Final = "too_fast"
 SESSION_IN_USE: Final = "session_in_use"
 
@@ -81,14 +81,13 @@ class _MessagePart(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
 
 
 class Register(_Message, frozen=True, tag="register"):
-    """A client joins, or identifies itself again after the broker forgot it.
+    """A client joins, or registers again after the broker forgot it.
 
     ``versions`` are the lowest and the highest version of the protocol that it speaks.
-    ``session`` is None the first time and the earlier session afterwards.
-    ``model`` is what a subscriber expects the broker to be; one that takes either model
-    leaves it out, and so do publishers.
-    ``strengths`` are a publisher's, for those of its topics where it has one.
-    ``name`` is for people; "": it has none.
+    ``session`` is None the first time and the earlier session afterwards. ``model`` is the
+    model that a subscriber requires; a subscriber of either model and a publisher leave it
+    out. ``strengths`` are a publisher's, for its topics with a strength. ``name`` is for
+    people; "": none.
     """
 
     id: RequestId
@@ -108,22 +107,22 @@ class Register(_Message, frozen=True, tag="register"):
 
 
 class ClockOffset(_MessagePart, frozen=True):
-    """The broker's clock minus the client's: ``offset_ns``, give or take ``bound_ns``."""
+    """The broker's clock minus the client's: ``offset_ns``, plus or minus ``bound_ns``."""
 
     offset_ns: Nanoseconds
     bound_ns: Duration
 
 
 class ClockRange(_MessagePart, frozen=True):
-    """The broker's clock minus that of any of several clients lies within this."""
+    """The range of the broker's clock minus the clock of any of several clients."""
 
     low_ns: ClockBound
     high_ns: ClockBound
 
 
 class Latency(_MessagePart, frozen=True):
-    """The one-way latency of ``count`` events, by a sample of them. Not clipped: what is
-    negative is a clock's fault."""
+    """The one-way latency of ``count`` events, from a sample of them. Negative values are not
+    clipped: they show a clock error."""
 
     count: Sequence
     p50_ns: Nanoseconds
@@ -132,14 +131,14 @@ class Latency(_MessagePart, frozen=True):
 
 
 class Heartbeat(_Message, frozen=True, tag="heartbeat"):
-    """Renews the lease. ``revision`` is the last push that the client has seen;
-    ``clock`` what it knows of its clock, if anything. ``lost`` is how many events of
-    each topic a subscriber has lost since it registered first, for those with any.
+    """Renews the lease. ``revision`` is the last push that the client has seen; ``clock`` its
+    clock offset, if known. ``lost`` is the number of lost events of each topic of a
+    subscriber since its first registration, for topics with any.
 
-    ``published`` are a publisher's next sequence numbers, for those of its topics where
-    it is another than in its last heartbeat under this registration; None from clients
-    that do not tell. ``latency`` is that of the events that a subscriber has had since
-    its last heartbeat; None without any."""
+    ``published`` are a publisher's next sequence numbers, for topics where they differ from
+    its last heartbeat under this registration; None from clients without this field.
+    ``latency`` is for the events of a subscriber since its last heartbeat; None without any.
+    """
 
     id: RequestId
     session: Session
@@ -151,23 +150,23 @@ class Heartbeat(_Message, frozen=True, tag="heartbeat"):
 
 
 class ClockRequest(_Message, frozen=True, tag="clock"):
-    """Asks for the broker's time, in nanoseconds of its realtime clock; needs no
-    registration. ``sent_ns`` is the client's own."""
+    """Requests the broker's time, in nanoseconds of its realtime clock; needs no
+    registration. ``sent_ns`` is the client's own time."""
 
     id: RequestId
     sent_ns: Nanoseconds
 
 
 class Hello(_Message, frozen=True, tag="hello"):
-    """Asks a broker about itself, before a client chooses one of several; needs no
+    """Requests a broker's state, before a client chooses one of several; needs no
     registration."""
 
     id: RequestId
 
 
 class Disconnect(_Message, frozen=True, tag="disconnect"):
-    """A client leaves. A publisher adds the next sequence number of each topic,
-    so that subscribers know where its stream ended."""
+    """A client disconnects. A publisher adds the next sequence number of each topic, so that
+    subscribers know the ends of its streams."""
 
     id: RequestId
     session: Session
@@ -175,8 +174,8 @@ class Disconnect(_Message, frozen=True, tag="disconnect"):
 
 
 class StatusRequest(_Message, frozen=True, tag="status"):
-    """Asks for the broker's view; needs no registration. With
-    ``from_session`` for one page: the clients from this session on; 0 for the first page."""
+    """Requests the broker's status; needs no registration. With ``from_session`` for one
+    page: the clients from this session on; 0 for the first page."""
 
     id: RequestId
     from_session: Session | None = None
@@ -186,10 +185,10 @@ class StatusRequest(_Message, frozen=True, tag="status"):
 
 
 class PublisherInfo(_MessagePart, frozen=True):
-    """One publisher as told to a subscriber. In the centralized model ``address``
-    is left out: the subscriber needs the session to know who must answer its
-    ready handshake, and nothing more. ``strengths`` are as in Register; ``key`` is the
-    public key that answers at ``address``, where the broker is secure."""
+    """One publisher, for a subscriber. In the centralized model ``address`` is left out: the
+    subscriber only needs the session, for the replies of the ready handshake.
+    ``strengths`` are as in Register; ``key`` is the public key at ``address``, with a
+    secure broker."""
 
     session: Session
     topics: list[str]
@@ -199,16 +198,16 @@ class PublisherInfo(_MessagePart, frozen=True):
 
 
 class Vouched(_MessagePart, frozen=True):
-    """A client that a publisher may admit: its public key, and which topics it may have,
-    as topics and filters; None: all."""
+    """A client that a publisher may admit: its public key, and its topics and filters; None:
+    all topics."""
 
     key: str
     topics: list[str] | None = None
 
 
 class Departure(_MessagePart, frozen=True):
-    """One publisher that left. ``next_sequences`` is empty when it died. When it was
-    ``revoked``, nothing more is to be taken from it."""
+    """One publisher that left. ``next_sequences`` is empty if its lease expired. If it was
+    ``revoked``, its later events are ignored."""
 
     session: Session
     next_sequences: dict[str, Sequence] = {}
@@ -216,9 +215,9 @@ class Departure(_MessagePart, frozen=True):
 
 
 class Demand(_MessagePart, frozen=True):
-    """What a publisher's port must have room for: so many ``subscriptions`` of so many bytes
-    together (``size``) may all registered subscribers have. ``forwarders`` are the names by
-    which the forwarders of all brokers of the group make themselves known
+    """The load for which a publisher's port must have room: all registered subscribers
+    together may have so many ``subscriptions`` with so many bytes (``size``).
+    ``forwarders`` are the names that the forwarders of all brokers of the group show
     (`pubsub_common.protocol.forwarder_mark`)."""
 
     subscriptions: Count = 0
@@ -229,16 +228,16 @@ class Demand(_MessagePart, frozen=True):
 
 
 class Registered(_Message, frozen=True, tag="registered"):
-    """The answer to Register. ``version`` is the one of the protocol that both speak from here
-    on; ``epoch`` changes when the broker restarts; ``ports`` tells from where topics come
-    (centralized subscribers only). A publisher of a
-    secure decentralized broker admits the clients in ``vouched``. ``listeners`` are for
-    a publisher: the subscribers of its topics, and how many of them those with wildcards
-    match, the others 1. Those with wildcards learn of the publisher only after this, and
-    may be subscribed to some of its topics before. ``demand`` is for a publisher too.
-    ``owner_idle_s`` is for a subscriber: how long the owner of a topic may send nothing while
-    others do, and own it; None: for ever. ``brokers`` are the control addresses of the live
-    brokers of the group, its own included; empty without a group."""
+    """The reply to Register. ``version`` is the version of the protocol that both speak from
+    now on; ``epoch`` changes when the broker restarts; ``ports`` are the sources of topics
+    (centralized subscribers only). A publisher of a secure decentralized broker admits the
+    clients in ``vouched``. ``listeners`` are for a publisher: the subscribers of its
+    topics, each with the number of matching topics if it has wildcards, else 1.
+    Subscribers with wildcards learn of the publisher only after this, and may be
+    subscribed to some of its topics before. ``demand`` is for a publisher too.
+    ``owner_idle_s`` is for a subscriber: how long the owner of a topic may send nothing
+    while others do; None: without a limit. ``brokers`` are the control addresses of the
+    live brokers of the group, with its own; empty without a group."""
 
     id: ReplyId
     version: Version
@@ -257,11 +256,11 @@ class Registered(_Message, frozen=True, tag="registered"):
 
 
 class Alive(_Message, frozen=True, tag="alive"):
-    """The answer to Heartbeat. ``known`` is false when the session must register
-    again; ``revision`` is the last push that was sent to this client. A subscriber is
-    also told about the clocks of all publishers of its topics, once all are known, and a
-    publisher what its port must have room for. ``cut_off``: the broker does not reach the
-    registry of its group, so that its clients should move to one that does."""
+    """The reply to Heartbeat. ``known`` is false if the session must register again;
+    ``revision`` is the last push to this client. A subscriber also gets the range of the
+    clocks of its publishers, once all are known, and a publisher the load of its port.
+    ``cut_off``: the broker does not reach the registry of its group, so its clients should
+    move to one that does."""
 
     id: ReplyId
     epoch: Epoch
@@ -273,8 +272,8 @@ class Alive(_Message, frozen=True, tag="alive"):
 
 
 class HelloReply(_Message, frozen=True, tag="hello_reply"):
-    """The answer to Hello. ``clients`` is how many are registered with this broker;
-    ``cut_off`` is as in Alive, ``brokers`` as in Registered."""
+    """The reply to Hello. ``clients`` is the number of clients of this broker; ``cut_off`` is
+    as in Alive, ``brokers`` as in Registered."""
 
     id: ReplyId
     epoch: Epoch
@@ -285,8 +284,8 @@ class HelloReply(_Message, frozen=True, tag="hello_reply"):
 
 
 class ClockReply(_Message, frozen=True, tag="clock_reply"):
-    """The answer to ClockRequest: its ``sent_ns``, and the broker's time when the
-    request was read and when this was written."""
+    """The reply to ClockRequest: its ``sent_ns``, and the broker's time when the request was
+    read and when the reply was written."""
 
     id: ReplyId
     sent_ns: Nanoseconds
@@ -295,15 +294,15 @@ class ClockReply(_Message, frozen=True, tag="clock_reply"):
 
 
 class Disconnected(_Message, frozen=True, tag="disconnected"):
-    """The answer to Disconnect."""
+    """The reply to Disconnect."""
 
     id: ReplyId
 
 
 class PublishersChanged(_Message, frozen=True, tag="publishers_changed"):
-    """Push to a subscriber: publishers of its topics came or went. ``ports`` are as in
-    Registered: for topics that are new to it (by a wildcard), and for those that come from
-    somewhere else from here on."""
+    """Push to a subscriber: publishers of its topics joined or left. ``ports`` are as in
+    Registered: for topics that are new to it (by a wildcard), and for topics with another
+    source from now on."""
 
     revision: Revision
     joined: list[PublisherInfo] = []
@@ -312,14 +311,14 @@ class PublishersChanged(_Message, frozen=True, tag="publishers_changed"):
 
 
 class VouchedChanged(_Message, frozen=True, tag="vouched_changed"):
-    """Push to a publisher: all clients that it may admit from here on."""
+    """Push to a publisher: all clients that it may admit from now on."""
 
     revision: Revision
     vouched: list[Vouched] = []
 
 
 class BrokersChanged(_Message, frozen=True, tag="brokers_changed"):
-    """Push to every client: brokers of the group came or went. ``brokers`` is as in
+    """Push to every client: brokers of the group joined or left. ``brokers`` is as in
     Registered."""
 
     revision: Revision
@@ -327,7 +326,7 @@ class BrokersChanged(_Message, frozen=True, tag="brokers_changed"):
 
 
 class Farewell(_Message, frozen=True, tag="farewell"):
-    """Push to every client: the broker ends in an orderly way."""
+    """Push to every client: the broker shuts down."""
 
 
 class ClientDescription(_MessagePart, frozen=True, kw_only=True):
@@ -343,12 +342,11 @@ class ClientDescription(_MessagePart, frozen=True, kw_only=True):
 
 
 class ClientStatus(ClientDescription, frozen=True, kw_only=True):
-    """One client in a status report. ``idle_s`` is the time since it last spoke,
-    ``lost`` and ``latency`` what a subscriber said in its last heartbeat. ``rates`` are
-    the events a second that a publisher has published of late on each topic, for those
-    with any; None while that is not known. ``broker`` is the control address of its
-    broker, None without a group. Of the clients of other brokers than the one that
-    reports, the rest is not known."""
+    """One client in a status report. ``idle_s`` is the time since its last message, ``lost``
+    and ``latency`` are from a subscriber's last heartbeat. ``rates`` are a publisher's
+    recent events a second on each topic, for topics with any; None while that is not
+    known. ``broker`` is the control address of its broker, None without a group. For
+    clients of other brokers than the reporting one, the rest is not known."""
 
     idle_s: Amount | None = None
     lost: dict[str, Sequence] = {}
@@ -436,7 +434,7 @@ def decode_request(data: bytes) -> Request:
     """A client's message.
 
     Raises:
-        ProtocolError: it is none; the text names the offending field.
+        ProtocolError: It is not a message; the text names the invalid field.
     """
     request: Request = _decode(_request_decoder, data)
     return request
@@ -446,7 +444,7 @@ def decode_reply(data: bytes) -> Reply:
     """A broker's message.
 
     Raises:
-        ProtocolError: it is none; the text names the offending field.
+        ProtocolError: It is not a message; the text names the invalid field.
     """
     reply: Reply = _decode(_reply_decoder, data)
     return reply

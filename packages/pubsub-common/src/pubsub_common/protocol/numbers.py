@@ -1,8 +1,8 @@
-"""Numbers on the wire: how large they may be, and sums that stay within that.
+"""Numbers on the wire: their limits, and sums within the limits.
 
-Each number that a peer sends is bounded where it is decoded. A sum of such numbers is not, and
-goes on to others: in a heartbeat, a status report, a page. So sums of them are made here, and
-stop at the bound: a total that is too small by then is still one that everybody can read.
+Each number of a peer is limited where it is decoded. A sum of several numbers is sent on: in
+a heartbeat, a status report, a page. So sums are made here and stop at the limit: a total
+that is too small is still readable by every client.
 """
 
 from __future__ import annotations

@@ -1,27 +1,26 @@
 """The frames by which a subscriber requests missing events from a publisher.
 
 A subscriber asks by subscribing to a private topic, as in the ready handshake
-(`pubsub_common.protocol.events`): the question takes the path of its subscriptions, through the
-broker or not, and the answer the path of events. So recovery needs no further port, and
-neither side learns who the other is. The private topic::
+(`pubsub_common.protocol.events`): the request takes the path of its subscriptions, through the
+broker or not, and the reply the path of events. So recovery needs no other port, and the sides
+stay anonymous to each other. The private topic::
 
     0xFE | topic in UTF-8 | 0xFE | publisher session, 14 hexadecimal digits
                                  | subscriber session, 14 | first, 14 | last, 14
                                  | attempt, 4
 
-asks for the events ``first`` to ``last`` of a stream. The publisher answers on it with a
-frame as of a batch (`pubsub_common.protocol.batches`), whose events are as many as it will
-send at once, and whose ``sequence`` is the number of the first that it still has: what was
-asked for and lies before it is lost. Without any events, ``sequence`` is where the
-first could be that it has or will have. The subscriber then asks for the rest, so it is
-never sent more than it can take.
+requests the events ``first`` to ``last`` of a stream. The publisher replies on it with a frame
+like a batch (`pubsub_common.protocol.batches`). It has as many events as fit into one reply, and
+its ``sequence`` is the number of the first one that the publisher still has: earlier requested
+events are lost. Without events, ``sequence`` is the first number that the publisher has or will
+have. The subscriber then requests the rest, so it never gets more than it can take.
 
-Losses at the end of a stream are not seen until the next event. Therefore a publisher
-tells every `POSITION_INTERVAL_S` seconds how far each topic went, to subscribers of::
+A loss at the end of a stream is not visible before the next event. Therefore a publisher sends
+the position of each topic every `POSITION_INTERVAL_S` seconds, to subscribers of::
 
     0xFD | topic in UTF-8 | 0x00
 
-in a frame as of an event, with the next number as ``sequence``.
+in a frame like an event, with the next number as ``sequence``.
 """
 
 from __future__ import annotations
@@ -146,7 +145,7 @@ def position_prefix(topic: str) -> bytes:
 
 
 def parse_position_prefix(raw: bytes) -> str | None:
-    """The topic whose positions a subscription wants; None for anything else."""
+    """The topic in a subscription to positions; None for anything else."""
     if not raw.startswith(POSITION_MARK) or raw.find(b"\0") != len(raw) - 1:
         return None
     try:

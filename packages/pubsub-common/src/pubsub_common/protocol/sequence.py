@@ -54,11 +54,10 @@ class Counts:
 class StreamTracker:
     """Counts of one stream.
 
-    ``expected`` is public because the receive path compares and advances it in
-    place when a number is the expected one; every other case goes to `observe`.
-    ``skipped`` says that what arrives now is none of ours, ``ended`` that a number has
-    jumped (`jumps_to`), after which nothing of the stream counts. ``publisher`` is the name
-    in its last event, which was checked.
+    ``expected`` is public: the receive path compares it, and advances it for an expected
+    number; every other case goes to `observe`. ``skipped``: arriving events are not for this
+    subscriber. ``ended``: a number has jumped (`jumps_to`), and the stream no longer counts.
+    ``publisher`` is the checked name in its last event.
     """
 
     __slots__ = (
@@ -127,13 +126,13 @@ class StreamTracker:
         return Gap(self.session, self.topic, first, sequence - 1)
 
     def jumps_to(self, sequence: int) -> bool:
-        """Whether ``sequence`` is further beyond the expected number than any honest publisher
-        gets. The first number of a stream may be any."""
+        """Whether ``sequence`` is further beyond the expected number than any honest
+        publisher gets. The first number of a stream may be any."""
         return 0 <= self.expected < sequence - MAX_JUMP
 
     def begin(self, sequence: int) -> None:
-        """Whatever lies before ``sequence`` and has not arrived is none of ours: it is
-        neither received nor lost."""
+        """Events before ``sequence`` that have not arrived are not for this subscriber: they
+        count neither as received nor as lost."""
         if self.expected < 0:
             self.expected = self._start = sequence
         elif sequence > self.expected:

@@ -1,5 +1,4 @@
-"""What can be said of a control message that could not be decoded, and the errors that answer
-such a request."""
+"""Describes a control message that could not be decoded, and makes the error replies."""
 
 from __future__ import annotations
 

@@ -1,12 +1,12 @@
 """Subscriptions with wildcards, by the rules of MQTT (3.1.1, section 4.7).
 
-A topic has levels, split by ``/``. In a subscription the level ``+`` stands for any one
-level, and ``#``, as the last one, for any number of levels, none included. A topic that
-begins with ``$`` is not matched by a subscription that begins with ``+`` or ``#``. A
-subscription with such a level is a *filter*.
+A topic has levels, separated by ``/``. In a subscription the level ``+`` matches any one level,
+and ``#``, as the last one, any number of levels, also none. A subscription that begins with ``+``
+or ``#`` does not match a topic that begins with ``$``. A subscription with a level ``+`` or ``#``
+is a *filter*.
 
-``+`` and ``#`` beside other characters of a level (``temp#``) are refused, in topics too:
-their author expects a wildcard, and would get silence.
+``+`` and ``#`` together with other characters of a level (``temp#``) are refused, in topics too:
+the user expects a wildcard, and would get no events.
 """
 
 from __future__ import annotations
@@ -64,14 +64,14 @@ def validate_publisher_topics(topics: Iterable[str]) -> tuple[str, ...]:
 
 
 def asterisk_warning(subscriptions: Iterable[str]) -> str | None:
-    """What to tell a user whose topics or filters have a ``*``, which is no wildcard here;
+    """A warning for topics or filters with a ``*``, which is an ordinary character here;
     None: there is none."""
     found = [each for each in subscriptions if "*" in each]
     if not found:
         return None
     more = f" and {len(found) - 1} more" if len(found) > 1 else ""
     return (
-        f"subscription {found[0]!r}{more}: * is no wildcard but an ordinary character "
+        f"subscription {found[0]!r}{more}: * is an ordinary character, not a wildcard "
         "here; + stands for one level between slashes, # for all further levels"
     )
 
