@@ -114,8 +114,8 @@ def test_the_tab_key_completes_in_an_interactive_bash(tmp_path: Path) -> None:
     ) as process:
         os.close(theirs)
         try:
-            # What is typed is echoed, so what is waited for is spelled differently. Before
-            # the prompt a tab is no question to the line editor.
+            # The terminal echoes the input, so the expected output is spelled differently.
+            # Before the prompt, the line editor does not answer a tab.
             answers_with(ours, b"source ./script; echo rea''dy\n", b"ready\r\nprompt> ")
             answers_with(ours, b"pubsub-thing --ov\t", b"--overflow ")
             answers_with(ours, b"bl\t", b"block ")
@@ -126,7 +126,7 @@ def test_the_tab_key_completes_in_an_interactive_bash(tmp_path: Path) -> None:
 
 
 def answers_with(terminal: int, typed: bytes, expected: bytes) -> None:
-    """Type something, and read until the terminal shows what is expected."""
+    """Type some keys, and read until the terminal shows the expected text."""
     os.write(terminal, typed)
     shown = b""
     while expected not in shown:

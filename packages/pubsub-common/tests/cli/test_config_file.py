@@ -455,7 +455,7 @@ def test_settings_are_shown_with_where_they_come_from(
 def test_what_cannot_be_shown_is_said(capsys: pytest.CaptureFixture[str]) -> None:
     for words, said in (
         (["-m", "many"], "--count: 'many' is not a number"),
-        (["-l", "\udcff"], "--literal: TOML cannot hold what is not UTF-8"),
+        (["-l", "\udcff"], "--literal: TOML needs text in UTF-8"),
     ):
         with pytest.raises(SystemExit) as end:
             parse("--print-config", *words)

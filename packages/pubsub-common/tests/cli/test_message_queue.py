@@ -1,5 +1,4 @@
-"""Messages that are written by a thread: whoever logs does not wait, and what is left out is
-counted."""
+"""A thread writes messages: the caller does not wait, and dropped lines are counted."""
 
 from __future__ import annotations
 
@@ -85,7 +84,7 @@ def test_what_finds_no_room_is_counted(pipe: Pipe) -> None:
     line = b"x" * 99 + b"\n"
     for _ in range(1000):
         messages.put(line)
-    # It is said although nothing follows.
+    # The line comes although nothing follows.
     kept = bytearray()
     while b"missing\n" not in kept:
         kept += os.read(pipe.read_fd, 1000)
@@ -182,7 +181,7 @@ def test_without_a_thread_it_writes_what_it_can(
             messages.put(b"%d\n" % number)
     messages.finish(WAIT_S)
 
-    # What a pipe of this size takes without anybody who reads; a line more would wait.
+    # A pipe of this size takes that much without a reader; one more line would wait.
     assert pipe.read_to_end() == [b"0"]
 
 

@@ -1,4 +1,4 @@
-"""Text for streams whose encoding lacks its letters."""
+"""Text for streams with an encoding that lacks its letters."""
 
 from __future__ import annotations
 

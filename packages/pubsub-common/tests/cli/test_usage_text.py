@@ -17,7 +17,7 @@ Options:
   -0, --null                      end in zero
   --file FILE                     a file; repeat for more
   --port PORT                     a port; with a text that is long, and
-                                  goes on [default: 5555]
+                                  continues [default: 5555]
   --wait SECONDS                  how long
                                   [default: 30]
   -h, --help                      show this text
@@ -37,7 +37,7 @@ def test_each_option_is_found_with_all_that_is_said_about_it() -> None:
             "--port",
             None,
             "PORT",
-            "a port; with a text that is long, and goes on",
+            "a port; with a text that is long, and continues",
             "5555",
             False,
         ),

@@ -37,14 +37,14 @@ COMMON: Final = "common"
 CONTEXT: Final = "context"
 TABLES: Final = (COMMON, "broker", "publisher", "subscriber", "driver", CONTEXT)
 _UNUSUAL: Final = re.compile(r"[^ -~]")
-# About one call of a program, and not settings of it.
+# These are about one call of a program, so a file cannot have them.
 _NOT_SETTINGS: Final = frozenset(
     {"config", "context", "print-config", "completion", "man", "help", "version"}
 )
 
 
 def table_of(program: str) -> str:
-    """The table of a program: that of ``pubsub-broker status`` is the broker's."""
+    """The table of a program. ``pubsub-broker status`` has the table of the broker."""
     return program.partition(" ")[0].removeprefix("pubsub-")
 
 
@@ -152,7 +152,7 @@ def _read(path: str) -> Mapping[str, Any]:
 
 def _check_broker(found: dict[str, Any], path: str) -> None:
     """Raises:
-    ConfigError: what names the broker makes no sense.
+    ConfigError: the broker's address is invalid.
     """
     text = found.get("--broker-address", "")
     if ":" in text or "," in text:
@@ -177,10 +177,10 @@ def _hint(lines: Sequence[OptionLine], key: str) -> str:
 
 
 def _as_arguments(line: OptionLine, value: Any, where: str) -> Any:
-    """A value from the file as docopt would give it.
+    """A value from the file as docopt would return it.
 
     Raises:
-        ConfigError: it is of another type than the option's.
+        ConfigError: it has the wrong type.
     """
     if line.value is None:
         if not isinstance(value, bool):
@@ -208,10 +208,10 @@ def _as_argument(kind: str, value: Any, where: str) -> str:
 
 
 def show(settings: Settings, program: str, lines: Sequence[OptionLine]) -> str:
-    """The settings as a file that says the same, with where each comes from.
+    """The options as a config file, each with the source of its value.
 
     Raises:
-        ConfigError: a value is not of its option's type.
+        ConfigError: a value has the wrong type.
     """
     out = [f"[{table_of(program)}]"]
     for line in lines:
@@ -224,7 +224,7 @@ def show(settings: Settings, program: str, lines: Sequence[OptionLine]) -> str:
 
 
 def _default(line: OptionLine) -> Any:
-    """A default as `_as_arguments` would give it."""
+    """A default as `_as_arguments` would return it."""
     if line.repeated:
         return []
     if line.value is None:
@@ -250,18 +250,18 @@ def _toml(line: OptionLine, value: Any) -> str:
 
 
 def _quoted(line: OptionLine, text: str) -> str:
-    """TOML's basic strings are JSON's, but for escapes of more than 16 bits."""
+    """A basic string of TOML: like a JSON string, except for escapes of more than 16 bits."""
     import json
 
     try:
         text.encode()
     except UnicodeEncodeError:
-        raise ConfigError(f"{line.long}: TOML cannot hold what is not UTF-8") from None
+        raise ConfigError(f"{line.long}: TOML needs text in UTF-8") from None
     return _UNUSUAL.sub(_escape, json.dumps(text, ensure_ascii=False))
 
 
 def _escape(found: re.Match[str]) -> str:
-    """What could control a terminal is an escape: this is shown to people."""
+    """Escape a character that could control a terminal."""
     char = found[0]
     if char.isprintable():
         return char

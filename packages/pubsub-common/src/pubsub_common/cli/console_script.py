@@ -1,8 +1,4 @@
-"""What every console script does: parse options, set up logging, run, and exit with a code.
-
-The usage text of a program is its parser (`pubsub_common.cli.parser`); the option
-lines that several programs have stand here once.
-"""
+"""The steps of every console script: parse options, set up logging, run, return an exit code."""
 
 from __future__ import annotations
 
@@ -32,7 +28,7 @@ EXIT_INTERRUPTED: Final = 130
 Options = Mapping[str, Any]
 _Words = ParamSpec("_Words")
 
-# Who asks these is to be answered soon.
+# Options that only print something; their output should come fast.
 _INFORMATIONAL: Final = {
     "-h",
     "--help",
@@ -47,9 +43,8 @@ _INFORMATIONAL: Final = {
 def entry_point(
     program: str,
 ) -> Callable[[Callable[_Words, int]], Callable[_Words, int]]:
-    """What is around the ``main`` of each console script, from its first moment to its
-    last: standard streams that are closed or broken do no harm, and a Ctrl-C that nothing
-    else handles is one line."""
+    """Decorates the ``main`` of each console script: standard streams may be closed or broken,
+    and an unhandled Ctrl-C prints one line."""
 
     def around(main: Callable[_Words, int]) -> Callable[_Words, int]:
         @functools.wraps(main)
@@ -71,17 +66,16 @@ def entry_point(
 
 
 def parse(doc: str, argv: Sequence[str] | None, program: str, version: str) -> Options:
-    """The options of ``argv`` by the usage text ``doc``, completed by the environment
-    and a file of settings.
+    """The options in ``argv`` by the usage text ``doc``, with those of the environment and the
+    config file.
 
     Exits with 0 after ``--help``, ``--version``, ``--completion`` and
-    ``--print-config``, and with 2 and one line that says what is wrong when they make
-    no sense.
+    ``--print-config``, and with 2 and one line if an
+    option is invalid.
     """
     words = sys.argv[1:] if argv is None else argv
     if not _INFORMATIONAL.intersection(words):
-        # Every role needs it, and needs 2 MiB less if it comes before what the parser
-        # leaves behind in the memory.
+        # Every role needs it. Loaded before the parser, it needs 2 MiB less memory.
         import msgspec as msgspec
     try:
         try:
@@ -103,10 +97,10 @@ def parse(doc: str, argv: Sequence[str] | None, program: str, version: str) -> O
 
 
 def _informational_output(options: Settings, doc: str, program: str) -> str | None:
-    """What is to be printed instead of doing anything.
+    """The text to print instead of running the program; None without one.
 
     Raises:
-        ConfigError: that cannot be.
+        ConfigError: the text cannot be made.
     """
     if options.get("--completion") is not None:
         from pubsub_common.cli import completion
@@ -120,17 +114,16 @@ def _informational_output(options: Settings, doc: str, program: str) -> str | No
 
 
 def source_of(options: Options, name: str) -> int:
-    """How strongly option ``name`` was asked for: 0, not at all, it has its default;
-    else in a file, in the environment, in words."""
+    """The source of option ``name`` (`Source`); 0 for the default."""
     return options.sources.get(name, 0) if isinstance(options, Settings) else 0
 
 
 def chosen_option(options: Options, *names: str) -> str | None:
-    """Which of the options was asked for; None: none of them. Those exclude each other,
-    but words go before the environment, and that before a file.
+    """The option that was given, of several that exclude each other; None without one. An
+    option from a stronger source overrides the others.
 
     Raises:
-        ConfigError: several were asked for.
+        ConfigError: the same source gives several.
     """
     most = max(source_of(options, name) for name in names)
     if not most:
@@ -142,7 +135,7 @@ def chosen_option(options: Options, *names: str) -> str | None:
 
 
 def required(options: Options, name: str, hint: str) -> Any:
-    """Option ``name``, which the program cannot do without.
+    """Option ``name``, which the program needs.
 
     Raises:
         ConfigError: it was not given.
@@ -157,7 +150,7 @@ def whole_number(options: Options, name: str, minimum: int = 1) -> int:
     """Option ``name`` as an int of at least ``minimum``.
 
     Raises:
-        ConfigError: it is something else.
+        ConfigError: the value is invalid.
     """
     text = str(options[name])
     try:
@@ -173,7 +166,7 @@ def port_number(options: Options, name: str, minimum: int = 1) -> int:
     """Option ``name`` as a port, ``minimum`` to 65535.
 
     Raises:
-        ConfigError: it is something else.
+        ConfigError: the value is invalid.
     """
     value = whole_number(options, name, minimum)
     if value > 65535:
@@ -185,7 +178,7 @@ def seconds(options: Options, name: str) -> float:
     """Option ``name`` as a duration of 0 or more seconds.
 
     Raises:
-        ConfigError: it is something else.
+        ConfigError: the value is invalid.
     """
     text = str(options[name])
     try:
@@ -216,7 +209,7 @@ def set_up_logging(
 
 
 def _formatter(program: str, log_format: str) -> logging.Formatter:
-    # Only one of them is loaded.
+    # Load only one of them.
     if log_format == "json":
         from pubsub_common.logs.json_formatter import JsonFormatter
 
@@ -231,7 +224,7 @@ def _style() -> LineStyle:
 
 
 def run(program: str, work: Callable[[], None]) -> int:
-    """Do the work; the exit code that its outcome asks for, errors on one line."""
+    """Run ``work``, print an error on one line, and return the exit code."""
     try:
         work()
         sys.stdout.flush()
@@ -245,19 +238,19 @@ def run(program: str, work: Callable[[], None]) -> int:
 
 
 def print_error(program: str, error: Exception | str, code: int) -> int:
-    """Say on one line what went wrong; returns ``code``."""
+    """Print an error on one line; returns ``code``."""
     print_message(program, str(error), "ERROR")
     return code
 
 
 def print_line(text: str) -> None:
-    """Write a line to standard output; on a terminal, what could control it is shown."""
+    """Write a line to standard output; on a terminal, control characters are escaped."""
     print(printable(text) if sys.stdout.isatty() else text)
 
 
 def print_json(text: str) -> None:
-    """Write an object of JSON to standard output, on a line that goes at once; on a terminal
-    without characters that could control it."""
+    """Write a JSON object to standard output, on a line that is flushed; on a terminal,
+    control characters are escaped."""
     print(printable_json(text) if sys.stdout.isatty() else text, flush=True)
 
 
@@ -267,7 +260,7 @@ def print_message(program: str, text: str, level: str = "INFO") -> None:
 
 
 def _message_line(program: str, text: str, level: str) -> str:
-    # What formats JSON is loaded only by programs that log JSON.
+    # Only programs that log JSON load its formatter.
     if json_formatter := sys.modules.get("pubsub_common.logs.json_formatter"):
         line: str | None = json_formatter.json_line(program, text, level)
         if line is not None:

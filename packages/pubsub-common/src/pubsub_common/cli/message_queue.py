@@ -1,8 +1,8 @@
 """Writes messages to a file that may block, in a thread of its own.
 
-A log may be a pipe whose reader has stopped, a terminal that is held up, or a disk that is
-slow. Whoever logs is told nothing of that: it puts a message into a queue of bounded size. What
-finds no room is left out, and counted; once there is room, a line says how many.
+A log may be a pipe without an active reader, a stopped terminal, or a slow disk. The caller
+does not wait for it: the message goes into a queue of bounded size. A full queue drops lines
+and counts them. When there is room again, a line reports the count.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ _NEWLINE: Final = b"\n"
 
 
 class MessageQueue:
-    """Messages on their way to a file. `put` never waits, and may be called by one thread
-    at a time; `finish` by any."""
+    """A queue of messages for a file. `put` never waits. One thread at a time may call it;
+    any thread may call `finish`."""
 
     def __init__(
         self,
@@ -38,15 +38,15 @@ class MessageQueue:
         self.forget()
 
     def forget(self) -> None:
-        """Be as at the start, in a child process: it has none of its parent's threads."""
-        # Unlike a lock, it can be used again while the same thread is in one of its methods:
-        # an object that is collected just then may log.
+        """Reset the queue in a child process, which has none of its parent's threads."""
+        # Unlike a lock, a thread can use it again inside one of its methods: the garbage
+        # collector may run there, and a collected object may log.
         self._queue: queue.SimpleQueue[bytes | int | threading.Event] = (
             queue.SimpleQueue()
         )
         self._thread: threading.Thread | None = None
         self._finished = False
-        # All numbers only grow, and each is changed by one thread.
+        # All numbers only grow, and one thread changes each of them.
         self._put_bytes = self._taken_bytes = 0
         self._left_out = 0  # lines
         self._leaves_out = False
@@ -55,13 +55,13 @@ class MessageQueue:
         self._within_line = False
 
     def put(self, message: bytes) -> None:
-        """Have some lines written soon. They are left out if too much waits already."""
+        """Write some lines soon. They are left out if the queue is full."""
         if self._finished:
             self._write_now(message)
             return
         waiting = self._put_bytes - self._taken_bytes
-        # After lines were left out, half of the room is to be free: else each line that a
-        # slow reader takes would bring one that says what is left out, and one more.
+        # After a gap, wait until half of the queue is free: otherwise a slow reader gets a
+        # line about the gap after each line that it reads.
         limit = self._max_bytes // 2 if self._leaves_out else self._max_bytes
         if waiting + len(message) > limit:
             self._leaves_out = True
@@ -76,8 +76,8 @@ class MessageQueue:
             self._start()
 
     def finish(self, timeout_s: float) -> None:
-        """Wait until all is written, but no longer than that. What comes afterwards is written
-        at once, if that is possible without waiting."""
+        """Wait until everything is written, but at most that long. Later messages are written
+        at once if that needs no waiting, and dropped otherwise."""
         if self._thread is not None:
             written = threading.Event()
             self._queue.put(written)
@@ -119,7 +119,7 @@ class MessageQueue:
             self._write(b"")
 
     def _write(self, lines: bytes) -> None:
-        """Write lines, after one that says how many before them are missing."""
+        """Write lines, preceded by a line with the number of missing lines, if any."""
         before = _NEWLINE if self._within_line else b""
         if self._unwritten:
             before += self.describe(self._unwritten).encode(errors="backslashreplace")
@@ -131,8 +131,8 @@ class MessageQueue:
             self._unwritten = _lines(lines[len(lines) - rest :])
 
     def _write_until_error(self, data: bytes) -> int:
-        """How many bytes at the end of it could not be written. There is no place left for a
-        complaint about that."""
+        """Write data; return how many bytes at its end could not be written. There is no place
+        left to report that."""
         rest = memoryview(data)
         with contextlib.suppress(OSError):
             while rest:
@@ -153,7 +153,7 @@ class MessageQueue:
     # Without the thread
 
     def _write_now(self, message: bytes) -> None:
-        """Write what can be written without waiting."""
+        """Write as much as possible without waiting."""
         poller = select.poll()
         poller.register(self._descriptor, select.POLLOUT)
         with contextlib.suppress(OSError):

@@ -1,7 +1,7 @@
-"""Parses command lines; adds what the environment and the config file say.
+"""Parses command lines, and adds the options of the environment and the config file.
 
-The only user of docopt. Flags go before the environment, the environment before the
-file of settings, and that before the defaults of the usage text.
+The only user of docopt. The command line overrides a context, a context the environment, the
+environment the config file, and the config file the defaults of the usage text.
 """
 
 from __future__ import annotations
@@ -16,27 +16,27 @@ from pubsub_common.cli import usage_text, words
 from pubsub_common.cli.settings import Settings, Source, split_broker_address
 from pubsub_common.errors import ConfigError
 
-# The broker that everything here talks to, HOST or HOST:PORT, or several with commas.
+# The broker of all programs, as for -b.
 BROKER_VARIABLE: Final = "PUBSUB_BROKER"
-# The file of settings, unless --config names one.
+# The config file, unless --config names one.
 CONFIG_VARIABLE: Final = "PUBSUB_CONFIG"
-# The file of keys, unless --keys names one.
+# The key file, unless --keys names one.
 KEYS_VARIABLE: Final = "PUBSUB_KEYS"
 
-# What a word without dashes stands for, by its name in the usage text.
+# The options that words without dashes stand for, by their names in the usage text.
 _STANDS_FOR: Final = {
     "TOPIC": "--topic",
     "PAYLOAD": "--literal",
     "BROKER": "--broker-address",
 }
-# Before words that begin with a dash and are no options: no word has this character.
+# Marks words that begin with a dash and are not options. No word contains it.
 _MARK: Final = "\0"
 
 
 def parse_command_line(
     doc: str, argv: Sequence[str], program: str, version: str
 ) -> Settings:
-    """What the words say. Exits with 0 after ``--help``, ``--version`` and ``--man``.
+    """The options in the words. Exits with 0 after ``--help``, ``--version`` and ``--man``.
 
     Raises:
         ConfigError: they do not fit the usage text.
@@ -111,7 +111,7 @@ def _move_words(settings: Settings, said: dict[str, Any], names: Sequence[str]) 
     that they stand for.
 
     Raises:
-        ConfigError: such an option is there as well, and its values do not add up.
+        ConfigError: the option is also given, and the values contradict each other.
     """
     for name in names:
         option = _STANDS_FOR[name]
@@ -136,18 +136,17 @@ def _move_words(settings: Settings, said: dict[str, Any], names: Sequence[str]) 
 
 
 def clear_environment() -> None:
-    """What is set there is not meant for the programs that this one starts."""
+    """Remove the variables: they are not for the programs that this one starts."""
     for name in (BROKER_VARIABLE, CONFIG_VARIABLE, KEYS_VARIABLE):
         os.environ.pop(name, None)
 
 
 def add_environment(settings: Settings, environment: Mapping[str, str]) -> None:
-    """Take the broker's address and the file of keys from the environment, for programs
-    that have the options. Who names another broker in words does not mean this one's
-    port.
+    """Take the broker and the key file from the environment, for programs with these options.
+    A broker from a stronger source does not get the port of this one.
 
     Raises:
-        ConfigError: the variable holds something else.
+        ConfigError: the variable does not name a broker.
     """
     keys = environment.get(KEYS_VARIABLE)
     if keys and "--keys" in settings:
@@ -236,13 +235,13 @@ def parse_settings(
     of the options that several programs have.
 
     Raises:
-        ConfigError: one of the sources makes no sense; the text says which.
+        ConfigError: a source is invalid; the text names it.
     """
     try:
         settings = parse_command_line(doc, argv, program, version)
     except ConfigError as error:
         raise ConfigError(f"{error}; try {program} --help") from None
-    if settings.get("--completion") is None:  # which is the same with any settings
+    if settings.get("--completion") is None:  # its output depends on no option
         add_context(settings, os.environ, doc, shared)
         add_environment(settings, os.environ)
         add_file(settings, os.environ, program, doc, shared)
@@ -250,7 +249,7 @@ def parse_settings(
 
 
 def _explain_mismatch(message: str, doc: str) -> str:
-    """Docopt's complaint in words for people."""
+    """The error of docopt, reworded for people."""
     first = message.partition("\n")[0]
     if first.startswith("Warning: found unmatched"):
         pairs = re.findall(

@@ -1,7 +1,7 @@
-"""Writes text where the encoding of a stream does not have its letters.
+"""Replaces letters that the encoding of a stream lacks.
 
-A terminal or a log of ASCII gets `us` for microseconds and a dash for a line; what has no such
-form is shown as in Python. A byte of a file's name that is no text stays that byte.
+An ASCII terminal or log gets `us` for microseconds and a dash for a line. Other letters are escaped
+as in Python. A byte in a file name that is not valid text stays that byte.
 """
 
 from __future__ import annotations
@@ -39,14 +39,14 @@ _PLAIN: Final = {
     "\u2588": "#",
     "\u00a0": " ",
 }
-# Lines of tables, but for the upright ones above; marks of progress.
+# Lines of tables, except the vertical ones above; progress marks.
 _LINES: Final = range(0x2500, 0x2580)
 _BRAILLE: Final = range(0x2800, 0x2900)
 _BYTES: Final = range(0xDC80, 0xDD00)
 
 
 def register() -> None:
-    """Have streams take `ERRORS` as the way to handle what they cannot encode."""
+    """Register `ERRORS` as an error handler of streams."""
     codecs.register_error(ERRORS, _replace)
 
 

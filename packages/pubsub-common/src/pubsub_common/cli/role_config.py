@@ -1,4 +1,4 @@
-"""What the options of a console script become: the config of its role."""
+"""Turns the options of a console script into the config of its role."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ _RENAMED: Final = {"max_payload_bytes": "--max-payload"}
 
 
 def listen_host(options: console_script.Options, name: str) -> str | None:
-    """Option ``name`` as the host to listen at; None where it was not given.
+    """Option ``name`` as the host to listen at; None if it was not given.
 
     Raises:
-        ConfigError: it is something else.
+        ConfigError: the value is invalid.
     """
     from pubsub_common.protocol.listening import parse_listen_host
 
@@ -25,11 +25,11 @@ def listen_host(options: console_script.Options, name: str) -> str | None:
 
 
 def advertised(options: console_script.Options, name: str) -> str | None:
-    """Option ``name``, the ``HOST`` or ``HOST:PORT`` that others are told; None where it was
+    """Option ``name``, the ``HOST`` or ``HOST:PORT`` that clients connect to; None if it was
     not given.
 
     Raises:
-        ConfigError: it is something else.
+        ConfigError: the value is invalid.
     """
     from pubsub_common.protocol.listening import parse_advertised
 
@@ -40,10 +40,10 @@ def advertised(options: console_script.Options, name: str) -> str | None:
 
 
 def own_host(options: console_script.Options, name: str) -> str | None:
-    """Option ``name`` as this host's IP address or name; None where it was not given.
+    """Option ``name`` as this host's IP address or name; None if it was not given.
 
     Raises:
-        ConfigError: it is something else.
+        ConfigError: the value is invalid.
     """
     from pubsub_common.protocol.endpoints import validate_own_host
 
@@ -54,11 +54,11 @@ def own_host(options: console_script.Options, name: str) -> str | None:
 def client_arguments(
     options: console_script.Options, *, listens: bool = False
 ) -> dict[str, Any]:
-    """The arguments that publishers and subscribers have alike, as the options ask. A client
-    that ``listens`` may advertise a port, too.
+    """The common arguments of publishers and subscribers, from the options. A client that
+    ``listens`` may advertise a port, too.
 
     Raises:
-        ConfigError: they ask for something that cannot be.
+        ConfigError: an option is invalid.
     """
     from pubsub_common.protocol.endpoints import broker_endpoints
 
@@ -79,10 +79,10 @@ def client_arguments(
 
 
 def queue_arguments(options: console_script.Options) -> dict[str, Any]:
-    """The arguments about bytes that all roles have alike, as the options ask.
+    """The arguments about bytes that all roles have, from the options.
 
     Raises:
-        ConfigError: they ask for something that cannot be.
+        ConfigError: an option is invalid.
     """
     return {
         "queue_bytes": console_script.whole_number(options, "--queue-bytes"),
@@ -92,7 +92,7 @@ def queue_arguments(options: console_script.Options) -> dict[str, Any]:
 
 
 class Config(Protocol):
-    """What the options of a role become, and its class is made from."""
+    """The config of a role, which its class is made from."""
 
     def validate(self) -> None: ...
 
@@ -103,9 +103,9 @@ _Config = TypeVar("_Config", bound=Config)
 def validated(
     config: _Config, usage: str, renamed: Mapping[str, str] | None = None
 ) -> _Config:
-    """``config``, when its own checks have found nothing. What they complain about gets
-    the name that it has in ``usage``: ``renamed`` has the options whose names do not
-    follow from their arguments'.
+    """``config``, after its own checks. Their errors name arguments; this function replaces
+    an argument by its option in ``usage``. ``renamed`` has the options with names that do not
+    follow from their arguments.
 
     Raises:
         ConfigError: an option cannot work.

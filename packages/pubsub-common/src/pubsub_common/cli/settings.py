@@ -8,7 +8,7 @@ from typing import Any, Final
 
 
 class Source(enum.IntEnum):
-    """Where an option's value comes from; the stronger is the larger."""
+    """The source of an option's value. The larger one overrides the smaller one."""
 
     DEFAULT = 0
     FILE = 1
@@ -27,8 +27,8 @@ SOURCE_NAMES: Final = {
 
 
 class Settings(dict[str, Any]):
-    """Options by long name, as docopt gives them, and the sources of those that have
-    one besides their default."""
+    """Options by long name, as docopt returns them, with the sources of their values; the
+    source of a default is not stored."""
 
     def __init__(self, values: Mapping[str, Any]) -> None:
         super().__init__(values)
@@ -74,7 +74,7 @@ def split_broker_address(values: dict[str, Any]) -> None:
 
 
 def _with_ports(text: str, port: str | None) -> str:
-    """Several brokers, each with a port if there is one."""
+    """Add ``port`` to each broker without a port."""
     from pubsub_common.protocol.endpoints import broker_names, parse_broker_address
 
     found = []

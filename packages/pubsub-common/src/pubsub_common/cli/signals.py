@@ -13,8 +13,8 @@ from pubsub_common.defaults import OUTPUT_LINGER_S
 
 
 def ending_signals() -> tuple[int, ...]:
-    """The signals that end a program. SIGHUP, which a terminal sends when it is closed, is
-    not one of them where it is ignored already: that is what ``nohup`` asks for."""
+    """The signals that end a program. A closed terminal sends SIGHUP. It does not end a program
+    that already ignores it, as under ``nohup``."""
     if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
         return signal.SIGINT, signal.SIGTERM
     return signal.SIGINT, signal.SIGTERM, signal.SIGHUP
@@ -23,15 +23,14 @@ def ending_signals() -> tuple[int, ...]:
 @contextlib.contextmanager
 def stop_on_signals(stop: Callable[[], None]) -> Iterator[None]:
     """The first SIGINT, SIGTERM or SIGHUP calls ``stop``; a second SIGINT or SIGTERM ends
-    the process. A second SIGHUP does not: a terminal that is closed may send it twice.
+    the process. A second SIGHUP does not: a closed terminal may send it twice.
 
-    They do so in a thread. Python runs signal handlers between two instructions of
-    the main thread, and one that comes just before that thread begins to wait for
-    something would be handled after the wait. ``stop`` has a thread of its own, so that a
-    second signal is noticed whatever ``stop`` waits for.
+    A thread handles the signals. Python runs signal handlers between two instructions of the
+    main thread, so a signal just before a wait would be handled after the wait. ``stop`` runs
+    in another thread, so that a second signal is noticed while ``stop`` waits.
 
-    A reader of standard output that has stopped keeps nobody from ending: after
-    `OUTPUT_LINGER_S` data for it is discarded.
+    A stopped reader of standard output does not block the end: after `OUTPUT_LINGER_S` its
+    data is discarded.
     """
     numbers = ending_signals()
     over = threading.Event()

@@ -1,7 +1,7 @@
-"""Standard streams of a console script: closed ones, full ones, and readers that have left.
+"""Keeps standard streams usable: closed ones, full ones, and those without a reader.
 
-A program may be started with any of its standard streams closed. Then the next file or
-socket that it opens would get that descriptor, and data of the one would go to the other.
+A program may start with closed standard streams. Without this module, the next file or socket
+would get the free descriptor, and output would go into that file or socket.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ _STDIN: Final = 0
 _STDOUT: Final = 1
 _STDERR: Final = 2
 
-# How the interpreter handles letters that a stream does not have, unless somebody says so.
+# The error handlers that the interpreter chooses by itself.
 _UNCHOSEN: Final = ("backslashreplace", "strict", "surrogateescape")
-# Nobody else uses it, and where nobody handles it, it does nothing.
+# A signal without other users; unhandled, it does nothing.
 WAKE_SIGNAL: Final = signal.SIGURG
 _WAKE_S: Final = 0.01
 
@@ -43,14 +43,14 @@ class OutputFailed(PubSubError):
 
 
 class ReaderLeft(PubSubError):
-    """The reader of standard output has left, as ``head`` does: there is nothing more to
-    do, and nothing is wrong."""
+    """The reader of standard output has closed it, as ``head`` does. This is not an error: the
+    program ends."""
 
 
 class _Output(io.FileIO):
-    """Standard output. Its errors are told from those of files and sockets by their class."""
+    """Standard output. Its errors have classes of their own, unlike those of files."""
 
-    # The thread that is writing, perhaps because the reader has stopped.
+    # The thread that is writing, perhaps blocked by a stopped reader.
     writer: int | None = None
     discarded = False
 
@@ -69,8 +69,8 @@ class _Output(io.FileIO):
 
 
 class _Messages(io.FileIO):
-    """Standard error. There is no place left for a complaint about it, so what cannot be
-    written is dropped: a program does not end, or wait, because nobody reads its log."""
+    """Standard error. Lines that cannot be written are dropped: a program does not end or wait
+    because of its log."""
 
     def __init__(self, queue: MessageQueue) -> None:
         super().__init__(_STDERR, "wb", closefd=False)
@@ -83,30 +83,30 @@ class _Messages(io.FileIO):
 
 
 def open_standard_streams(describe_left_out: Callable[[int], str]) -> None:
-    """Have descriptors 0, 1 and 2 open, and ``sys.stdout`` and ``sys.stderr`` writable.
+    """Open the descriptors 0, 1 and 2, and make ``sys.stdout`` and ``sys.stderr`` writable.
 
-    To be called before anything else is opened. Again: does nothing. Afterwards what is
-    written to standard output raises `OutputFailed` or `ReaderLeft` where it cannot be
-    written. What is written to standard error raises nothing and waits for nothing; where it
-    is too much, ``describe_left_out`` makes the line that says how many lines are missing.
+    Call it before anything else is opened; a second call does nothing. Afterwards a failed
+    write to standard output raises `OutputFailed` or `ReaderLeft`. A write to standard error
+    raises nothing and waits for nothing. After dropped lines, ``describe_left_out`` makes the
+    line with their number.
     """
     plain_text.register()
     for number in (_STDIN, _STDOUT, _STDERR):
         _open_if_closed(number)
-    # A program of one's own, or a test, may have put something else there.
+    # Another program or a test may have replaced them.
     if sys.stdout is sys.__stdout__:
         sys.stdout = _text(_Output(_STDOUT, "wb", closefd=False), sys.stdout)
     if sys.stderr is sys.__stderr__:
         messages = MessageQueue(_STDERR, describe_left_out)
         os.register_at_fork(after_in_child=messages.forget)
-        # After all others: they may log.
+        # Runs after the other exit handlers, which may log.
         atexit.register(messages.finish, OUTPUT_LINGER_S)
         sys.stderr = _text(_Messages(messages), sys.stderr)
 
 
 def settle() -> None:
-    """Forget what standard output cannot take: the interpreter would try once more at its
-    end, and complain."""
+    """Discard output that cannot be written: the interpreter would try again at its end, and
+    print an error."""
     try:
         sys.stdout.flush()
     except (PubSubError, OSError):
@@ -114,10 +114,10 @@ def settle() -> None:
 
 
 def release_output() -> None:
-    """If a thread writes to standard output, and waits for a reader who has stopped, have it go
-    on: what it writes, now and later, is discarded.
+    """Release a thread that waits for a stopped reader of standard output: its output, now and
+    later, is discarded.
 
-    For another thread, in a program that ends and handles `WAKE_SIGNAL`.
+    Called by another thread, in a program that ends and handles `WAKE_SIGNAL`.
     """
     output = getattr(getattr(sys.stdout, "buffer", None), "raw", None)
     if not isinstance(output, _Output) or output.discarded:
@@ -133,15 +133,15 @@ def release_output() -> None:
     )
     _discard_output()
     while output.writer == writer:
-        # It tries again what a signal interrupts, and finds another file there. One that comes
-        # before it waits is lost; so again.
+        # A signal interrupts the write, which is tried again on another file. A signal before
+        # the write has no effect, so repeat it.
         signal.pthread_kill(writer, WAKE_SIGNAL)
         time.sleep(_WAKE_S)
 
 
 def release_output_soon() -> None:
-    """A signal ends this program: from `OUTPUT_LINGER_S` on, `release_output`. For the main
-    thread, and for signal handlers in it."""
+    """Call `release_output` after `OUTPUT_LINGER_S`, in a program that a signal ends. For the
+    main thread and its signal handlers."""
 
     def release() -> None:
         while True:
@@ -149,8 +149,8 @@ def release_output_soon() -> None:
             release_output()
 
     signal.signal(WAKE_SIGNAL, lambda *_: None)
-    # Without the locks of `threading`, which may be held by what a handler interrupts.
-    with contextlib.suppress(RuntimeError):  # the interpreter ends just now
+    # Without the locks of `threading`: the interrupted code may hold them.
+    with contextlib.suppress(RuntimeError):  # the interpreter is ending
         _thread.start_new_thread(release, ())
 
 
@@ -164,8 +164,8 @@ def _open_if_closed(number: int) -> None:
     try:
         os.fstat(number)
     except OSError:
-        # For the other direction, so that reading and writing still fail, here and in
-        # programs that inherit it.
+        # Open it for the other direction, so that reading and writing still fail, here and in
+        # child processes.
         flags = os.O_WRONLY if number == _STDIN else os.O_RDONLY
         opened = os.open(os.devnull, flags)
         os.dup2(opened, number, inheritable=True)
@@ -174,8 +174,8 @@ def _open_if_closed(number: int) -> None:
 
 
 def _text(raw: io.FileIO, like: io.TextIOBase | object | None) -> io.TextIOWrapper:
-    """A text stream on ``raw`` that has the encoding of the interpreter's own stream
-    ``like``; None: that was closed."""
+    """A text stream on ``raw`` with the encoding of the interpreter's stream ``like``; None
+    if that was closed."""
     is_log = isinstance(raw, _Messages)
     errors = getattr(like, "errors", _UNCHOSEN[0])
     return io.TextIOWrapper(

@@ -1,8 +1,8 @@
 """Parses usage texts into descriptions of their options.
 
 The usage text is the one place where an option is described. docopt reads it to parse
-a command line; files of settings and shell completion need to know more than docopt
-tells: which options there are, and what kind of value each takes.
+a command line. Config files and shell completion need more than docopt returns: the list of
+options, and the kind of value of each.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import re
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-# What stands for a value in the usage text tells what it is; other names mean text.
+# The placeholder of a value in the usage text determines its type; others mean text.
 WHOLE_NUMBERS: Final = frozenset({"N", "PORT", "BYTES", "COUNT"})
 NUMBERS: Final = frozenset({"SECONDS", "RATE"})
 
@@ -27,8 +27,8 @@ _MORE: Final = "repeat for more"
 
 
 class OptionLine(NamedTuple):
-    """One option of a usage text. ``value`` is what stands for its value; None: it is
-    a flag. ``long`` and ``short`` have their dashes."""
+    """One option of a usage text. ``value`` is the placeholder of its value; None for a
+    flag. ``long`` and ``short`` have their dashes."""
 
     long: str
     short: str | None
@@ -51,7 +51,7 @@ class Section(NamedTuple):
 
     @property
     def name(self) -> str:
-        """The title without what is in parentheses."""
+        """The title without the part in parentheses."""
         return (self.title or "").partition(" (")[0]
 
 
@@ -75,7 +75,7 @@ def sections(doc: str) -> list[Section]:
 def option_lines(doc: str) -> list[OptionLine]:
     """The options of a usage text that have a long name, in its order."""
     found: list[OptionLine] = []
-    # An option's description goes on in indented lines, up to a blank line.
+    # The description of an option continues in indented lines, up to a blank line.
     blocks: list[tuple[re.Match[str], list[str]]] = []
     inside = False
     for line in doc.splitlines():
@@ -103,7 +103,7 @@ def option_lines(doc: str) -> list[OptionLine]:
 
 
 def commands(doc: str) -> dict[str, str]:
-    """The other commands that a usage text lists, each with what it does."""
+    """The other commands that a usage text lists, each with its description."""
     for paragraph in doc.split("\n\n"):
         title, _, lines = paragraph.partition("\n")
         if "commands" in title and title.endswith(":"):
@@ -113,7 +113,7 @@ def commands(doc: str) -> dict[str, str]:
 
 
 def pattern(doc: str) -> str:
-    """How the program is called, by its usage text: the first pattern in it."""
+    """The first usage pattern of the program."""
     lines = doc.partition("Usage:")[2].split("\n")
     return next((line.strip() for line in lines if line.strip()), "")
 

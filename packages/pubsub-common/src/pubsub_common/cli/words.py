@@ -15,7 +15,7 @@ from pubsub_common.cli.usage_text import OptionLine
 from pubsub_common.errors import ConfigError
 from pubsub_common.protocol.broker_url import is_url, parse_url
 
-# Spellings that are accepted and stand in no help text: those of the seed, and shorter ones.
+# Accepted spellings that the help texts leave out: those of the seed, and shorter ones.
 OTHER_NAMES: Final = {
     "advertise": "address",
     "broker": "broker-address",
@@ -24,7 +24,7 @@ OTHER_NAMES: Final = {
 }
 # The seed's driver has these long options with one dash.
 _SINGLE_DASH: Final = {"pub": "publisher", "sub": "subscriber", "bp": "bind-port"}
-# What other programs call an option, and what it is called here; the first known one.
+# Names of options in other programs, and the names here; the first known name counts.
 _ELSEWHERE: Final = {
     "p": ("broker-port", "port"),
     "port": ("broker-port",),
@@ -126,7 +126,7 @@ def closest(name: str, lines: Sequence[OptionLine]) -> str:
 
 
 def unknown_command(word: str, known: Sequence[str]) -> str:
-    """The error for a word that is none of the commands ``known``, with a hint."""
+    """The error for a word that is not one of the commands ``known``, with a hint."""
     near = difflib.get_close_matches(word, known, 1)
     hint = f"did you mean {near[0]}?" if near else f"commands: {', '.join(known)}"
     return f"unknown command {word} ({hint})"
@@ -137,7 +137,7 @@ def _is_long(name: str) -> bool:
 
 
 def _is_number(word: str, lines: Sequence[OptionLine]) -> bool:
-    """A negative number is no option, unless there is one that is called so."""
+    """Whether a word is a negative number. The name of an option, like -0, is not."""
     if any(line.short == word for line in lines):
         return False
     return _NEGATIVE.fullmatch(word) is not None
