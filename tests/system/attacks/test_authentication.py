@@ -258,7 +258,7 @@ def test_garbage_before_a_handshake_ends_only_its_own_connection(
                 raw.sendall(noise)
             except ConnectionError:
                 continue
-            assert ends(raw), f"port {port} goes on listening"
+            assert ends(raw), f"port {port} still listens"
     publish_and_receive(publisher, "A", bob, b"1")
 
 

@@ -125,7 +125,7 @@ def test_what_is_no_list_of_clients(hostile: HostileSystem) -> None:
 
 @contextlib.contextmanager
 def said_anew(broker: Process, pattern: str) -> Iterator[None]:
-    """In this block the broker must log such a line."""
+    """In this block the broker must log this line."""
     before = len(broker.err)
     yield
     wait_for(lambda: re.search(pattern, broker.err[before:]), pattern)

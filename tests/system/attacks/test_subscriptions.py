@@ -104,15 +104,15 @@ def test_subscribing_to_what_is_denied_ends_the_connection(
     got="disconnected",
 )
 @pytest.mark.parametrize("kind", ["ready", "ready-counted", "recovery", "position"])
-@pytest.mark.parametrize("whose", ["own", "another's"])
+@pytest.mark.parametrize("owner", ["own", "another's"])
 def test_asking_about_a_denied_topic_ends_the_connection(
-    make_scene: MakeScene, kind: str, whose: str
+    make_scene: MakeScene, kind: str, owner: str
 ) -> None:
     scene = make_scene(POLICY)
     alice = scene.publisher("alice", "secret", "open", history=10)
     victim = scene.receive("bob", "secret")
     publish_and_receive(alice, "secret", victim, b"0")
-    session = victim.subscriber.session if whose == "another's" else MINE
+    session = victim.subscriber.session if owner == "another's" else MINE
     want = private("secret", alice, session)[kind]
     frames, _ = spied_on(scene, alice, "mallory", want)
     assert frames == []

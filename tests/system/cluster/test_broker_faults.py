@@ -91,7 +91,7 @@ def all_are_told(
     count = len(system.living_subscribers())
     system.wait_for(
         lambda: len(system.gone_after_s(publisher, since_ns)) >= count,
-        "all were told",
+        "all notifications",
     )
     after_s = system.gone_after_s(publisher, since_ns)
     assert len(after_s) == count

@@ -63,7 +63,7 @@ def all_agree(count: int, *brokers: EtcdBroker) -> None:
         revisions = [change.revision for change in puts]
         assert revisions == sorted(revisions)
         writes = [(put.record.broker, put.record.write) for put in puts]
-        assert len(writes) == len(set(writes)), "one was told twice"
+        assert len(writes) == len(set(writes)), "a repeated change"
         assert broker.deleted() == []
 
 

@@ -134,7 +134,7 @@ def test_the_second_connection_gets_its_answers_and_the_end_of_the_first_changes
     wait_for(lambda: attempts() == {(1,)}, "the end of the first", WAIT_S)
     assert subscriber.session in ready.sessions
     twin.ask_again()
-    wait_for(twin.has_all_answers, "answers once more", WAIT_S)
+    wait_for(twin.has_all_answers, "repeated answers", WAIT_S)
 
     twin.close()
     wait_for(lambda: not attempts(), "the end of the second", WAIT_S)

@@ -67,7 +67,7 @@ def test_a_subscriber_that_is_stopped_for_longer_than_its_lease_misses_nothing(
         publisher = new_publisher(broker.port, "A")
         publisher.wait_for_subscribers(1, WAIT_S)
         publisher.publish_event("A", b"before")
-        wait_for(lambda: stopped.out == "before\n", "what was published before")
+        wait_for(lambda: stopped.out == "before\n", "the earlier events")
 
         stopped.send(signal.SIGSTOP)
         wait_for(lambda: not registered(broker.port, "subscriber"), "its lease's end")

@@ -64,7 +64,7 @@ def test_rates_and_latencies_come_and_go_with_the_events(
     with publishing(publishers[0], "A", "B"), publishing(publishers[1], "A"):
         wait_for(
             lambda: sorted(map(sorted, rates())) == [["A"], ["A", "B"]],
-            "rates of what is published",
+            "publishing rates",
         )
         wait_for(lambda: latency(port), "a latency")
         found = latency(port)

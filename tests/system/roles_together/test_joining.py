@@ -47,7 +47,7 @@ def test_a_publisher_that_was_first_is_received_by_a_later_subscriber(
     publisher.publish()
 
     assert [event.sequence for event in subscriber] == list(range(10, 20))
-    assert subscriber.counts().lost == 0, "what was published before was not for it"
+    assert subscriber.counts().lost == 0, "earlier events are not for it"
 
 
 def test_clients_that_were_before_the_broker_find_it(
@@ -272,7 +272,7 @@ def test_joining_and_leaving_loses_repeats_and_reorders_nothing(
     model: Model,
     seed: int,
 ) -> None:
-    limit = 1_000_000  # a busy machine is no reason to drop events here
+    limit = 1_000_000  # a busy machine must not drop events here
     port = run_broker(queue_limit=limit).port
     crowd = Crowd(
         seed,

@@ -151,7 +151,7 @@ def test_a_run_goes_on_with_the_job_of_one_that_was_killed(tmp_path: Path) -> No
     assert "job 2" not in said
 
 
-# Slurm waits for two minutes before it starts such a task again.
+# Slurm waits for two minutes before it restarts this kind of task.
 @long
 @pytest.mark.timeout(500)
 def test_a_block_whose_node_is_lost_is_run_again(tmp_path: Path) -> None:

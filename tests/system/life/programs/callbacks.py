@@ -265,7 +265,10 @@ def on_publisher(model: str, what: str) -> None:
             else:
                 getattr(subscriber, what)()
 
-        with roles.new_publisher("a"), roles.new_subscriber("a"):  # what is made once
+        with (
+            roles.new_publisher("a"),
+            roles.new_subscriber("a"),
+        ):  # objects that are made once
             pass
         threads, descriptors = threading.active_count(), open_descriptors()
         subscriber = roles.new_subscriber("a", on_publisher=work)

@@ -296,8 +296,8 @@ def not_configured(model: str) -> None:
 
 
 def of_multiprocessing(model: str, how: str) -> None:
-    """`multiprocessing` with the fork context, whose children end normally, with atexit; a pool
-    whose workers were forked before and after `configure`."""
+    """`multiprocessing` with the fork context: children end normally, with atexit; a pool
+    with workers forked before and after `configure`."""
     context = multiprocessing.get_context("fork")
     with Roles(model) as roles:
         parent = Parent(roles)
@@ -343,7 +343,7 @@ def _job(what: tuple[int, int]) -> tuple[int, bool]:
 
 
 def asyncio_objects(model: str) -> None:
-    """The asyncio objects: a child of a program whose loop runs."""
+    """The asyncio objects: a child of a program with a running loop."""
 
     async def run() -> None:
         publisher = publisher_aio.Publisher(

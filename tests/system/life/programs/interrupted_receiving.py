@@ -151,7 +151,7 @@ def each_once(
         ended = True
         for thread in threads:
             in_time(thread.join, "the publishing thread")
-        in_time(lambda: drain(subscriber, got, published), "receiving what is left")
+        in_time(lambda: drain(subscriber, got, published), "receiving the rest")
         found = numbers_of(got)
         missing = sorted(set(range(1, published + 1)) - set(found))
         assert not missing, f"{len(missing)} of {published} are missing: {missing[:10]}"
