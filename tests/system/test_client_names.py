@@ -8,10 +8,10 @@ import re
 from pathlib import Path
 
 import pytest
-from pubsub_broker.monitoring.status_client import ask
 from support.ports import free_port
 
 from pubsub_broker.monitoring.prometheus import latencies_of
+from pubsub_common.client.status_client import ask
 from pubsub_common.errors import ConfigError
 from pubsub_common.protocol.messages import Status
 from pubsub_common.testing import wait_for
