@@ -16,7 +16,9 @@ INSTALL, FIRST_TERMINAL, SECOND_TERMINAL = blocks("sh")[:3]
 (SHOWN,) = re.findall(
     r"^The subscriber prints.*?^```\n(.*?)\n```", README.read_text(), re.M | re.S
 )
-TIMEOUT_S = 100
+# Builds and downloads take longer than a test may, on a busy machine.
+pytestmark = pytest.mark.timeout(900)
+TIMEOUT_S = 400
 
 # The user types into the second terminal when the first one has printed its lines.
 TERMINALS = """

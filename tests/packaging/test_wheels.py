@@ -15,6 +15,9 @@ import pytest
 from support.paths import ROOT
 
 NAMES = ("common", "broker", "publisher", "subscriber", "perf")
+# Builds, downloads and installs take longer than a test may, on a busy machine.
+pytestmark = pytest.mark.timeout(900)
+STEP_S = 400
 SCRIPTS = {
     "common": ["pubsub-conformance"],
     "broker": ["pubsub-broker"],
@@ -29,7 +32,7 @@ def dist() -> Path:
     """The result of ``make build``, which does nothing when all is built."""
     # Not this test run's own environment: a developer's shell has none of it.
     env = {k: v for k, v in os.environ.items() if not k.startswith("PYTEST")}
-    subprocess.run(["make", "build"], cwd=ROOT, env=env, check=True, timeout=110)
+    subprocess.run(["make", "build"], cwd=ROOT, env=env, check=True, timeout=STEP_S)
     return ROOT / "dist"
 
 
@@ -67,7 +70,7 @@ def pip_install(bin_folder: Path, dist: Path, name: str) -> None:
             name,
         ],
         check=True,
-        timeout=110,
+        timeout=STEP_S,
     )
 
 
@@ -128,7 +131,7 @@ def test_tests_run_from_an_unpacked_source_archive(dist: Path, tmp_path: Path) -
         cwd=folder,
         capture_output=True,
         text=True,
-        timeout=110,
+        timeout=STEP_S,
     )
     assert done.returncode == 0, done.stdout
     assert " passed" in done.stdout
@@ -191,7 +194,7 @@ def test_perf_installs_with_everything_and_runs_a_sweep_without_mininet(
         [programs / "python", "-c", without, "sweep", "--preset=smoke"],
         capture_output=True,
         text=True,
-        timeout=110,
+        timeout=STEP_S,
         cwd=tmp_path,
     )
     assert done.returncode == 0, done.stderr
