@@ -14,7 +14,7 @@ PAGE = ROOT / "docs/cluster.md"
 TRY_OUT, *SET_UP = documents.blocks("sh", PAGE)
 
 
-# Two clients that go on while brokers are restarted, and etcd is restored and gets a new member.
+# Two clients that continue while brokers are restarted, and etcd is restored and gets a new member.
 LOAD = """
 pubsub-publisher -t load -b 10.0.0.1,10.0.0.2 --rate 100 -m 1000000 --history 100000 &
 publisher=$!

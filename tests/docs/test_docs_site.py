@@ -99,7 +99,7 @@ def section(page: Path, title: str) -> str:
 
 
 def rows(text: str) -> list[list[str]]:
-    """The cells of all rows of tables, but headings and what is below them."""
+    """The cells of all rows of tables, without headings and the lines below them."""
     lines = [line for line in text.splitlines() if line.startswith("|")]
     cells = [[each.strip() for each in line.split("|")[1:-1]] for line in lines]
     ruled = {at for at, row in enumerate(cells) if all(set(c) <= {*":-"} for c in row)}

@@ -1,4 +1,4 @@
-"""The example sweeps under ``docs/examples``: what is told of them is what was found."""
+"""The example sweeps under ``docs/examples``: their pages agree with their data."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from support.paths import DOCS
 
 from pubsub_perf.plan.experiment_text import parse_experiment
 
-# Those for a cluster are in tests/system/slurm, others in the tests of what they are of.
+# Those for a cluster are in tests/system/slurm, others in the tests of their subject.
 BLOCKS = documents.blocks("sh", DOCS / "measurement.md")
 (RUN,) = (block for block in BLOCKS if "payloads.toml" in block)
 (PARTS,) = (block for block in BLOCKS if "--part" in block and "--merge" in block)
@@ -51,7 +51,7 @@ def test_an_experiment_of_a_file_is_run_and_plotted(tmp_path: Path) -> None:
     asked = parse_experiment(PAYLOADS)
     assert len({case.scenario for case in asked.cases}) == 2
     assert len(asked.cases) == 3 * 2 * 2 * 5
-    # The same, smaller: what takes long here is not what the page is about.
+    # The same experiment, smaller and faster.
     small = PAYLOADS.replace('["single-switch", "tree"]', '"single-switch"')
     small = small.replace("repeats = 5", "repeats = 1").replace("[5, 9]", "4")
     small = small.replace("rate = 20", "rate = 100\nevents = 50")

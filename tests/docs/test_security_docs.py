@@ -1,4 +1,4 @@
-"""The security pages: commands that work, and attacks whose tests are there."""
+"""The security pages: commands that work, and attacks with existing tests."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_the_commands_of_the_page_work_one_after_the_other(tmp_path: Path) -> No
     assert len(blocks) >= 6
     said: list[str] = []
     for block in blocks:
-        # What was started in the background has ended before the next block begins.
+        # Background processes end before the next block begins.
         done = documents.run(["bash", "-eu", "-c", f"{block}\nwait"], tmp_path)
         assert done.returncode == 0, f"{block}\n{done.stdout}{done.stderr}"
         assert "Traceback" not in done.stderr
@@ -60,7 +60,7 @@ def test_the_messages_of_the_page_are_in_the_code() -> None:
     sources = "".join(
         path.read_text() for path in (ROOT / "packages").glob("*/src/**/*.py")
     )
-    code = re.sub(r'"\s*f?"', "", sources)  # strings that go on in the next line
+    code = re.sub(r'"\s*f?"', "", sources)  # strings that continue on the next line
     table = re.search(r"## Messages, and how.*?(?=^## )", PAGE.read_text(), re.M | re.S)
     assert table
     quoted = re.findall(r"^\| (?:[a-z ]+: )?(`.+`) \|", table[0], re.M)

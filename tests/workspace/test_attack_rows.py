@@ -1,4 +1,4 @@
-"""The table of attacks is made from what their tests declare and what came out."""
+"""The table of attacks is made from the declarations and results of their tests."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """The core stays pure: no socket, no thread, no clock, no file.
 
-Which modules are core is said by the docstring of their folder (`support.layers`). Import
+The docstring of a folder names its core modules (`support.layers`). Import
 contracts (``[tool.importlinter]`` in pyproject.toml) hold everything else about imports.
 """
 
@@ -19,7 +19,7 @@ from support.layers import FILES, FOLDERS, MODULES, is_core, layer_of
 
 PROGRAMS: Final = {name for name in MODULES if name.endswith(".__main__")}
 
-# What does input or output, waits, or differs from run to run.
+# Modules with input or output, waiting, or results that differ from run to run.
 NOT_IN_CORE: Final = frozenset(
     {
         *("asyncio", "contextvars", "ctypes", "docopt", "fcntl", "gzip", "http"),
@@ -36,8 +36,8 @@ CORE: Final = [name for name in MODULES if name not in PROGRAMS and is_core(name
 
 
 def imported(tree: ast.AST) -> Iterator[str]:
-    """The dotted names that are imported, also inside functions. What is imported for
-    types alone never runs."""
+    """The dotted names that are imported, also inside functions. Imports for
+    types alone never run."""
     for node in ast.iter_child_nodes(tree):
         match node:
             case ast.If(test=ast.Name(id="TYPE_CHECKING")):
