@@ -1,4 +1,4 @@
-"""Kill the broker of a thousand clients, and see how they go on at the others.
+"""Kill the broker of a thousand clients, and observe how they continue at the others.
 
     PYTHONPATH=benchmarks python -m broker_failover [--clients 1000] [--out FILE] [--plot STEM]
 
@@ -23,7 +23,7 @@ _MODELS = ("centralized", "decentralized")
 
 
 def main() -> int:
-    """Measure, or draw what was measured; 1 when a bar is missed."""
+    """Measure, or draw earlier measurements; returns 1 when a bar is missed."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--clients", type=int, default=1000)
     parser.add_argument("--seconds", type=float, default=15.0, help="after the kill")

@@ -121,5 +121,5 @@ def main(options: dict[str, Any]) -> int:
 
 
 if __name__ == "__main__":
-    # Without waiting for the threads, which receive for ever.
+    # Without waiting for the threads, which never end.
     os._exit(main(json.loads(sys.argv[1])))

@@ -1,4 +1,4 @@
-"""One run: etcd, brokers, clients, the kill, and what was seen meanwhile."""
+"""One run: etcd, brokers, clients, the kill, and the observations."""
 
 from __future__ import annotations
 
@@ -191,7 +191,7 @@ def _wait(condition: Any, workers: list[_Worker], what: str) -> None:
 
 
 def _rates(workers: list[_Worker], killed_s: float) -> list[tuple[float, float]]:
-    """Events a second of all workers, whose samples are a little apart."""
+    """Events per second of all workers, with samples at slightly different times."""
     received: dict[int, int] = defaultdict(int)
     for worker in workers:
         for line in worker.lines[1:-1]:

@@ -1,4 +1,4 @@
-"""What was seen of one run, and what is said of it. Pure."""
+"""The observations of one run, and the conclusions. Pure."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ BATCHED: Final = "pubsub, batches"
 SIZES: Final = (16, 256, 1024, 65_536)
 SUBSCRIBERS: Final = (1, 4)
 RATE_PER_S: Final = 1000.0
-# Repetitions of a cell differ by up to 60 % on shared machines; a lead below this is none.
+# Repetitions of a cell differ by up to 60 % on shared machines; a smaller lead does not count.
 LEAD: Final = 1.3
 # From here on batches of 64 KiB would hold only a few events.
 _BATCH_BELOW: Final = 16_384

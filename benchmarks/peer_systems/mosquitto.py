@@ -98,7 +98,7 @@ def subscribe(job: Job, run: JobRun) -> JobResult:
 
     client.on_message = take
     _subscribe(client, job.topic)
-    # Retained: a publisher that comes later is told too.
+    # Retained: a later publisher gets it too.
     client.publish(f"hello/{job.topic}/{job.index}", b"here", retain=True)
     _write_all(client)
     run.barrier()

@@ -52,7 +52,7 @@ class PeerSystem:
         return None
 
     def version(self) -> str:
-        """The versions of what is installed, in one line."""
+        """The versions of the installed packages, in one line."""
         found = [
             f"{name} {version}"
             for name in (*self.packages, *self.better_with)

@@ -65,7 +65,7 @@ def draw(found: Mapping[str, Any], path: Path) -> None:
 
 
 def drawing_of(found: Mapping[str, Any]) -> Drawing:
-    """The figure of what ``--out`` holds.
+    """The figure of the results in ``--out``.
 
     Raises:
         ConfigError: there is no throughput in it.

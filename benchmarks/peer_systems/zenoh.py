@@ -136,7 +136,7 @@ def open_session(
     listen: int | None = None,
     shared_memory: bool = False,
 ) -> Any:
-    """A session that knows nobody but whom these ports of loopback lead to."""
+    """A session that only knows the peers at these ports of loopback."""
     zenoh: Any = import_module("zenoh")
     config = zenoh.Config()
     settings: dict[str, object] = {

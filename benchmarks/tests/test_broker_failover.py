@@ -1,4 +1,4 @@
-"""What is said of a run: when the clients were at other brokers."""
+"""The conclusions about a run: when the clients were at other brokers."""
 
 from __future__ import annotations
 

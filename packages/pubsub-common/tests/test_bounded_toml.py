@@ -1,4 +1,4 @@
-"""TOML whose parsing would take long, or end the program, is refused before it is parsed."""
+"""TOML that is slow to parse, or crashes the parser, is rejected before parsing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One life: its order, forks, and the end of what nobody ends."""
+"""The life cycle: its order, forks, and the end of objects without `disconnect`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from pubsub_common.testing import WAIT_S, wait_for
 
 
 class Runtime:
-    """What has a life, and is to be closed."""
+    """An object with a life cycle, which must be closed."""
 
     def __init__(self) -> None:
         self.life = LifeCycle("publisher", self.cut)

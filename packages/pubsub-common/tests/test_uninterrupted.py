@@ -1,4 +1,4 @@
-"""Work goes on where its caller is interrupted, and never begins half."""
+"""Work continues when its caller is interrupted, and never begins half."""
 
 from __future__ import annotations
 

@@ -279,7 +279,7 @@ def test_a_full_queue_makes_events_wait_and_not_the_loop(
             batch = asyncio.create_task(publisher.publish_events([b"x", b"y"]))
             await happens(lambda: publisher._waiting == 6)
             queue.full = False
-            # Who comes now is behind all of them.
+            # A new caller is behind all of them.
             await publisher.publish_event("A", b"z")
             got = await payloads(subscriber, 9)
             assert got == [b"0", b"1", b"2", b"3", b"4", b"5", b"x", b"y", b"z"]

@@ -27,7 +27,7 @@ MINIMUM = ["-t", "A", "-b", "127.0.0.1"]
 
 
 def nobody(topics: str) -> str:
-    """What is said when nobody has subscribed to ``topics``."""
+    """The line about ``topics`` without subscribers."""
     return (
         f"pubsub-publisher: nobody subscribed to {topics}; events without a subscriber are "
         "dropped (--wait-for N waits for N subscribers)\n"

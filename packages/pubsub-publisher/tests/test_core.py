@@ -58,7 +58,7 @@ def accepted(listeners: dict[int, int]) -> Accepted:
 
 
 class Bench:
-    """A core whose socket may have no room."""
+    """A core with a socket that may have no room."""
 
     def __init__(self, kept: int | None = 100) -> None:
         self.full = False
@@ -93,7 +93,7 @@ class Bench:
         return [send for send in self.core.tick(self.now) if isinstance(send, Send)]
 
     def send(self) -> None:
-        """Send what is due, as the shell does."""
+        """Send the messages that are due, like the shell."""
         while self.due():
             sends = self.tick()
             if self.full:
@@ -221,7 +221,7 @@ def test_a_position_that_finds_no_room_is_left_out() -> None:
 
 
 def test_a_subscriber_that_has_more_topics_now_is_ready_with_all_of_them() -> None:
-    """They come over several connections, so those of before say nothing of the others."""
+    """They come over several connections, so earlier ones say nothing about the others."""
     bench = Bench()
     for number, (name, topics) in enumerate([("x", 2), ("A", 4), ("y", 2), ("B", 4)]):
         assert bench.ready == set(), f"after {number}"

@@ -31,7 +31,7 @@ END = b"the end"
 
 
 class Clock:
-    """Goes on by ``step_ns`` whenever it is read."""
+    """Advances by ``step_ns`` at each reading."""
 
     def __init__(self, step_ns: int) -> None:
         self.now_ns = 10**18
@@ -60,7 +60,7 @@ def received(subscriber: RawSubscriber) -> list[tuple[int, bytes]]:
 
 
 def check(subscriber: RawSubscriber, accepted: list[bytes]) -> None:
-    """What was accepted arrived once, and the numbers have no gap."""
+    """All accepted events arrived once, and the numbers have no gap."""
     found = received(subscriber)
     assert [number for number, _ in found] == list(range(len(found)))
     payloads = [payload for _, payload in found]
@@ -411,7 +411,7 @@ def test_what_would_wait_for_itself_in_a_handler_is_one_error(
 
 @contextlib.contextmanager
 def alarms(longest_s: float) -> Iterator[Callable[[], object]]:
-    """What has the next exception come, after up to so many seconds."""
+    """Raises the next exception after up to this many seconds."""
 
     def raise_it(_number: int, _frame: object) -> None:
         raise Interrupted

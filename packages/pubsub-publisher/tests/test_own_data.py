@@ -227,5 +227,5 @@ def test_a_clock_that_is_set_back_does_not_stop_generated_events(
         broker_port=broker.port,
         on_sent=set_back,
     ) as publisher:
-        # Were it to wait for the clock, this test would run into its time limit.
+        # If it waited for the clock, this test would run into its time limit.
         assert publisher.publish() == 3

@@ -624,7 +624,7 @@ def test_stop_may_come_at_any_moment_as_from_a_signal_handler(
 
     for lines in range(1, 200):
         if not ended(in_thread(functools.partial(publish, lines))):
-            # Let go of what the thread will hold for ever, so that the test can end.
+            # Release the lock that the thread would hold forever, so that the test can end.
             for lock in (
                 publisher._runtime.events.lock,
                 publisher._runtime.events._waiting_order,
@@ -1093,7 +1093,7 @@ def test_under_block_the_log_names_the_subscriber_that_is_not_reading(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     stall_s = "pubsub_publisher.sending.stall_log._STALL_S"
-    # Nothing is said while libzmq's thread is only late: there would be nobody to name.
+    # No line while libzmq's thread is only late: no subscriber could be named.
     monkeypatch.setattr(stall_s, 3600.0)
     publisher = new_publisher("A", queue_limit=10, overflow="block")
     subscriber = subscribe(publisher, "A", session=1, queue_limit=1)
@@ -1103,7 +1103,7 @@ def test_under_block_the_log_names_the_subscriber_that_is_not_reading(
     monkeypatch.setattr(stall_s, 0.01)
 
     def said() -> list[str]:
-        """What is said in a turn of the control thread, and in those before."""
+        """The log lines in a turn of the control thread, and in earlier ones."""
         assert publisher._runtime._control is not None
         publisher._runtime._control.wake()
         return [line for line in caplog.messages if line.startswith("publishing waits")]

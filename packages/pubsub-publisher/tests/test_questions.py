@@ -19,7 +19,7 @@ def question(number: int) -> ReadyRequest:
 
 
 class Kernel:
-    """Connections, and how much of what was sent by each has arrived."""
+    """Connections, and the number of sent bytes that have arrived at each."""
 
     def __init__(self, limit: int = 1000) -> None:
         self.questions = Questions(limit)
@@ -50,7 +50,7 @@ class Kernel:
         return count
 
     def read(self, origin: str, size: int | None = None) -> None:
-        """The other side reads so much of what is under way; None: all."""
+        """The other side reads this much of the data under way; None: all."""
         arrived, sent = self.arrived.get(origin, 0), self.sent.get(origin, 0)
         self.arrived[origin] = sent if size is None else min(sent, arrived + size)
 
@@ -257,7 +257,7 @@ def test_one_answer_may_be_larger_than_all_the_room() -> None:
 
 
 def test_answers_have_a_rate_however_fast_they_are_read() -> None:
-    """Behind a broker, it is not those who asked that read them."""
+    """Behind a broker, others than the requesting subscribers read them."""
     kernel = Kernel()
     kernel.ask("broker", *range(3000))
     began_at = kernel.now

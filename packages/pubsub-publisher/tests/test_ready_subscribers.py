@@ -1,4 +1,4 @@
-"""What is remembered of subscribers for whose sessions nobody vouches."""
+"""The memory for subscribers with sessions that the broker has not confirmed."""
 
 from __future__ import annotations
 

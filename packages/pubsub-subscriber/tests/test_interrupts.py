@@ -66,7 +66,7 @@ def test_at_any_line_of_a_block(broker: FakeBroker) -> None:
         with Subscriber(topics=["A"], broker_port=broker.port):
             pass
 
-    block()  # what is imported and made once
+    block()  # modules and objects that are made once
     left = Leftovers()
     for at in itertools.count(1):
         goes_on = interrupted(block, at)

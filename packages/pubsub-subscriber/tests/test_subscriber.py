@@ -514,7 +514,7 @@ def fetch(subscriber: Subscriber) -> bool:
         b"A\0\1\x95",
         b"A\0no event",
         b"A\0\1\x95\x01\x02\x03\x04\x05",
-        b"A\0\1\x95\xa1\xff\x01\x00\x00\xc4\x00",  # a publisher that is no text
+        b"A\0\1\x95\xa1\xff\x01\x00\x00\xc4\x00",  # a publisher that is not text
         b"A\0\x94\x01\x02\x03\x04",
         ready_topic("A", 7) + b"\0\x90",
         ready_topic("A", 7),
@@ -730,7 +730,7 @@ def test_an_answer_before_the_brokers_word_counts(
 
 
 class RawPublisherBehind:
-    """A publisher whose frames go through another's socket, as through a broker."""
+    """A publisher with frames that go through another's socket, like through a broker."""
 
     def __init__(self, forwarder: RawPublisher, session: int) -> None:
         self._forwarder = forwarder
@@ -1514,7 +1514,7 @@ def test_an_unknown_session_registers_again(
 ) -> None:
     subscriber = new_subscriber("A")
 
-    broker.send(Error(id=-1, code="unknown_session", detail="who are you?"))
+    broker.send(Error(id=-1, code="unknown_session", detail="unknown session"))
 
     wait_for(lambda: len(broker.of(Register)) == 2, "another registration")
     assert broker.of(Register)[1].session == subscriber.session
@@ -1562,7 +1562,7 @@ def test_log_tells_of_a_gap_at_info(
     assert "lost 3 events of A (0 to 2)" in caplog.text
 
 
-# Who is there
+# Publishers
 
 
 @BOTH_MODELS

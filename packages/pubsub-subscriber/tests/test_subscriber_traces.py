@@ -51,7 +51,7 @@ class SubscriberRunner:
         )
         self._core.use_session(SUBSCRIBER)
         self._connection = FakeSubSocket(0, [])
-        # What has begun and has not ended: connections and subscriptions are made once.
+        # Open connections and subscriptions, each of which is made once.
         self._begun: set[tuple[str, str]] = set()
 
     def next_deadline(self) -> float | None:
@@ -111,7 +111,7 @@ class SubscriberRunner:
 
 
 def written(effects: Iterable[Effect]) -> Iterable[dict[str, Any]]:
-    """What goes out, as a trace has it: what is for people is left out."""
+    """The outputs in the form of a trace, without texts for people."""
     for effect in effects:
         match effect:
             case Deliver(events):

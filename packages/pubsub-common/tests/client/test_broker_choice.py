@@ -32,7 +32,7 @@ def taken(steps: list[Step]) -> list[str]:
 
 
 def begun(choice: BrokerChoice, now: float = 0.0, left: str | None = None) -> set[str]:
-    """Begin a search; who is asked first."""
+    """Begin a search; returns the first brokers to ask."""
     choice.begin(now, left=left)
     return asked(choice.tick(now))
 

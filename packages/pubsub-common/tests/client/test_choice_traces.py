@@ -63,7 +63,7 @@ class ChoiceRunner:
 
 
 def in_any_order(steps: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """What goes out at one time has no order."""
+    """Messages of one time have no order."""
     return [
         {**step, "out": sorted(step["out"], key=str)} if "out" in step else step
         for step in steps

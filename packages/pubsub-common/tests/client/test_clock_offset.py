@@ -1,4 +1,4 @@
-"""The estimate of a clock's offset, against clocks whose offset is known."""
+"""The estimate of a clock's offset, against clocks with a known offset."""
 
 from __future__ import annotations
 

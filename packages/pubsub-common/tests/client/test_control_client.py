@@ -269,7 +269,7 @@ def test_a_client_that_is_told_to_come_later_asks_again(
         broker.send(Error(id=request.id, code=code, detail=f"later: {code}"))
     recorder.wait_for(Postponed, len(codes))
 
-    # Who cannot wait longer is told why.
+    # A caller that cannot wait longer gets the reason.
     with pytest.raises(RegistrationRefused, match="later") as refusal:
         client.wait_registered(0.0)
     assert refusal.value.code == codes[-1]
@@ -950,7 +950,7 @@ def test_a_callback_that_raises_finishes_it_with_one_error(
 
     def fail(update: SessionUpdate) -> None:
         updates.append(update)
-        raise mistake  # when it is told of the end, too
+        raise mistake  # also at the notification of the end
 
     client = connect(broker.endpoint, on_update=fail)
     broker.register()

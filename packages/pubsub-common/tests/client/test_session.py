@@ -139,7 +139,7 @@ def test_each_field_of_the_identity_is_in_the_registration() -> None:
         assert value != getattr(unset, name), (
             f"give {name} another value than its default"
         )
-        # A list is as good as a tuple.
+        # A list works like a tuple.
         assert msgspec.to_builtins(getattr(request, name)) == (
             list(value) if isinstance(value, tuple) else value
         ), name

@@ -150,7 +150,7 @@ def test_after_a_flood_new_connections_of_its_address_are_small() -> None:
     assert port.accept(5) == []
     assert reasons(port.flood(5, 250, 1000, portion=50)) == [(5, Reason.FLOW)]
     assert port.look((6, 20_000, 200)) == []
-    # What was there before the flood goes on.
+    # Connections from before the flood stay open.
     port.now += 31.0
     port.accept(7)
     assert port.look((7, 20_000, 200)) == []
@@ -354,7 +354,7 @@ def test_what_a_silent_flood_holds_is_not_put_down_to_others() -> None:
     port.accept(3)
     port.look((3, 200, 2))
     port.budget.end(100)
-    for _ in range(70):  # what was declared counts no longer
+    for _ in range(70):  # the earlier declaration no longer counts
         port.now += 1.0
         port.budget.declare(Subscriptions(0, 0), port.now)
         for closing in port.look((3, 60, 1), (3, 60, -1)):

@@ -44,7 +44,7 @@ def test_counts_are_due_when_the_interval_is_over() -> None:
     assert throttle.due(LOG_INTERVAL_S - 0.1) == []
     assert throttle.due(LOG_INTERVAL_S) == [("busy", 2)]
     assert throttle.due(LOG_INTERVAL_S) == []
-    # What is reported begins another interval; what was quiet is forgotten.
+    # A report begins another interval; silent keys are forgotten.
     assert not throttle.allows("busy", LOG_INTERVAL_S)
     assert throttle.next_at("quiet") is None
     assert throttle.due(2 * LOG_INTERVAL_S) == [("busy", 1)]

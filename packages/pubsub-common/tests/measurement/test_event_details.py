@@ -1,4 +1,4 @@
-"""Details tables and reports: what was put in comes out, and never half of it."""
+"""Details tables and reports: they can be read back, and are never incomplete."""
 
 from __future__ import annotations
 

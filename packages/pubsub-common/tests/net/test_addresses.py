@@ -105,7 +105,7 @@ def test_without_a_distant_peer_the_interfaces_decide(
 
 
 class FakeSocket:
-    """A datagram socket whose routing table is one line, or none."""
+    """A datagram socket with a routing table of one line, or without lines."""
 
     def __init__(self, source: str | None) -> None:
         self.source = source

@@ -53,7 +53,7 @@ def ask(
 
 
 def say(server: HttpServer, data: bytes) -> bytes:
-    """What comes back until the server closes the connection."""
+    """The response until the server closes the connection."""
     with socket.create_connection((HOST, server.port), timeout=WAIT_S) as connection:
         received = b""
         with contextlib.suppress(ConnectionError):

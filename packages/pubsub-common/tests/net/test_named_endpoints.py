@@ -15,7 +15,7 @@ UNKNOWN = PubSubError("no IP address is known of 'pub'")
 
 
 class FakeLookups(NameLookups):
-    """Answers when it is told to."""
+    """Answers on request."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -172,7 +172,7 @@ HEADERS: dict[str, Callable[[int], bytes]] = {
 def test_an_array_may_be_longer_and_have_any_header(
     header: str, more: list[object]
 ) -> None:
-    """What is behind the fifth element is not the event's."""
+    """Bytes after the fifth element do not belong to the event."""
     fields = ["10.0.0.1:1", 2, 3, 4, b"payload", *more]
     body = HEADERS[header](len(fields)) + b"".join(map(msgspec.msgpack.encode, fields))
 

@@ -48,7 +48,7 @@ def test_a_question_survives_the_way(question: RecoveryRequest) -> None:
 def test_no_question_is_the_beginning_of_another(
     one: RecoveryRequest, other: RecoveryRequest
 ) -> None:
-    # ZeroMQ matches beginnings, so an answer would reach who asked something else.
+    # ZeroMQ matches prefixes, so an answer would reach the sender of another request.
     if one != other:
         assert not recovery_topic(one).startswith(recovery_topic(other))
 

@@ -13,7 +13,7 @@ SEQUENCES = st.integers(0, 40)
 
 
 class NaiveTracker:
-    """A tracker that remembers everything, for streams whose start is known."""
+    """A tracker that remembers everything, for streams with a known start."""
 
     def __init__(self) -> None:
         self.arrived: set[int] = set()

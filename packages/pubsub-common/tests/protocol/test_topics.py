@@ -14,7 +14,7 @@ from pubsub_common.protocol.topics import validate_topic, validate_topics
 
 
 def is_topic(text: str) -> bool:
-    """The rule, written down once more in another way."""
+    """The same rule in another form."""
     try:
         size = len(text.encode())
     except UnicodeEncodeError:

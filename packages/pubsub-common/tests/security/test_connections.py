@@ -1,4 +1,4 @@
-"""TCP connections by their descriptors, whose numbers may be of something else by now."""
+"""TCP connections by their descriptors, with numbers that may have been reused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Why a connection is not made, where libzmq itself is told too little."""
+"""The reason why a connection fails, where libzmq itself learns too little."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which subscriptions pass, over real sockets: nobody gets or takes what is another's."""
+"""Accepted subscriptions, over real sockets: no client gets or ends another's."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ class Bench:
         while not condition():
             assert time.monotonic() < deadline
             self.xpub.poll(5)
-            for socket in self.sockets:  # or it does not subscribe anew
+            for socket in self.sockets:  # otherwise it does not subscribe again
                 if not socket.closed:
                     socket.get(zmq.EVENTS)
 

@@ -29,7 +29,7 @@ SENT, STUCK = 0, MIB
 
 
 class Bench:
-    """A socket through which so much was sent, and what was written to its connections."""
+    """A socket with a number of sent bytes, and the bytes written to its connections."""
 
     def __init__(self) -> None:
         self.queues = UnreadQueues(BOUNDS)
@@ -91,7 +91,7 @@ def test_who_wants_little_is_left_in_peace_while_the_memory_does_not_grow() -> N
     bench.look()
     for _ in range(100):
         bench.send(8 * MIB)
-        bench.memory = 25 * MIB  # what waits for the slow one are small events
+        bench.memory = 25 * MIB  # small events wait for the slow one
         assert bench.look(slow=STUCK) == []
 
 

@@ -25,7 +25,7 @@ STREAK = 64
 
 
 class Clock:
-    """Goes on by ``step_ns`` whenever it is read."""
+    """Advances by ``step_ns`` at each reading."""
 
     def __init__(self) -> None:
         self.now_ns = 10**18
@@ -91,7 +91,7 @@ class Bench:
         found: list[bytes] = []
         while sum(len(events_of(frame)) for frame in found) < events:
             frame = self.subscriber.recv()
-            if not frame.startswith(PRIVATE_MARK):  # what was asked before
+            if not frame.startswith(PRIVATE_MARK):  # an answer to an earlier request
                 found.append(frame)
         return found
 

@@ -23,7 +23,7 @@ def test_the_last_events_are_kept_within_both_limits(
         sent.append((number, b"x" * size))
         history.add(number, [(number, b"x" * size)])
 
-    # The longest end of what was sent that fits, but at least one event.
+    # The longest end of the sent events that fits, but at least one event.
     kept = sent[-limit:]
     while len(kept) > 1 and sum(len(payload) for _, payload in kept) > limit_bytes:
         del kept[0]

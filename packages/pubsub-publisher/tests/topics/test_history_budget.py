@@ -46,7 +46,7 @@ def test_all_topics_keep_no_more_than_the_limit(sent: list[tuple[int, int]]) -> 
         assert [each.size for each in topics] == [kept(each) for each in topics]
     for history in topics:
         first, _, payloads = history.select(0, history.end)
-        assert first + len(payloads) == history.end  # the end is what is kept
+        assert first + len(payloads) == history.end  # the newest events are kept
 
 
 def test_the_topic_that_has_most_forgets_first() -> None:

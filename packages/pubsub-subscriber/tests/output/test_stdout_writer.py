@@ -43,7 +43,7 @@ class Stdout:
 
 
 class Script:
-    """A subscriber that receives what it is told to: bursts, with pauses in between."""
+    """A subscriber that receives given bursts, with pauses in between."""
 
     def __init__(self, *bursts: list[bytes]) -> None:
         self._bursts = deque(deque(burst) for burst in bursts)

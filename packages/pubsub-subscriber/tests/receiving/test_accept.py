@@ -129,7 +129,7 @@ def socket_closing(bench: Bench) -> None:
 
 
 def departed(bench: Bench) -> None:
-    """What is held is delivered when its publisher is gone and nothing more will come."""
+    """Held events are delivered when their publisher is gone and no more can come."""
     bench.answers = False
     bench.streams.join(PublisherInfo(session=FIRST, topics=["A"]))
     for number in (0, 2, 3, 7):
@@ -284,7 +284,7 @@ def test_accept_may_change_what_is_delivered(
 
 
 class Endless(FakeSubSocket):
-    """A socket of a broker that goes on sending."""
+    """A socket of a broker that keeps sending."""
 
     number = 0
 

@@ -39,7 +39,7 @@ from pubsub_subscriber.connections.sub_socket import SubSocket
 from pubsub_subscriber.receiving.event_queue import EventQueue
 from pubsub_subscriber.receiving.fast_path import FastPath
 
-# What is raised in a finalizer goes nowhere, and is printed.
+# An exception in a finalizer is only printed.
 pytestmark = pytest.mark.filterwarnings("ignore")
 
 NewSubscriber = Callable[..., Subscriber]
@@ -122,7 +122,7 @@ def publish_some(publisher: RawPublisher, topic: str, last: bytes) -> None:
 
 
 def drain(subscriber: Subscriber, found: Found, publishers: list[RawPublisher]) -> None:
-    """Receive what was published and not received."""
+    """Receive the events that were published and not received."""
     wanted = sum(sum(each.next_sequence.values()) for each in publishers)
 
     def look() -> bool:
@@ -251,7 +251,7 @@ def test_at_any_time(
     for _ in range(INTERRUPTS):
         with contextlib.suppress(Interrupted):
             alarms()
-            # Not for ever: what is raised where nobody can catch it is only printed.
+            # Not forever: an exception that cannot be caught is only printed.
             deadline = time.monotonic() + 1.0
             while time.monotonic() < deadline:
                 way(subscriber, found)
@@ -264,7 +264,7 @@ def test_at_any_time(
 
 
 class Cut(FakeSubSocket):
-    """As a socket behind whose call an exception comes when a frame was taken."""
+    """A socket that raises after it has taken a frame."""
 
     def receive_into(self, buffer: memoryview, *, flags: int = 0) -> int:
         size = super().receive_into(buffer, flags=flags)

@@ -90,7 +90,7 @@ def test_a_publisher_that_joins_during_a_wait_is_received(
     listener, publisher = listening
     second = new_publisher("A")
 
-    for _ in range(3):  # and again who waits in the socket comes out
+    for _ in range(3):  # and again the waiting thread leaves the socket
         broker.tell(joined=[second.info])
         second.wait_for_ready()
         listener.publish(second)

@@ -37,7 +37,7 @@ def info(session: int, strength: int | None = None, *topics: str) -> PublisherIn
 
 
 def owners(streams: StreamTable, topic: str = "A", sessions: int = 10) -> list[int]:
-    """The sessions whose events would be delivered."""
+    """The sessions with events that would be delivered."""
     return [
         session for session in range(sessions) if not streams.skip(session, topic, 0)
     ]
@@ -261,7 +261,7 @@ class Recovering:
         return delivered
 
     def run_timers(self, now: float) -> list[tuple[int, int]]:
-        """What is delivered when the time for it has come, as a subscriber does it."""
+        """Deliver the events that are due, like a subscriber."""
         self.now = now
         return self._perform(self.core.tick(now, idle=True))
 

@@ -213,7 +213,7 @@ def test_while_much_is_to_be_looked_at_the_timeout_is_a_quarter_second_longer() 
 
 
 def test_an_answer_among_what_was_not_looked_at_is_in_time() -> None:
-    """A user who was long away finds it in the socket, behind other events."""
+    """A program that was busy for long finds it in the socket, behind other events."""
     bench = Bench()
     bench.on_event(0, 2)
     question = bench.question

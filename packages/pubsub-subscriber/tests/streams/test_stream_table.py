@@ -560,7 +560,7 @@ def test_streams_that_nobody_vouches_for_are_not_remembered_without_end() -> Non
 
 
 def test_streams_of_publishers_that_the_broker_has_named_stay() -> None:
-    """Be it before or after the first event."""
+    """Before or after the first event."""
     streams = StreamTable()
     streams.join(info(-1, "A"))
     receive(streams, -1, "A", 5)
