@@ -75,7 +75,7 @@ _LEVEL = logging.getLogger().level
 @pytest.fixture(autouse=True)
 def _logging_as_at_the_start() -> Iterator[None]:
     """A program's `main` sets logging up for the whole process: neither the last test
-    nor a fixture of a whole module may keep this one from hearing what is logged."""
+    nor a fixture of a whole module may keep this one from getting log records."""
     root = logging.getLogger()
     handlers = root.handlers[:]
     logging.disable(logging.NOTSET)

@@ -76,7 +76,7 @@ async def _send_fast(client: Any, job: Job) -> tuple[int, int]:
 
 
 async def _send_paced(client: Any, job: Job) -> tuple[int, int]:
-    """As `Run.send_all` does it, but within the loop: to enter uvloop's anew for each
+    """Like `Run.send_all`, but within the loop: entering uvloop's loop for each
     message costs more than a message."""
     rest = bytes(job.payload_bytes - 8)
     count = round(job.seconds * job.rate)

@@ -1,5 +1,5 @@
-"""The systems that ours is compared with: what is said of them, and a short run of each
-that is installed."""
+"""The systems of the comparison: their description, and a short run of each installed
+one."""
 
 from __future__ import annotations
 

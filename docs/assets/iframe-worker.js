@@ -1,5 +1,5 @@
 // Search where the site is read as files: browsers run no workers from there, so the search
-// runs in a hidden frame. The theme would load such a script from elsewhere.
+// runs in a hidden frame. The theme would load this kind of script from another server.
 "use strict";
 
 if (location.protocol === "file:") {

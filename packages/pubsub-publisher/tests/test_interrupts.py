@@ -1,5 +1,5 @@
 """Exceptions from outside, at any line and at any time: nothing hangs, no number is used twice,
-and what was accepted arrives once."""
+and accepted events arrive once."""
 
 from __future__ import annotations
 
@@ -88,8 +88,8 @@ def interrupt_each_line(
     publisher: Publisher, call: Callable[[Callable[[bytes], bytes]], object]
 ) -> list[bytes]:
     """``call`` publishes payloads, which it is to have named by the function that it is
-    given. Interrupts it at each of its lines in turn, until it runs to its end; what was
-    accepted."""
+    given. Interrupts it at each of its lines in turn, until it runs to its end; returns
+    the accepted payloads."""
     accepted: list[bytes] = []
     line = 0
     while True:

@@ -341,8 +341,8 @@ def test_a_revoked_publisher_is_disconnected_at_once() -> None:
 
 
 def test_thousands_of_topics_are_a_matter_of_a_moment() -> None:
-    """8,000 streams, each with an owner, come, answer, leave and are finished: what is done
-    for one of them must not look at all of them."""
+    """8,000 streams, each with an owner, come, answer, leave and are finished: work
+    for one of them must not search all of them."""
     topics = [f"t/{number}" for number in range(4000)]
     infos = [
         PublisherInfo(

@@ -1,4 +1,4 @@
-"""An exception raised at any line of ours, in the main thread, during what is no reception:
+"""An exception raised at any line of ours, in the main thread, outside of receive calls:
 the object stays usable, or is closed, and nothing is left over."""
 
 from __future__ import annotations

@@ -26,8 +26,8 @@ STRANGER, OTHER = "192.0.2.1", "192.0.2.2"
 
 
 class Port:
-    """A port as its guard sees it: what has come in through each connection, and how many
-    subscriptions there are."""
+    """A port from the view of its guard: the input of each connection, and the number of
+    subscriptions."""
 
     def __init__(self, *, secure: bool = False) -> None:
         self.budget = PortBudget(limits_of_port(100, secure=secure))

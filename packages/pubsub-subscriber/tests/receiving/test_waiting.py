@@ -1,5 +1,5 @@
-"""Waiting in the socket: who receives one event at a time does, and comes out for whatever
-else there is to do."""
+"""Waiting in the socket, for a program that receives one event at a time: it leaves the
+socket for any other work."""
 
 from __future__ import annotations
 
