@@ -256,8 +256,10 @@ def _explain_mismatch(message: str, doc: str) -> str:
             r"(?:Option|Argument)\(('[^']*'|None), ('[^']*'|None)", first
         )
         found = [(a if a != "None" else b).strip("'") for a, b in pairs]
-        # Of `program command WORD` even the command matches nothing without a word.
-        if found[:1] != usage_text.pattern(doc).split()[1:2]:
+        # Of `program command WORD` even the command matches nothing without a word, nor do
+        # the options after it.
+        command = usage_text.pattern(doc).split()[1:2]
+        if [word for word in found if not word.startswith("--")] != command:
             text = " ".join(found)
             if text.startswith("-"):
                 return f"unexpected, repeated or contradictory: {text}"
