@@ -130,8 +130,8 @@ def test_the_brokers_address_may_be_spelled_in_each_way(option: str) -> None:
 @pytest.mark.parametrize(
     ("words", "complaint"),
     [
-        ("", "no topic given; add -t TOPIC"),
-        ("-b 127.0.0.1", "no topic given; add -t TOPIC"),
+        ("", "no topic given; add TOPIC"),
+        ("-b 127.0.0.1", "no topic given; add TOPIC"),
         ("-t A -b bro/ker", "'bro/ker' is not an IP address like 10.0.0.1"),
         ("-t A -b 1.2.3", "'1.2.3' is not an IP address like 10.0.0.1"),
         ("-t A -b 0.0.0.0", "0.0.0.0 is not the address of one host"),
@@ -517,7 +517,7 @@ def test_the_installed_program_says_its_version_and_complains_in_one_line(
     assert (version.returncode, version.stderr) == (0, "")
     assert version.stdout == f"pubsub-publisher {__version__}\n"
     assert (bad.returncode, bad.stdout) == (2, "")
-    assert bad.stderr == "pubsub-publisher: no topic given; add -t TOPIC\n"
+    assert bad.stderr == "pubsub-publisher: no topic given; add TOPIC\n"
 
 
 def test_of_many_topics_that_nobody_subscribed_to_some_are_named(

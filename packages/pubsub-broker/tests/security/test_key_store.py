@@ -370,9 +370,9 @@ def complaint_of(
 @pytest.mark.parametrize(
     ("words", "complaint"),
     [
-        (["keygen"], "is missing: pubsub-broker keygen DIR [NAME]..."),
-        (["enroll"], "is missing: pubsub-broker enroll NAME [options]; try "),
-        (["revoke", "--secure", "{0}"], "is missing: pubsub-broker revoke NAME "),
+        (["keygen"], "DIR is missing: pubsub-broker keygen DIR [NAME]..."),
+        (["enroll"], "NAME is missing: pubsub-broker enroll NAME [options]; try "),
+        (["revoke", "--secure", "{0}"], "NAME is missing: pubsub-broker revoke NAME"),
         (["revoke", "a", "b", "--secure", "{0}"], "unexpected"),
         (["keygen", "{0}", "a", "a"], "given twice"),
         (["keygen", "{0}", "a/b"], "not a name"),

@@ -105,6 +105,8 @@ def test_the_words_come_from_the_command_line_when_none_are_given(
         (["--centralised"], "unknown option --centralised (did you mean --central"),
         (["--max_evnt_count=3"], "unknown option --max_evnt_count; try"),
         (["--port", "3"], "unknown option --port (did you mean --broker-port?)"),
+        (["--prot", "3"], "unknown option --prot (did you mean --broker-port?)"),
+        (["--secure", "d"], "unknown option --secure (did you mean --keys?)"),
         (["-p", "3"], "unknown option -p (did you mean --broker-port?)"),
         (["-port=3"], "unknown option -port (did you mean --broker-port?)"),
         (["--host", "h"], "unknown option --host (did you mean --broker-address?)"),
@@ -145,9 +147,7 @@ def test_a_missing_word_is_explained(capsys: pytest.CaptureFixture[str]) -> None
     with pytest.raises(SystemExit):
         console_script.parse("Usage: x NAME", [], "x", "1")
 
-    assert capsys.readouterr().err == (
-        "x: something required is missing: x NAME; try x --help\n"
-    )
+    assert capsys.readouterr().err == ("x: NAME is missing: x NAME; try x --help\n")
 
 
 @pytest.mark.parametrize(

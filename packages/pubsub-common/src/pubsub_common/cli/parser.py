@@ -53,7 +53,9 @@ def parse_command_line(
     try:
         found = docopt(patterns, _for_docopt(spelled, doc), default_help=False)
     except DocoptExit as error:
-        raise ConfigError(_explain_mismatch(str(error.code), doc)) from None
+        missing = _missing_words(spelled, doc)
+        explained = missing or _explain_mismatch(str(error.code), doc)
+        raise ConfigError(explained) from None
     settings = Settings(found)
     said: dict[str, Any] = {}
     for line, _ in spelled.options:
@@ -246,6 +248,20 @@ def parse_settings(
         add_environment(settings, os.environ)
         add_file(settings, os.environ, program, doc, shared)
     return settings
+
+
+def _missing_words(spelled: words.SpelledOut, doc: str) -> str | None:
+    """Names the words that a command line lacks; None: it lacks none, or the usage text has
+    more than words in a fixed order."""
+    pattern = usage_text.pattern(doc)
+    needed = re.sub(r"\[[^]]*\](?:\.\.\.)?", "", pattern).split()[1:]
+    if not all(re.fullmatch(r"\w[\w-]*", word) for word in needed):
+        return None
+    missing = needed[len(spelled.words) + len(spelled.rest or ()) :]
+    if not missing:
+        return None
+    verb = "is" if len(missing) == 1 else "are"
+    return f"{' and '.join(missing)} {verb} missing: {pattern}"
 
 
 def _explain_mismatch(message: str, doc: str) -> str:

@@ -67,7 +67,7 @@ def client_arguments(
         broker_endpoints(broker, None)
     return {
         "broker_address": broker,
-        "topics": tuple(console_script.required(options, "--topic", "-t TOPIC")),
+        "topics": tuple(console_script.required(options, "--topic", "TOPIC")),
         "broker_port": console_script.port_number(options, "--broker-port"),
         "address": (advertised if listens else own_host)(options, "--address"),
         "clock": options["--clock"],

@@ -53,6 +53,11 @@ _ELSEWHERE: Final = {
     "key": ("keys",),
     "identity": ("keys",),
     "backlog": ("history",),
+    # Options of the broker at clients, and of clients at the broker.
+    "secure": ("keys",),
+    "keys": ("secure",),
+    "address": ("bind",),
+    "broker-address": ("bind",),
 }
 _NEGATIVE: Final = re.compile(r"-[0-9.][0-9.eE+-]*")
 
@@ -119,10 +124,14 @@ def closest(name: str, lines: Sequence[OptionLine]) -> str:
     """A hint, in parentheses, at the option that ``name``, without dashes, may mean; empty
     if there is none like it."""
     keys = [line.key for line in lines]
-    meant = [key for key in _ELSEWHERE.get(name, ()) if key in keys]
-    near = meant or difflib.get_close_matches(name, keys, 1)
+    meanings = {key: [key] for key in keys}
+    for other, meant in _ELSEWHERE.items():
+        known = [key for key in meant if key in keys]
+        if known:
+            meanings.setdefault(other, known)
+    near = [name] if name in meanings else difflib.get_close_matches(name, meanings, 1)
     near = near or [key for key in keys if name in key.split("-")]
-    return f" (did you mean --{near[0]}?)" if near else ""
+    return f" (did you mean --{meanings[near[0]][0]}?)" if near else ""
 
 
 def unknown_command(word: str, known: Sequence[str]) -> str:

@@ -35,9 +35,7 @@ class FolderWriter:
             self._number = _last_number(self._folder)
             self._index = (self._folder / INDEX).open("ab")
         except OSError as error:
-            raise ConfigError(
-                f"--dump: cannot write {folder}: {reason_of(error)}"
-            ) from None
+            raise ConfigError(f"--dump: cannot write {reason_of(error)}") from None
         self._encode: Callable[[Any], bytes] = msgspec.json.Encoder().encode
 
     def write(self, event: Event) -> None:
