@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 from support.ipv6 import needs_ipv6
@@ -87,7 +88,8 @@ def test_programs_tell_each_other_by_ipv6(
     where = line.split(" on ")[1].split(",")[0]
     assert where.startswith("[::1]:")
     subscriber = run("pubsub-subscriber", "-b", where, "-t", "A", "-m", 5, *words)
-    broker.says("subscriber [::1]")
+    broker.says("joined: A")
+    assert re.search(r"subscriber \S+ at \[::1\]", broker.err)
     publisher = run(
         *("pubsub-publisher", "-b", where, "-t", "A", "-m", 5, "-s", 0, "-bp", 0)
     )
