@@ -20,6 +20,7 @@ from pubsub_common.protocol.messages import Disconnect, Register
 from pubsub_common.testing import WAIT_S, wait_for
 from pubsub_publisher import __version__, cli
 from pubsub_publisher.config import PublisherConfig
+from pubsub_publisher.input.options import source_rate
 
 Subscribe = Callable[..., RawSubscriber]
 
@@ -119,6 +120,19 @@ def test_an_option_becomes_an_argument(words: str, name: str, value: object) -> 
     assert getattr(config(*MINIMUM, *words.split()), name) == value
 
 
+@pytest.mark.parametrize(
+    ("words", "a_second"),
+    [("", None), ("-s 0", None), ("-s 0.25", 4), ("--rate 8", 8)],
+)
+def test_a_given_pause_is_between_payloads_too(
+    words: str, a_second: float | None
+) -> None:
+    argv = ["A", "x", *words.split()]
+    options = console_script.parse(cli.USAGE, argv, cli.PROGRAM, "0")
+
+    assert source_rate(options) == a_second
+
+
 @pytest.mark.parametrize("option", ["-b", "--broker-address", "--broker_address"])
 def test_the_brokers_address_may_be_spelled_in_each_way(option: str) -> None:
     assert config("-t", "A", option, "10.0.0.1").broker_address == "10.0.0.1"
@@ -187,6 +201,7 @@ def test_the_brokers_address_may_be_spelled_in_each_way(option: str) -> None:
         ("-l x --rate nan", "--rate: nan is not more than 0 events a second"),
         ("-l x --rate fast", "--rate: 'fast' is not a number"),
         ("--rate 5 -s 1", "--rate and --sleep exclude each other"),
+        ("-l x --rate 5 -s 1", "--rate and --sleep exclude each other"),
         ("-m 5 --count 5", "--count is given more than once"),
         ("--stdin --hold", "--hold is for generated events, so not with --stdin"),
         ("-l x --report r", "--report is for generated events"),

@@ -77,7 +77,8 @@ How long:
 {option_texts.INDEFINITE_OPTION}; payloads start again
                                   from the first
   --rate RATE                     publish at most RATE events a second
-  -s SECONDS, --sleep SECONDS     time between generated events; 0: no pause
+  -s SECONDS, --sleep SECONDS     time between generated events; if given, also between
+                                  payloads, lines or files; 0: no pause
                                   [default: {defaults.SLEEP_PERIOD_S:g}]
   --wait-for N                    publish when N subscribers are ready
 {option_texts.WAIT_OPTIONS}

@@ -78,6 +78,19 @@ def period_s(options: console_script.Options) -> float:
     return console_script.seconds(options, "--sleep")
 
 
+def source_rate(options: console_script.Options) -> float | None:
+    """The most events of a source a second, by --rate or --sleep; None: no limit. The default
+    of --sleep is for generated events only.
+
+    Raises:
+        ConfigError: A value is invalid, or both options are given.
+    """
+    if console_script.chosen_option(options, "--rate", "--sleep") != "--sleep":
+        return rate(options)
+    between_s = console_script.seconds(options, "--sleep")
+    return 1 / between_s if between_s else None
+
+
 def source_publisher(
     options: console_script.Options,
 ) -> Callable[[Publisher], int] | None:
@@ -96,7 +109,7 @@ def source_publisher(
         if options[other]:
             raise ConfigError(f"{other} is for generated events, so not with {name}")
     limit = _limit(options, name)
-    per_second = rate(options)
+    per_second = source_rate(options)
     if name == "--file":
         from pubsub_publisher.input.sources import check_files
 
