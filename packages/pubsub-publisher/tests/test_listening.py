@@ -46,6 +46,16 @@ def test_a_publisher_may_listen_elsewhere(
         assert all(reaches(host, publisher.bind_port) for host in hosts)
 
 
+def test_others_are_told_the_one_address_at_which_it_listens(
+    broker: FakeBroker,
+) -> None:
+    with Publisher(
+        "127.0.0.1", ["A"], broker_port=broker.port, bind_port=0, bind="127.0.0.3"
+    ) as publisher:
+        assert publisher.address == f"127.0.0.3:{publisher.bind_port}"
+        assert reaches("127.0.0.3", publisher.bind_port)
+
+
 def test_others_are_told_the_port_that_leads_to_ours(broker: FakeBroker) -> None:
     with Publisher(
         "127.0.0.1",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import threading
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -12,10 +13,15 @@ import pytest
 from support.fake_broker import FakeBroker
 from support.raw_sockets import RawSubscriber
 
-from pubsub_common.errors import BrokerUnreachable, ConfigError, RegistrationRefused
+from pubsub_common.errors import (
+    BrokerUnreachable,
+    ConfigError,
+    NotReady,
+    RegistrationRefused,
+)
 from pubsub_common.protocol import messages
 from pubsub_common.protocol.messages import Disconnect, Register
-from pubsub_common.testing import WAIT_S
+from pubsub_common.testing import WAIT_S, wait_for
 from pubsub_publisher import Publisher
 
 NewPublisher = Callable[..., Publisher]
@@ -204,6 +210,59 @@ def test_a_broker_that_does_not_answer_is_named(
         publisher.add_topics(["B"])
 
     publisher.publish_event("B", b"x")  # it will be told when it answers
+
+
+@pytest.mark.parametrize("whole", [False, True])
+def test_threads_wait_for_a_topic_that_another_thread_adds(
+    broker: FakeBroker, publisher: Publisher, subscribe: Subscribe, whole: bool
+) -> None:
+    """Otherwise the subscribers that the broker is about to name lack their events."""
+
+    def publish() -> None:
+        if whole:
+            publisher.publish_events([("B", b"x")])
+        else:
+            publisher.publish_event("B", b"x")
+
+    subscriber = subscribe(publisher, "A", "B", session=5)
+    publisher.wait_for_subscribers(1, WAIT_S)
+    broker.ignored = (Register,)
+    threads = [threading.Thread(target=publish) for _ in range(3)]
+    threads[0].start()
+    wait_for(lambda: "B" in publisher.topics)
+    for thread in threads[1:]:
+        thread.start()
+    wait_for(lambda: len(broker.of(Register)) > 1)
+    assert publisher._runtime.topics.states["B"].next_sequence == 0
+
+    broker.ignored = ()
+    for thread in threads:
+        thread.join(WAIT_S)
+    assert [subscriber.next_event().sequence for _ in range(3)] == [0, 1, 2]
+
+
+def test_stop_ends_the_wait_for_a_new_topic(
+    broker: FakeBroker, publisher: Publisher
+) -> None:
+    broker.silent = True
+    threading.Timer(0.1, publisher.stop).start()
+
+    with pytest.raises(NotReady, match="stopped before the broker answered"):
+        publisher.publish_event("B", b"x")
+
+
+def test_generated_events_wait_for_a_topic_that_another_thread_adds(
+    broker: FakeBroker, publisher: Publisher
+) -> None:
+    broker.ignored = (Register,)
+    adding = threading.Thread(target=publisher.add_topics, args=(["B"],))
+    adding.start()
+    wait_for(lambda: "B" in publisher.topics)
+    publisher.max_event_count, publisher.sleep_period = 4, 0.0
+    threading.Timer(0.1, setattr, (broker, "ignored", ())).start()
+
+    assert publisher.publish() == 4
+    adding.join(WAIT_S)
 
 
 def test_a_clock_that_is_set_back_does_not_stop_generated_events(

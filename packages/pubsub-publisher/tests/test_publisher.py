@@ -510,6 +510,27 @@ def test_an_event_of_a_topic_it_does_not_have_is_refused(
         publisher.publish_event("A\0", b"")
 
 
+@pytest.mark.parametrize("topic", [None, ["A"], 5, b"A", {}])
+def test_a_topic_that_is_not_text_is_refused(
+    new_publisher: NewPublisher, topic: Any
+) -> None:
+    publisher = new_publisher("A")
+
+    with pytest.raises(ConfigError, match="a topic is text, not"):
+        publisher.publish_event(topic, b"x")
+    with pytest.raises(ConfigError, match="a topic is text, not"):
+        publisher.publish_events([(topic, b"x")])
+
+
+def test_a_mapping_is_not_a_list_of_events(new_publisher: NewPublisher) -> None:
+    publisher = new_publisher("A")
+    events: Any = {"A": b"x"}
+
+    with pytest.raises(ConfigError, match=r"publish_events\(mapping\.items\(\)\)"):
+        publisher.publish_events(events)
+    assert publisher.publish_events(events.items()) == 1
+
+
 @pytest.mark.parametrize("payload", [None, ["x"], 5])
 def test_a_payload_that_is_neither_bytes_nor_text_is_refused(
     new_publisher: NewPublisher, payload: Any

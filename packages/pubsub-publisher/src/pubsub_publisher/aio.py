@@ -144,10 +144,12 @@ class Publisher(PublisherReadings):
         self._since_yield += 1
         if self._since_yield >= EVENTS_PER_YIELD:
             await self._yield_to_loop()
-        send = self._senders.get(topic)
+        try:
+            send = self._senders.get(topic)
+        except TypeError:  # a list, for example
+            send = None
         if send is None or type(payload) is not bytes:
             payload = checked_payload(self._runtime, payload)
-            send = self._senders.get(topic)
             if send is None:
                 send = await asyncio.to_thread(sender_of, self._runtime, topic)
         stamp_ns = -self._runtime.now_ns() if self._waiting else send(payload)
@@ -174,9 +176,10 @@ class Publisher(PublisherReadings):
         runtime = self._runtime
         runtime.check_usable()
         topics, bounds, now_ns = runtime.topics, runtime.config.bounds, runtime.now_ns
-        default = topics.only if topic is None else await self._declare(topic)
+        name = topics.only if topic is None else topic
+        default = None if name is None else await self._declare(name)
         count = 0
-        for batch in batches(topics.present, events, default, now_ns, bounds):
+        for batch in batches(topics.opened, events, default, now_ns, bounds):
             if isinstance(batch, str):
                 await self._declare(batch)
                 continue
@@ -232,7 +235,7 @@ class Publisher(PublisherReadings):
 
     async def _declare(self, topic: str) -> TopicState:
         """The state of ``topic``, which is added if it is new."""
-        state = self._runtime.topics.present.get(topic)
+        state = self._runtime.topics.opened.get(topic)
         if state is not None:
             return state
         return await asyncio.to_thread(

@@ -14,6 +14,7 @@ from pubsub_common.limits.port_limits import limits_of_port
 from pubsub_common.net.addresses import resolve_own, why_not
 from pubsub_common.net.sockets import bind_first_free
 from pubsub_common.protocol.endpoints import is_loopback
+from pubsub_common.protocol.listening import is_wildcard
 from pubsub_common.security.port_guard import PortGuard
 from pubsub_common.validation import MAX_PORT
 
@@ -47,6 +48,16 @@ def own_address(host: str, brokers: BrokerPlaces | None) -> str:
             *(host, address),
         )
     return address
+
+
+def bound_address(config: PublisherConfig) -> str | None:
+    """The IP address of ``bind``; None without one, or if it is all addresses of this host.
+
+    Raises:
+        PubSubError: The name of the host is unknown.
+    """
+    host = config.listen_host
+    return None if host is None or is_wildcard(host) else resolve_own(host)
 
 
 def listen(

@@ -10,7 +10,7 @@ from pubsub_common.errors import PubSubError
 from pubsub_common.protocol.events import encode_event
 from pubsub_publisher.pacing.precise_sleep import monotonic_ahead_ns, sleep_until
 from pubsub_publisher.pacing.schedule import periodic, poisson
-from pubsub_publisher.publishing import generated, send_in_turn
+from pubsub_publisher.publishing import generated, send_in_turn, sender_of
 from pubsub_publisher.sending.frame_sender import STOPPED
 
 if TYPE_CHECKING:
@@ -67,7 +67,9 @@ def publish_one(runtime: PublisherRuntime, count: int, due_ns: int) -> bool:
     topic, payload = generated(runtime, count)
     send = runtime.senders.get(topic.name)
     if send is None:
-        return False
+        if runtime.life.state != "configured":
+            return False
+        send = sender_of(runtime, topic.name)
     stamp_ns = send(payload)
     if stamp_ns <= 0:
         try:

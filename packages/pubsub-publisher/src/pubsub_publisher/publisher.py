@@ -276,8 +276,9 @@ class Publisher(PublisherReadings):
     def publish_event(self, topic: str, payload: Payload | str) -> None:
         """Publish one event.
 
-        A topic that is new is added first, as `add_topics` does: its first event waits until
-        the broker knows it and its subscribers are connected.
+        A topic that is new is added first, as `add_topics` does: its events wait until the
+        broker knows it and its subscribers are connected. After an error of this wait, later
+        events do not wait, and the broker gets the topic when it answers.
 
         In a signal handler that interrupts a send, the event is sent by another thread at once;
         a new topic cannot be added there.
@@ -293,10 +294,13 @@ class Publisher(PublisherReadings):
             RegistrationRefused: The topic is new, and the broker refused it. Each
                 later call raises this error.
             PubSubError: This publisher is not connected, the broker refused it, or it was
-                stopped while it waited for room (``overflow="block"``). The event was not
-                published.
+                stopped while it waited for the broker or for room (``overflow="block"``). The
+                event was not published.
         """
-        send = self._senders.get(topic)
+        try:
+            send = self._senders.get(topic)
+        except TypeError:  # a list, for example
+            send = None
         if send is None or type(payload) is not bytes:
             payload = checked_payload(self._runtime, payload)
             send = sender_of(self._runtime, topic)
@@ -345,9 +349,10 @@ class Publisher(PublisherReadings):
         def declare(name: str) -> TopicState:
             return topic_changes.declare_topic(runtime, name)
 
-        default = topics.only if topic is None else declare(topic)
+        name = topics.only if topic is None else topic
+        default = None if name is None else declare(name)
         try:
-            return send_all(event_socket, events, default, topics.present, declare)
+            return send_all(event_socket, events, default, topics.opened, declare)
         except PubSubError:
             self._runtime.check_not_refused()
             raise

@@ -36,7 +36,7 @@ def sender_of(runtime: PublisherRuntime, topic: str) -> Callable[[bytes], int]:
         RegistrationRefused: The broker refused the topic.
         PubSubError: The runtime is closed, or this call interrupts one that is publishing.
     """
-    send = runtime.senders.get(topic)
+    send = runtime.senders.get(topic) if isinstance(topic, str) else None
     if send is None:
         topic_changes.declare_topic(runtime, topic)
         send = runtime.senders.get(topic)

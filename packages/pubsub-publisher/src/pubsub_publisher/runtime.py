@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 import zmq
@@ -35,7 +35,7 @@ from pubsub_publisher.broker_lookup import look_up_brokers
 from pubsub_publisher.closing import close_down
 from pubsub_publisher.control_work import ControlWork
 from pubsub_publisher.core import PublisherCore
-from pubsub_publisher.data_port import FILES, listen
+from pubsub_publisher.data_port import FILES, bound_address, listen
 from pubsub_publisher.sending.event_socket import EventSocket
 from pubsub_publisher.subscriber_waits import SubscriberWaits
 from pubsub_publisher.topics.history import histories
@@ -102,7 +102,7 @@ class PublisherRuntime:
                 self._brokers = look_up_brokers(self.config, lambda: self.stopping)
                 (bind or self.bind)()
                 (register or self.register)()
-                self.make_senders()
+                self.open_topics(self.topics.names)
                 self.life.configured()
             self.wait_attached()
             if self.stopping:
@@ -147,7 +147,8 @@ class PublisherRuntime:
     def host_address(self) -> str:
         """This host as others reach it: its IP address, or the name that was given."""
         first, _ = self.config.brokers()[0]
-        return own_host(self.config.host, self._brokers, first)
+        given = self.config.host or bound_address(self.config)
+        return own_host(given, self._brokers, first)
 
     @property
     def broker(self) -> str:
@@ -243,11 +244,13 @@ class PublisherRuntime:
 
     # Topics
 
-    def make_senders(self) -> None:
-        """Make the sending functions of new topics. The caller holds `changing`, or opens
-        this."""
-        for name in self.topics.names:
-            if name not in self.senders and self._events is not None:
+    def open_topics(self, names: Iterable[str]) -> None:
+        """Let these topics take events, if they were not removed. The caller holds `changing`,
+        or opens this."""
+        assert self._events is not None
+        for name in names:
+            self.topics.open(name)
+            if name in self.topics.opened and name not in self.senders:
                 self.senders[name] = self._events.sender(
                     self.topics.states[name], waiting=self._waiting
                 )
@@ -259,7 +262,9 @@ class PublisherRuntime:
         if control is None:
             return lambda: None
         number = control.submit(self._identity())
-        return lambda: control.wait_told(number, self.config.connect_timeout_s)
+        return lambda: control.wait_told(
+            number, self.config.connect_timeout_s, stopped=lambda: self.stopping
+        )
 
     # Waiting for subscribers
 

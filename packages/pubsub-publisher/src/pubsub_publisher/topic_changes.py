@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from pubsub_common.errors import ConfigError
+from pubsub_common.protocol.topics import validate_topic
 from pubsub_common.uninterrupted import run_uninterrupted
 
 if TYPE_CHECKING:
@@ -23,14 +24,17 @@ def add_topics(
 
 
 def declare_topic(runtime: PublisherRuntime, topic: str) -> TopicState:
-    """Add the topic of an event; does nothing if it is there.
+    """Add the topic of an event, or wait until another thread has added it; does nothing if
+    it takes events already.
 
     Raises:
         ConfigError: The topic is not valid, or ``declared_only`` is set.
         PubSubError: As `Publisher.add_topics`.
     """
-    if topic not in runtime.topics.present:
-        if runtime.config.declared_only:
+    if not isinstance(topic, str):
+        validate_topic(topic)  # raises
+    if topic not in runtime.topics.opened:
+        if runtime.config.declared_only and topic not in runtime.topics.names:
             runtime.topics.raise_unknown(topic)
         given = runtime.config.strengths
         strength = given if isinstance(given, int) else None  # one for all topics
@@ -75,10 +79,15 @@ def _change(
         # The lock orders the submissions; each caller waits separately.
         with runtime.changing:
             change()
-            runtime.make_senders()
+            names = runtime.topics.names
             wait_told = runtime.tell_topics()
-        wait_told()
-        if wait_attached:
-            runtime.wait_attached()
+        try:
+            wait_told()
+            if wait_attached:
+                runtime.wait_attached()
+        finally:
+            with runtime.changing:
+                if runtime.life.state == "configured":
+                    runtime.open_topics(names)
 
     run_uninterrupted(change_and_tell)

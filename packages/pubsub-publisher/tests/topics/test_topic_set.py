@@ -57,15 +57,20 @@ def test_a_topic_that_is_not_there_cannot_leave() -> None:
     assert topics.names == ("A",)
 
 
-def test_present_topics_are_kept_in_one_dictionary() -> None:
+def test_a_topic_takes_events_when_it_is_opened() -> None:
     topics = book("A")
-    present = topics.present
+    opened = topics.opened
+    assert opened == {}
 
+    topics.open("A")
     topics.add(["B"], None)
+    assert opened == {"A": topics.states["A"]}
+    topics.open("B")
     topics.retain(("B",))
+    topics.open("A")
 
-    assert topics.present is present
-    assert present == {"B": topics.states["B"]}
+    assert topics.opened is opened  # threads that publish look up topics in it
+    assert opened == {"B": topics.states["B"]}
     assert list(topics.states) == ["A", "B"]
 
 
@@ -82,7 +87,7 @@ def test_an_error_changes_nothing() -> None:
 
 def test_only_a_single_topic_need_not_be_named() -> None:
     assert book().only is None
-    assert (alone := book("A")).only is alone.states["A"]
+    assert book("A").only == "A"
     assert book("A", "B").only is None
 
 

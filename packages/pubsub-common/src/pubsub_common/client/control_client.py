@@ -148,7 +148,13 @@ class ControlClient:
         self._waker.wake()
         return number
 
-    def wait_told(self, number: int, timeout_s: float) -> None:
+    def wait_told(
+        self,
+        number: int,
+        timeout_s: float,
+        *,
+        stopped: Callable[[], bool] = lambda: False,
+    ) -> None:
         """Wait until the broker knows the identity with this number from `submit`, or a later
         one.
 
@@ -156,13 +162,13 @@ class ControlClient:
             BrokerUnreachable: It did not answer within ``timeout_s`` seconds. It gets the
                 identity when it answers.
             RegistrationRefused: It refused the identity; the client has ended.
-            NotReady: The client was closed meanwhile.
+            NotReady: The client was closed meanwhile, or ``stopped`` became true.
             PubSubError: The caller is a callback of the control thread, which sends the
                 identity after it has returned.
         """
         if self.own_thread:
             raise PubSubError("a callback cannot wait for the broker")
-        self._registration.wait_told(number, timeout_s)
+        self._registration.wait_told(number, timeout_s, stopped=stopped)
 
     def change(self, identity: Identity, timeout_s: float) -> None:
         """`submit` and `wait_told`."""

@@ -137,18 +137,24 @@ class RegistrationState:
         self._submitted.append(change)
         return change.number
 
-    def wait_told(self, number: int, timeout_s: float) -> None:
+    def wait_told(
+        self, number: int, timeout_s: float, *, stopped: Callable[[], bool]
+    ) -> None:
         """As `ControlClient.wait_told`."""
-        self._changed.wait_for(
-            lambda: self._told >= number or self._error is not None or self._closed,
-            timeout_s,
-        )
+
+        def ended() -> bool:
+            known = self._told >= number or self._error is not None
+            return known or self._closed or stopped()
+
+        self._changed.wait_for(ended, timeout_s)
         if self._told >= number:
             return
         if self._error is not None:
             raise copy_of(self._error)
         if self._closed:
             raise NotReady("disconnected before the broker answered")
+        if stopped():
+            raise NotReady("stopped before the broker answered")
         raise BrokerUnreachable(self.endpoint, timeout_s)
 
     def close(self) -> None:

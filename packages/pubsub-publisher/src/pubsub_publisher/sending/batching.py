@@ -244,6 +244,11 @@ def _check_many(items: object) -> None:
     """Raises:
     ConfigError: ``items`` is one payload, not many.
     """
+    if isinstance(items, Mapping):
+        raise ConfigError(
+            "publish_events takes a list of events, not a mapping; for pairs of topic and "
+            "payload write publish_events(mapping.items())"
+        )
     if isinstance(items, str | bytes | bytearray | memoryview):
         raise ConfigError(
             "publish_events takes a list of events, not one payload: "

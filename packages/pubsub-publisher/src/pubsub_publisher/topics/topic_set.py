@@ -19,8 +19,9 @@ Strengths = Mapping[str, int] | int | None
 
 
 class TopicSet:
-    """``names`` are the topics at present, ``present`` their states, and ``strengths`` the
-    ownership strengths of those that have one. ``states`` also keeps the topics that were
+    """``names`` are the topics at present, and ``strengths`` the ownership strengths of those
+    that have one. ``opened`` are the states of the topics that take events: a new topic takes
+    none until its subscribers are connected. ``states`` also keeps the topics that were
     removed: one that is added again continues with its next number."""
 
     def __init__(
@@ -37,7 +38,7 @@ class TopicSet:
         self._new_history = new_history
         self.states: dict[str, TopicState] = {}
         # Changed in place: threads that publish look up topics in it.
-        self.present: dict[str, TopicState] = {}
+        self.opened: dict[str, TopicState] = {}
         names = validate_publisher_topics(topics)
         self._replace(names, _strengths(strengths, names))
 
@@ -68,10 +69,15 @@ class TopicSet:
         kept = {name: each for name, each in self.strengths.items() if name in names}
         self._replace(names, kept)
 
+    def open(self, name: str) -> None:
+        """Let this topic take events, if it is in this set."""
+        if name in self.names:
+            self.opened[name] = self.states[name]
+
     @property
-    def only(self) -> TopicState | None:
+    def only(self) -> str | None:
         """The topic of payloads that name none; None unless there is exactly one topic."""
-        return self.states[self.names[0]] if len(self.names) == 1 else None
+        return self.names[0] if len(self.names) == 1 else None
 
     def published(self) -> dict[str, int]:
         """Number of events of each topic that have left."""
@@ -95,9 +101,8 @@ class TopicSet:
             if name not in self.states:
                 self.states[name] = TopicState(name, self._new_history())
         self.names, self.strengths = names, strengths
-        for name in self.present.keys() - set(names):
-            del self.present[name]
-        self.present.update((name, self.states[name]) for name in names)
+        for name in self.opened.keys() - set(names):
+            del self.opened[name]
 
 
 def unknown_topic(topic: str, ours: Iterable[str]) -> ConfigError:
