@@ -153,19 +153,23 @@ def try_python(program: str, dist: Path) -> str | None:
 def failure(words: list[str | Path], folder: Path) -> str | None:
     """Run a command outside of the sources. Returns the reason when it fails."""
     env = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")}
-    done = subprocess.run(
-        words,
-        cwd=folder,
-        env=env,
-        capture_output=True,
-        text=True,
-        timeout=STEP_TIMEOUT_S,
-        check=False,
-    )
+    command = f"{Path(words[0]).name} {' '.join(map(str, words[1:3]))}"
+    try:
+        done = subprocess.run(
+            words,
+            cwd=folder,
+            env=env,
+            capture_output=True,
+            text=True,
+            timeout=STEP_TIMEOUT_S,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        return f"{command}: not finished after {error.timeout:g} s"
     if done.returncode == 0:
         return None
     last = (done.stderr.strip().splitlines() or ["it printed no reason"])[-1]
-    return f"{Path(words[0]).name} {' '.join(map(str, words[1:3]))}: {last}"
+    return f"{command}: {last}"
 
 
 def resolve(version: str, dist: Path) -> str | None:
@@ -204,13 +208,15 @@ def main(words: list[str]) -> int:
         print(f"contents: {2 * len(NAMES)} files are as they should be")
     for python in PYTHONS if not faults else ():
         program = find_python(python)
+        print(f"Python {python} ...", end=" ", flush=True)
         fault = try_python(program, dist) if program else resolve(python, dist)
         if fault:
+            print("failed")
             faults.append(f"Python {python}: {fault}")
         elif program:
-            print(f"Python {python}: installed, and an event arrived")
+            print("installed, and an event arrived")
         else:
-            print(f"Python {python}: not on this machine; all dependencies have wheels")
+            print("not on this machine; all dependencies have wheels")
     print(*faults, sep="\n", end="\n" if faults else "", file=sys.stderr)
     if not faults:
         print(f"Nothing was uploaded. Left to do: {'; '.join(steps_left(version))}")

@@ -122,3 +122,12 @@ def test_the_steps_that_are_left_end_with_the_upload() -> None:
         "git tag v9.9.9",
         "twine upload dist/*",
     ]
+
+
+def test_a_step_that_does_not_finish_is_a_fault(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(check_release, "STEP_TIMEOUT_S", 0.1)
+    assert check_release.failure(["sleep", "60"], tmp_path) == (
+        "sleep 60: not finished after 0.1 s"
+    )

@@ -50,6 +50,15 @@ def test_one_that_comes_and_goes_without_end_leaves_others_their_lines(
     )
 
 
+def test_the_line_of_a_client_without_topics_says_so(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    without = msgspec.structs.replace(client(1, "10.0.0.1"), topics=())
+    EventLog().write(Joined(without, again=False), 0.0)
+
+    assert caplog.messages == ["subscriber 10.0.0.1 joined: no topics yet"]
+
+
 def test_a_hundred_clients_of_one_host_that_come_and_go_have_their_lines(
     caplog: pytest.LogCaptureFixture,
 ) -> None:

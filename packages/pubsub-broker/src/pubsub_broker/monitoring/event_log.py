@@ -72,7 +72,7 @@ class EventLog:
         match effect:
             case Joined(client, again):
                 did = "rejoined" if again else "joined"
-                topics = _first(client.topics, _CLIENT_TOPICS)
+                topics = _first(client.topics, _CLIENT_TOPICS) or "no topics yet"
                 line = f"{_describe(client)} {did}: {topics}"
                 self._about(client, logging.INFO, line, now)
             case Departed(client, reason):

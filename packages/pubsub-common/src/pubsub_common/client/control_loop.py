@@ -136,7 +136,7 @@ class ControlLoop:
         if link is not None:
             if link.follow():
                 self._moves.probes = link.probes
-                _log.warning("the broker is looked for at %s now", link.where)
+                _log.warning("the address of the broker is %s now", link.where)
             self._check_handshakes(link)
             self._tick(link)
             self._receive_all(link)

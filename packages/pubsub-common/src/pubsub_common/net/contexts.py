@@ -72,5 +72,5 @@ def terminate_context(
         terminate()
         return True
     if not changed.wait_for(lambda: bool(ended), max(0.0, lingering_s) + _TERM_S):
-        _log.info("libzmq does not end; its thread is left behind")
+        _log.info("libzmq does not stop; its thread keeps running")
     return bool(ended)
