@@ -162,4 +162,4 @@ def test_one_event_has_a_latency_and_no_percentiles() -> None:
 
     assert "; latency 64.2 us of 1 event\n" in text
     assert "  10.0.0.2: 1 event lost" in text
-    assert "; 1 request refused" in text
+    assert "; 1 request rejected" in text
