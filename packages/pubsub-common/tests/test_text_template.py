@@ -45,3 +45,9 @@ def test_what_is_not_a_template_is_refused(text: str) -> None:
 def test_field_names() -> None:
     assert field_names("{a} {b:>3} {{c}}") == {"a", "b"}
     assert field_names("{") == set()
+
+
+def test_a_field_that_is_too_wide_is_refused() -> None:
+    assert len(filled("{count:9999}", 1)) == 9999
+    with pytest.raises(ConfigError, match="is wider than 9999 characters"):
+        filled("{count:10000}", 1)

@@ -179,6 +179,7 @@ def test_the_brokers_address_may_be_spelled_in_each_way(option: str) -> None:
         ("--exec true --dump x", "--exec and --dump exclude each other"),
         ("--exec true --jobs 0", "--jobs: 0 is too small; at least 1 is needed"),
         ("--jobs 2", "--jobs is for --exec only"),
+        ("--exec=", "--exec: the command is empty"),
         ("--raw --nest", "--nest is for --json only"),
         ("--dump x -0", "--null is for printing, so not with --dump"),
         ("--exclude a#", "--exclude: 'a#'"),

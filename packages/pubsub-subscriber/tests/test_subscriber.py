@@ -249,6 +249,7 @@ def test_it_registers_its_topics_address_clock_and_the_model_it_expects(
         "model": model,
         "session": None,
         "strengths": {},
+        "name": subscriber.name,
     }
     assert subscriber.session == broker.session
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import string
 from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeVar
@@ -10,6 +11,8 @@ from pubsub_common.errors import ConfigError
 
 _T = TypeVar("_T")
 
+# A width or precision of more digits would make a text of 10 kB or more of one field.
+_TOO_WIDE: Final = re.compile("[0-9]{5,}")
 _ESCAPES: Final = {"\\n": "\n", "\\t": "\t", "\\0": "\0", "\\\\": "\\"}
 
 
@@ -41,7 +44,8 @@ def compiled(
         example: an owner that tries the template, to find wrong specs.
 
     Raises:
-        ConfigError: there is no field of a name, or the text is not a template.
+        ConfigError: there is no field of a name, a field is wider than 9999 characters, or
+            the text is not a template.
     """
     pieces: list[str] = []
     getters: list[Callable[[_T], Any]] = []
@@ -54,6 +58,10 @@ def compiled(
                 known = " ".join(f"{{{field}}}" for field in fields)
                 raise ConfigError(
                     f"{option}: {{{name}}} is not a field of {of}; there are {known}"
+                )
+            if _TOO_WIDE.search(spec or ""):
+                raise ConfigError(
+                    f"{option}: {{{name}:{spec}}} is wider than 9999 characters"
                 )
             getters.append(fields[name])
             # By number: names are looked up here, once.

@@ -173,7 +173,9 @@ def test_a_word_that_has_no_place_is_named(capsys: pytest.CaptureFixture[str]) -
     with pytest.raises(SystemExit):
         console_script.parse("Usage: x NAME", ["a", "b"], "x", "1")
 
-    assert capsys.readouterr().err == "x: unexpected: b; try x --help\n"
+    assert (
+        capsys.readouterr().err == "x: unexpected: b; expected: x NAME; try x --help\n"
+    )
 
 
 @pytest.mark.parametrize(

@@ -279,5 +279,5 @@ def _explain_mismatch(message: str, doc: str) -> str:
             text = " ".join(found)
             if text.startswith("-"):
                 return f"unexpected, repeated or contradictory: {text}"
-            return f"unexpected: {text}"
+            return f"unexpected: {text}; expected: {usage_text.pattern(doc)}"
     return f"something required is missing: {usage_text.pattern(doc)}"

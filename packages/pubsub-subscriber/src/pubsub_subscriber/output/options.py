@@ -157,6 +157,8 @@ def _output(
         from pubsub_subscriber.output.command_runner import CommandRunner
 
         jobs = console_script.whole_number(options, "--jobs")
+        if not options["--exec"].strip():
+            raise ConfigError("--exec: the command is empty")
         return CommandRunner(options["--exec"], jobs, warn, stopped)
     if name == "--dump":
         from pubsub_subscriber.output.folder_writer import FolderWriter
