@@ -180,7 +180,7 @@ def test_every_public_name_is_in_the_api() -> None:
         assert f"pubsub_{name}.aio.{name.title()}" in shown
 
 
-@pytest.mark.parametrize("role", [Publisher, Subscriber])
+@pytest.mark.parametrize("role", [Broker, Publisher, Subscriber])
 def test_every_method_is_in_one_group_of_its_api_page(role: type) -> None:
     name = role.__name__
     told = (DOCS / "api" / f"{name.lower()}.md").read_text(encoding="utf-8")
