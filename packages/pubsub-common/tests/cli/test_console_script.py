@@ -150,6 +150,19 @@ def test_a_missing_word_is_explained(capsys: pytest.CaptureFixture[str]) -> None
     assert capsys.readouterr().err == ("x: NAME is missing: x NAME; try x --help\n")
 
 
+@pytest.mark.parametrize("rest", [[], ["--out", "y"]])
+def test_a_missing_choice_of_options_is_named(
+    rest: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    usage = "Usage: x save DIR (--a | --b) [options]\n\nOptions:\n  --a  a\n  --b  b\n"
+    with pytest.raises(SystemExit):
+        console_script.parse(f"{usage}  --out OUT  c\n", ["save", "d", *rest], "x", "1")
+
+    assert capsys.readouterr().err == (
+        "x: --a or --b is missing: x save DIR (--a | --b) [options]; try x --help\n"
+    )
+
+
 @pytest.mark.parametrize(
     ("words", "topics", "texts"),
     [

@@ -264,6 +264,10 @@ def _missing_words(spelled: words.SpelledOut, doc: str) -> str | None:
     return f"{' and '.join(missing)} {verb} missing: {pattern}"
 
 
+# Options in a usage pattern, of which one is required.
+_CHOICE: Final = r"\((--[\w-]+(?: \| --[\w-]+)+)\)"
+
+
 def _explain_mismatch(message: str, doc: str) -> str:
     """The error of docopt, reworded for people."""
     first = message.partition("\n")[0]
@@ -275,6 +279,11 @@ def _explain_mismatch(message: str, doc: str) -> str:
         # Of `program command WORD` even the command matches nothing without a word, nor do
         # the options after it.
         command = usage_text.pattern(doc).split()[1:2]
+        if command and command[0] in found:
+            for choice in re.findall(_CHOICE, usage_text.pattern(doc)):
+                if not set(choice.split(" | ")) & set(found):
+                    named = choice.replace(" | ", " or ")
+                    return f"{named} is missing: {usage_text.pattern(doc)}"
         if [word for word in found if not word.startswith("--")] != command:
             text = " ".join(found)
             if text.startswith("-"):
