@@ -147,6 +147,18 @@ def test_an_argument_that_cannot_work_is_named(
     assert reason in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "broker", ["10.0.0.1", "10.0.0.1:5555", "[::1]:5555", "2001:db8::1", "pubsub://h/w"]
+)
+def test_a_broker_in_the_place_of_the_filename_is_named(broker: str) -> None:
+    with pytest.raises(ConfigError, match="is taken as filename") as caught:
+        Subscriber(broker, topics=["weather"])
+
+    assert str(caught.value).endswith(
+        f"write Subscriber(broker_address={broker!r}, topics=...)"
+    )
+
+
 @pytest.mark.parametrize("topic", ["weather", "sensors/#"])
 def test_a_topic_in_the_place_of_the_filename_is_named(topic: str) -> None:
     with pytest.raises(ConfigError) as caught:

@@ -8,9 +8,14 @@ from typing import TYPE_CHECKING, Literal
 
 from pubsub_common import defaults, validation
 from pubsub_common.errors import ConfigError
-from pubsub_common.protocol.broker_url import topics_in
+from pubsub_common.protocol.broker_url import SCHEME, topics_in
 from pubsub_common.protocol.client_names import check_client_name
-from pubsub_common.protocol.endpoints import broker_endpoints, validate_own_host
+from pubsub_common.protocol.endpoints import (
+    broker_endpoints,
+    is_name,
+    parse_broker_address,
+    validate_own_host,
+)
 from pubsub_common.protocol.events import Event
 from pubsub_common.protocol.messages import PublisherInfo
 from pubsub_common.protocol.sequence import Gap
@@ -71,6 +76,7 @@ class SubscriberConfig:
         ConfigError: An option is not valid.
         """
         validation.path("filename", self.filename)
+        self._refuse_meant_broker()
         self.brokers()
         if not self.topics:
             raise ConfigError(f"at least one topic is needed{self._meant_topic()}")
@@ -142,6 +148,25 @@ class SubscriberConfig:
         if self.indefinite or self.max_event_count is not None:
             return self.event_limit
         return defaults.MAX_EVENT_COUNT
+
+    def _refuse_meant_broker(self) -> None:
+        """Raises:
+        ConfigError: ``filename``, the first argument, is the address of a broker.
+        """
+        name = self.filename
+        if not isinstance(name, str):
+            return
+        if not name.startswith(SCHEME):
+            try:
+                host, _ = parse_broker_address(name)
+            except ConfigError:
+                return
+            if is_name(host):
+                return
+        raise ConfigError(
+            f"{name!r} is taken as filename, the first argument; "
+            f"write Subscriber(broker_address={name!r}, topics=...)"
+        )
 
     def _meant_topic(self) -> str:
         """A hint where the first argument, ``filename``, looks like a topic."""
