@@ -59,7 +59,12 @@ def parse_command_line(
     settings = Settings(found)
     said: dict[str, Any] = {}
     for line, _ in spelled.options:
-        said[line.long] = settings[line.long]
+        # docopt may have the last value of a repeated option twice.
+        said[line.long] = (
+            [value for each, value in spelled.options if each.long == line.long]
+            if line.repeated
+            else settings[line.long]
+        )
     for name, value in settings.items():
         if not name.startswith("-"):
             settings[name] = _unmarked(value)
