@@ -175,6 +175,21 @@ def test_a_family_may_be_kept() -> None:
     assert bench.named.place("pub:1") == "[2001:db8::2]:1"
 
 
+def test_a_name_that_changes_to_the_other_family_is_reported(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    bench = Bench(one_family=True)
+    bench.named.begin("pub:1", 0.0, "10.0.0.1:1")
+    bench.named.look(4.0)
+    bench.lookups.answer("[2001:db8::2]")
+
+    assert bench.named.look(4.1) == []
+    assert (
+        "'pub' is [2001:db8::2]:1, which is of another IP version than 10.0.0.1:1"
+        in caplog.text
+    )
+
+
 def test_what_has_ended_is_not_looked_up() -> None:
     bench = Bench()
     bench.named.begin("pub:1", 0.0)

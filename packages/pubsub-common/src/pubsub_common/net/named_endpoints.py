@@ -160,7 +160,12 @@ class NamedEndpoints:
                 named.place = _after(named.place, usable)
                 named.silent = False
                 return
-            error = f"{named.host!r} is {places[0]}, a port of this program itself"
+            why = (
+                "a port of this program itself"
+                if all(map(self._is_own, places))
+                else f"which is of another IP version than {named.place}"
+            )
+            error = f"{named.host!r} is {places[0]}, {why}"
         if named.place is None:
             named.look_up_at = now + wait_s
         if not named.silent:
