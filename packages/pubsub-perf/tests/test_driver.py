@@ -46,7 +46,7 @@ def test_topics_are_spelled_as_the_seeds_driver_has_them() -> None:
 @pytest.mark.parametrize("role", ["-pub", "-sub"])
 def test_a_client_is_told_all_options_that_clients_have_alike(role: str) -> None:
     options = usage_text.option_lines(option_texts.CLIENT_OPTIONS)
-    # A context is looked up by the driver: its options are told, not its name.
+    # The driver looks up a context: it passes on the options in it, not its name.
     told = [option.long for option in options if option.long != "--context"]
     given = [word for option in told for word in (option, "7")]
     _, (words,) = plan(role, "1", *given, "-i")
