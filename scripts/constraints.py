@@ -18,7 +18,7 @@ def matches(markers: str) -> bool:
     """Whether an environment marker is true here."""
     from pip._vendor.packaging.markers import Marker
 
-    return Marker(markers).evaluate()
+    return bool(Marker(markers).evaluate())
 
 
 def constraints(lock: dict[str, Any]) -> list[str]:
