@@ -15,7 +15,7 @@ Until the control connection closes, the subscriber counts as before.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Set
 
 from pubsub_broker.control.effects import Attach, Detach, Effect
 from pubsub_broker.control.served_subscribers import ServedSubscribers
@@ -103,13 +103,9 @@ class Attachments:
         self._silent_at[subscriber.session] = peer
         self._silent_topics.add(subscriber)
 
-    def keep_here(self, topics: Iterable[str], now: float) -> None:
-        """This broker forwards these topics to its subscribers itself, until `release`."""
-        self._served.keep_here(topics, now)
-
-    def release(self, now: float) -> None:
-        """From now on, this broker forwards only the topics chosen for it."""
-        self._served.release(now)
+    def kept_topics_changed(self, topics: Set[str], now: float) -> None:
+        """This broker forwards these topics itself now, or no longer."""
+        self._served.kept_topics_changed(topics, now)
 
     def returns(self, session: int, now: float) -> None:
         """A client is about to be registered under a session. It may be a subscriber

@@ -112,7 +112,9 @@ class CoreParts:
         attachments: Attachments | None = None
         if grouped and model == "centralized":
             self._places = TopicPlaces(registry, self.own, ports)
-            self._served = ServedSubscribers(registry, self._clients.is_own)
+            self._served = ServedSubscribers(
+                registry, self._clients.is_own, self._places.kept_here
+            )
             attachments = Attachments(
                 registry, lease_s=lease_s, is_lost=is_lost, served=self._served
             )

@@ -175,14 +175,13 @@ class Membership:
             if client.role == "subscriber":
                 count = self._clients.all.subscriber_count
                 topics = tuple(topic for topic in topics if not count(topic))
-            self._places.keep_here(topics, now)
-            self._attachments.keep_here(topics, now)
+            new = self._places.keep_here(topics, now)
+            self._attachments.kept_topics_changed(new, now)
 
     def release_topics(self, now: float) -> None:
         """The other brokers know all clients again."""
         if self._places is not None and self._attachments is not None:
-            self._places.release(now)
-            self._attachments.release(now)
+            self._attachments.kept_topics_changed(self._places.release(now), now)
 
     def expected_sessions(self) -> Iterable[int]:
         """The sessions of these clients."""

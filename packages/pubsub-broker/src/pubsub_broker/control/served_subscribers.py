@@ -7,7 +7,7 @@ expects a subscriber when several times as many subscribers would bring its topi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Set
 from typing import Final, NamedTuple
 
 from pubsub_broker.control.changed_topics import ChangedTopics
@@ -38,9 +38,14 @@ class ServedSubscribers:
     """Follows the subscribers of ``registry``: each method is called when the registry
     has the change already. ``now`` is seconds of one monotonic clock."""
 
-    def __init__(self, registry: Registry, is_own: Callable[[int], bool]) -> None:
-        """``is_own``: whether the client with this session is registered at this
-        broker."""
+    def __init__(
+        self,
+        registry: Registry,
+        is_own: Callable[[int], bool],
+        kept_here: Set[str] = frozenset(),
+    ) -> None:
+        """``is_own``: whether the client with this session is registered at this broker;
+        ``kept_here``: topics that this broker forwards itself, wherever they are."""
         self._registry = registry
         self._is_own = is_own
         self._home = ""
@@ -51,7 +56,7 @@ class ServedSubscribers:
         # The number of topics that each subscriber may have here, if any.
         self._here: dict[int, int] = {}
         self._changed = ChangedTopics()
-        self._kept_here: set[str] = set()
+        self._kept_here = kept_here
         self._subscriptions = 1  # the last number that counted
 
     @property
@@ -68,16 +73,9 @@ class ServedSubscribers:
             self._ranks.clear()
             self._changed.add(self._reaches, now)
 
-    def keep_here(self, topics: Iterable[str], now: float) -> None:
-        """Subscribers of these topics may come here, until `release`."""
-        new = set(topics) - self._kept_here
-        self._kept_here |= new
-        self._changed.add(new & self._reaches.keys(), now)
-
-    def release(self, now: float) -> None:
-        """From now on, only the subscribers of topics chosen for this broker may come."""
-        kept, self._kept_here = self._kept_here, set()
-        self._changed.add(kept & self._reaches.keys(), now)
+    def kept_topics_changed(self, topics: Set[str], now: float) -> None:
+        """These topics are among those kept here now, or no longer."""
+        self._changed.add(topics & self._reaches.keys(), now)
 
     def has(self, session: int) -> bool:
         """Whether a subscriber may come here."""

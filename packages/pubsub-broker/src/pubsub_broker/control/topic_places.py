@@ -68,7 +68,8 @@ class TopicPlaces:
         # Topics that may have moved.
         self._changed = ChangedTopics(NOTIFY_DELAY_S)
         self._subscriptions = 1  # of the group; the last number that counted
-        self._kept_here: set[str] = set()
+        # Topics that this broker forwards to its subscribers itself, wherever they are.
+        self.kept_here: set[str] = set()
 
     @property
     def due_at(self) -> float | None:
@@ -114,21 +115,25 @@ class TopicPlaces:
             if not self._own.subscriber_count(topic):
                 del self._told[topic]
                 self._changed.forget(topic)
-            elif topic not in self._kept_here and self._count_of(
+            elif topic not in self.kept_here and self._count_of(
                 topic, len(told)
             ) != len(told):
                 self._changed.add([topic], now)
 
-    def keep_here(self, topics: Iterable[str], now: float) -> None:
-        """This broker's subscribers get these topics from it, until `release`."""
-        new = set(topics) - self._kept_here
-        self._kept_here |= new
+    def keep_here(self, topics: Iterable[str], now: float) -> set[str]:
+        """This broker's subscribers get these topics from it, until `release`. Returns the
+        topics for which that is new."""
+        new = set(topics) - self.kept_here
+        self.kept_here |= new
         self._changed.add(new & self._told.keys(), now)
+        return new
 
-    def release(self, now: float) -> None:
-        """All brokers know all clients again."""
-        kept, self._kept_here = self._kept_here, set()
+    def release(self, now: float) -> set[str]:
+        """All brokers know all clients again. Returns the topics that were kept here."""
+        kept = self.kept_here.copy()
+        self.kept_here.clear()
         self._changed.add(kept & self._told.keys(), now)
+        return kept
 
     def moves(self, cost: int) -> Iterator[Move]:
         """Subscribers that must get topics from elsewhere, up to a limit of topics and
@@ -148,7 +153,7 @@ class TopicPlaces:
                     yield Move(subscriber.session, topic, self._port(place, topic))
 
     def _places_of(self, topic: str, before: int | None) -> tuple[Place, ...]:
-        if topic in self._kept_here:
+        if topic in self.kept_here:
             return (self._places[self._home],)
         count = self._count_of(topic, before)
         chosen = ranking(topic, self._places)[:count]
