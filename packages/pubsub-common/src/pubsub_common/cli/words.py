@@ -6,7 +6,6 @@ spelling of an option, and no value that begins with a dash.
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Sequence
 from typing import Final, NamedTuple
@@ -123,20 +122,24 @@ def with_url(spelled: SpelledOut, lines: Sequence[OptionLine]) -> SpelledOut:
 def closest(name: str, lines: Sequence[OptionLine]) -> str:
     """A hint, in parentheses, at the option that ``name``, without dashes, may mean; empty
     if there is none like it."""
+    from difflib import get_close_matches  # for errors alone: roles start fast
+
     keys = [line.key for line in lines]
     meanings = {key: [key] for key in keys}
     for other, meant in _ELSEWHERE.items():
         known = [key for key in meant if key in keys]
         if known:
             meanings.setdefault(other, known)
-    near = [name] if name in meanings else difflib.get_close_matches(name, meanings, 1)
+    near = [name] if name in meanings else get_close_matches(name, meanings, 1)
     near = near or [key for key in keys if name in key.split("-")]
     return f" (did you mean --{meanings[near[0]][0]}?)" if near else ""
 
 
 def unknown_command(word: str, known: Sequence[str]) -> str:
     """The error for a word that is not one of the commands ``known``, with a hint."""
-    near = difflib.get_close_matches(word, known, 1)
+    from difflib import get_close_matches
+
+    near = get_close_matches(word, known, 1)
     hint = f"did you mean {near[0]}?" if near else f"commands: {', '.join(known)}"
     return f"unknown command {word} ({hint})"
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Iterable, Mapping
 from typing import NoReturn
 
@@ -107,8 +106,10 @@ class TopicSet:
 
 def unknown_topic(topic: str, ours: Iterable[str]) -> ConfigError:
     """The error for a topic that is not one of ``ours``."""
+    from difflib import get_close_matches  # for errors alone: roles start fast
+
     known = list(ours)
-    close = difflib.get_close_matches(topic, known, 1)
+    close = get_close_matches(topic, known, 1)
     return ConfigError(
         f"{topic!r} is not one of this publisher's topics: {name_list(known)}"
         + (f"; did you mean {close[0]!r}?" if close else "")
