@@ -6,6 +6,7 @@ from __future__ import annotations
 import pytest
 from support.core_group import CoreGroup, CoreOfGroup
 
+from pubsub_common.defaults import SPREAD_DELAY_S
 from pubsub_common.protocol.messages import PublishersChanged, TopicPort
 
 TOPICS = tuple(f"topic/{number}" for number in range(24))
@@ -133,6 +134,7 @@ def test_a_subscriber_that_moves_has_its_topics_from_where_it_had_them(
 
 def test_a_topic_that_all_want_is_at_all_brokers(group: CoreGroup) -> None:
     subscribers = [Told(group, group.brokers[n % 3], "hot") for n in range(12)]
+    group.pass_time(2 * SPREAD_DELAY_S)
     for each in subscribers:
         each.follow()
     assert all(each.ports == {"hot": 7000 + each.broker.epoch} for each in subscribers)

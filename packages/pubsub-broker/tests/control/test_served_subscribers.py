@@ -4,6 +4,7 @@ few others."""
 from __future__ import annotations
 
 import itertools
+import math
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -187,7 +188,7 @@ def test_brokers_are_ready_for_all_that_are_sent_to_them(
                 }
         if data.draw(st.booleans()):
             bench.settle()
-            for move in places.moves(MANY):
+            for move in places.moves(MANY, math.inf):
                 port = move.port
                 told[move.session][move.topic] = (
                     home if port == 1 else str(port).rpartition(":")[0] + ":5555"

@@ -4,6 +4,7 @@ change."""
 from __future__ import annotations
 
 import itertools
+import math
 
 import pytest
 
@@ -11,11 +12,14 @@ from pubsub_broker.control.topic_places import TopicPlaces
 from pubsub_broker.control.topic_spread import ranking
 from pubsub_broker.registry.interface import Client
 from pubsub_broker.registry.memory import MemoryRegistry
+from pubsub_common.defaults import NOTIFY_DELAY_S, SPREAD_DELAY_S
 from pubsub_common.protocol.messages import TopicPort
 
 HOME = "10.0.0.1:5555"
 OTHERS = {"10.0.0.2:5555": (7001, 7002), "10.0.0.3:5555": (7003,)}
 MANY = 10_000
+# All changes are due.
+LATER = math.inf
 
 
 class Bench:
@@ -55,7 +59,7 @@ class Bench:
 
     def move(self) -> int:
         """The number of subscribers with a new place."""
-        moves = list(self.places.moves(MANY))
+        moves = list(self.places.moves(MANY, LATER))
         for move in moves:
             assert self.told[move.session][move.topic] != move.port
             self.told[move.session][move.topic] = move.port
@@ -188,9 +192,33 @@ def test_changes_are_told_in_turns(bench: Bench) -> None:
     bench.move()
     bench.places.set_brokers(HOME, {}, 1.0)
 
-    told = [len(list(bench.places.moves(20)))]
+    told = [len(list(bench.places.moves(20, LATER)))]
     while bench.places.due_at is not None:
-        told.append(len(list(bench.places.moves(20))))
+        told.append(len(list(bench.places.moves(20, LATER))))
 
     assert max(told) <= 20
     assert len(told) > 10
+
+
+def test_a_topic_gets_more_brokers_after_the_handshakes_of_its_subscribers(
+    bench: Bench,
+) -> None:
+    """A publisher that waits for the last of them publishes at once."""
+    bench.subscriber(*(f"other/{number}" for number in range(9)))
+    clients = [bench.subscriber("a") for _ in range(3)]
+    bench.move()
+    clients += [bench.subscriber("a") for _ in range(13)]
+
+    assert bench.places.due_at == NOTIFY_DELAY_S
+    assert list(bench.places.moves(MANY, NOTIFY_DELAY_S)) == []
+    assert bench.places.due_at == NOTIFY_DELAY_S + SPREAD_DELAY_S
+    assert list(bench.places.moves(MANY, SPREAD_DELAY_S)) == []
+    assert bench.move() > 0
+    assert {bench.told[each.session]["a"] for each in clients} == {6000}
+
+
+def test_a_topic_leaves_a_broker_that_is_gone_at_once(bench: Bench) -> None:
+    bench.subscriber(*(f"topic/{number}" for number in range(60)))
+    bench.move()
+    bench.places.set_brokers(HOME, {}, 1.0)
+    assert list(bench.places.moves(MANY, 1.0 + NOTIFY_DELAY_S))

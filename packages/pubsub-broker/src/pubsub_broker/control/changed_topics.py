@@ -23,6 +23,10 @@ class ChangedTopics:
             if self.due_at is None:
                 self.due_at = now + self._delay_s
 
+    def is_due(self, now: float) -> bool:
+        """Whether a topic is due."""
+        return self.due_at is not None and now >= self.due_at
+
     def forget(self, topic: str) -> None:
         """Remove a topic that has no subscriber any longer."""
         self._topics.pop(topic, None)

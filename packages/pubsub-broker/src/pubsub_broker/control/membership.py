@@ -197,7 +197,7 @@ class Membership:
         effects: list[Effect] = []
         due_at = None if self._places is None else self._places.due_at
         if self._places is not None and due_at is not None and now >= due_at:
-            for move in self._places.moves(NOTIFY_TOPICS):
+            for move in self._places.moves(NOTIFY_TOPICS, now):
                 self._notifications.relocated(move.session, move.topic, move.port, now)
         if self._attachments is not None:
             effects += self._attachments.tick(now)

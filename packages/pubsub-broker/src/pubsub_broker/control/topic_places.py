@@ -8,6 +8,11 @@ change. A broker is ready for more subscribers than are sent to it
 A subscriber with wildcards gets everything from its own broker: otherwise each topic of
 each publisher would have to be matched for it.
 
+A topic with more subscribers gets more brokers only after a while. Often a publisher
+waits for just these subscribers, and publishes at once. An event that it publishes
+while a subscriber moves, before the handshake at the new place, would be lost, and the
+subscriber could not know it.
+
 While a broker is cut off, the other brokers do not know the clients that register at
 it. It forwards the topics of these clients to its subscribers itself (`keep_here`).
 
@@ -29,7 +34,7 @@ from pubsub_broker.control.topic_spread import (
     ranking,
 )
 from pubsub_broker.registry.interface import Client, Registry
-from pubsub_common.defaults import NOTIFY_DELAY_S
+from pubsub_common.defaults import NOTIFY_DELAY_S, SPREAD_DELAY_S
 from pubsub_common.protocol.endpoints import host_of, join
 from pubsub_common.protocol.messages import TopicPort
 
@@ -67,6 +72,8 @@ class TopicPlaces:
         self._told: dict[str, tuple[Place, ...]] = {}
         # Topics that may have moved.
         self._changed = ChangedTopics(NOTIFY_DELAY_S)
+        # Topics for which more brokers are needed.
+        self._growing = ChangedTopics(SPREAD_DELAY_S)
         self._subscriptions = 1  # of the group; the last number that counted
         # Topics that this broker forwards to its subscribers itself, wherever they are.
         self.kept_here: set[str] = set()
@@ -74,7 +81,8 @@ class TopicPlaces:
     @property
     def due_at(self) -> float | None:
         """When `moves` is due; None if nothing is pending."""
-        return self._changed.due_at
+        times = self._changed.due_at, self._growing.due_at
+        return min((time for time in times if time is not None), default=None)
 
     def set_brokers(
         self, home: str, others: Mapping[str, tuple[int, ...]], now: float
@@ -98,7 +106,8 @@ class TopicPlaces:
         for topic in names:
             told = self._told.get(topic)
             if told is None:
-                told = self._told[topic] = self._places_of(topic, None)
+                count = self._count_of(topic, None)
+                told = self._told[topic] = self._places_of(topic, count)
             found[topic] = self._port(self._place_of(subscriber.session, told), topic)
         return found
 
@@ -115,6 +124,7 @@ class TopicPlaces:
             if not self._own.subscriber_count(topic):
                 del self._told[topic]
                 self._changed.forget(topic)
+                self._growing.forget(topic)
             elif topic not in self.kept_here and self._count_of(
                 topic, len(told)
             ) != len(told):
@@ -135,12 +145,21 @@ class TopicPlaces:
         self._changed.add(kept & self._told.keys(), now)
         return kept
 
-    def moves(self, cost: int) -> Iterator[Move]:
+    def moves(self, cost: int, now: float) -> Iterator[Move]:
         """Subscribers that must get topics from elsewhere, up to a limit of topics and
         subscribers to examine. `due_at` says when the rest is due."""
-        while cost > 0 and (topic := self._changed.take()) is not None:
+        while cost > 0:
+            topic, grows = self._changed.take(), False
+            if topic is None and self._growing.is_due(now):
+                topic, grows = self._growing.take(), True
+            if topic is None:
+                return
             before = self._told[topic]
-            after = self._told[topic] = self._places_of(topic, len(before))
+            count = self._count_of(topic, len(before))
+            if count > len(before) and not grows:
+                self._growing.add([topic], now)
+                count = len(before)
+            after = self._told[topic] = self._places_of(topic, count)
             cost -= 1
             if after == before:
                 continue
@@ -152,10 +171,9 @@ class TopicPlaces:
                 if place != self._place_of(subscriber.session, before):
                     yield Move(subscriber.session, topic, self._port(place, topic))
 
-    def _places_of(self, topic: str, before: int | None) -> tuple[Place, ...]:
+    def _places_of(self, topic: str, count: int) -> tuple[Place, ...]:
         if topic in self.kept_here:
             return (self._places[self._home],)
-        count = self._count_of(topic, before)
         chosen = ranking(topic, self._places)[:count]
         return tuple(self._places[each] for each in chosen)
 
