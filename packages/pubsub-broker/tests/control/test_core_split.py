@@ -110,12 +110,45 @@ def test_a_broker_that_comes_takes_its_share(group: CoreGroup) -> None:
 
     four = group.add()
     group.settle()
+    assert subscriber.follow() == 0  # handshakes may be going on
+    group.pass_time(SPREAD_DELAY_S)
     subscriber.follow()
 
     after = subscriber.endpoints()
     changed = {topic for topic in TOPICS if before[topic] != after[topic]}
     assert 0 < len(changed) < len(TOPICS) / 2
     assert {after[topic] for topic in changed} == {forwarding(four)}
+
+
+def test_brokers_that_come_to_one_that_was_alone_take_their_share() -> None:
+    """Each subscriber is told of the broker that listens to its publisher from then on."""
+    group = CoreGroup("centralized", brokers=1)
+    one = group.brokers[0]
+    # So many topics that no broker but the one of a topic expects its subscriber.
+    subscribers = [Told(group, one, f"topic/{number}") for number in range(200)]
+    publishers = {}
+    for number in range(8):
+        peer, address = b"p%d" % number, f"10.0.0.1:{6000 + number}"
+        reply = one.registered(peer, "publisher", [f"topic/{number}"], address=address)
+        publishers[peer] = reply.session, address
+
+    group.add()
+    group.add()
+    for _ in range(10):
+        group.pass_time(1.0)
+        for peer, (session, _) in publishers.items():
+            one.heartbeat(peer, session)
+        for each in subscribers:
+            one.heartbeat(each.peer, each.session)
+
+    brokers = {forwarding(broker): broker for broker in group.brokers}
+    used = set()
+    for each, (_, address) in zip(subscribers, publishers.values(), strict=False):
+        each.follow()
+        (endpoint,) = each.endpoints().values()
+        assert address in brokers[endpoint].attached
+        used.add(endpoint)
+    assert len(used) > 1
 
 
 def test_a_subscriber_that_moves_has_its_topics_from_where_it_had_them(

@@ -57,8 +57,9 @@ LOOKUP_RETRY_MAX_S: Final = 16.0
 # How long the broker collects joins and leaves before it sends them to subscribers: then 128
 # publishers that start together cost a subscriber a few messages.
 NOTIFY_DELAY_S: Final = 0.01
-# How long a topic of a group waits for more brokers after more subscribers have come: longer than
-# their handshakes take, so that a publisher that waits for them has sent its first events before.
+# How long a topic of a group stays at its brokers after more subscribers or another broker have
+# come: longer than handshakes take, so that a publisher that waits for these subscribers has sent
+# its first events before.
 SPREAD_DELAY_S: Final = 1.0
 # Topics of publishers and subscribers that it compares for that in one turn: some 10 ms of work, so
 # that other clients' heartbeats do not wait for a client with thousands of topics.

@@ -5,7 +5,8 @@ topic, as publishers count subscribers too
 (`pubsub_common.protocol.events.ReadyRequest`). The number of subscribers that want each
 publisher is updated by the index of topics as clients join and leave, so there is no
 search. A publisher that no subscriber wants any longer stays attached for the time of a
-lease: subscribers that alternate cause no reconnects.
+lease, and longer than its subscribers may take to move: subscribers that alternate cause
+no reconnects.
 
 A subscriber with an expired lease may only have been suspended. Its subscriptions still
 arrive over its data connection, which stays open as long as its control connection.
@@ -21,7 +22,7 @@ from pubsub_broker.control.effects import Attach, Detach, Effect
 from pubsub_broker.control.served_subscribers import ServedSubscribers
 from pubsub_broker.registry.interface import Client, Registry
 from pubsub_broker.registry.topic_index import TopicIndex
-from pubsub_common.defaults import NOTIFY_TOPICS
+from pubsub_common.defaults import NOTIFY_TOPICS, SPREAD_DELAY_S
 
 
 class Attachments:
@@ -171,7 +172,7 @@ class Attachments:
                 self._wanted[session] = number
                 continue
             del self._wanted[session]
-            self._unwanted[session] = now + self._lease_s
+            self._unwanted[session] = now + max(self._lease_s, 2 * SPREAD_DELAY_S)
 
 
 def attach(publisher: Client) -> Attach:

@@ -8,7 +8,8 @@ change. A broker is ready for more subscribers than are sent to it
 A subscriber with wildcards gets everything from its own broker: otherwise each topic of
 each publisher would have to be matched for it.
 
-A topic with more subscribers gets more brokers only after a while. Often a publisher
+A topic with more subscribers gets more brokers only after a while, and a new broker
+gets its topics only then. Often a publisher
 waits for just these subscribers, and publishes at once. An event that it publishes
 while a subscriber moves, before the handshake at the new place, would be lost, and the
 subscriber could not know it.
@@ -72,7 +73,7 @@ class TopicPlaces:
         self._told: dict[str, tuple[Place, ...]] = {}
         # Topics that may have moved.
         self._changed = ChangedTopics(NOTIFY_DELAY_S)
-        # Topics for which more brokers are needed.
+        # Topics that need more brokers, or may go to a new one.
         self._growing = ChangedTopics(SPREAD_DELAY_S)
         self._subscriptions = 1  # of the group; the last number that counted
         # Topics that this broker forwards to its subscribers itself, wherever they are.
@@ -92,15 +93,16 @@ class TopicPlaces:
         places = {home: Place(home)}
         places |= {each: Place(each, ports) for each, ports in others.items() if ports}
         if (home, places) != (self._home, self._places):
+            only_more = self._places.items() <= places.items()
             self._home, self._places = home, places
-            self._changed.add(self._told, now)
+            (self._growing if only_more else self._changed).add(self._told, now)
 
     def ports_of(
         self, subscriber: Client, topics: Iterable[str]
     ) -> dict[str, TopicPort]:
         """The ports from which a subscriber of this broker gets these topics."""
         names = list(topics)
-        if len(self._places) == 1 or is_wild(subscriber):
+        if is_wild(subscriber):
             return dict(self._ports(names))
         found: dict[str, TopicPort] = {}
         for topic in names:
