@@ -13,6 +13,8 @@ from pubsub_broker.control.served_subscribers import ServedSubscribers
 from pubsub_broker.control.topic_places import TopicPlaces
 from pubsub_broker.registry.interface import Client
 from pubsub_broker.registry.memory import MemoryRegistry
+from pubsub_common.protocol.endpoints import host_of
+from pubsub_common.protocol.messages import TopicPort
 
 BROKERS = tuple(f"10.0.0.{number}:5555" for number in range(1, 9))
 MANY = 1_000_000
@@ -147,7 +149,7 @@ def test_changes_are_looked_at_in_turns() -> None:
 
 steps = st.lists(
     st.tuples(
-        st.sampled_from(["comes", "comes", "comes", "leaves"]),
+        st.sampled_from(["comes", "comes", "comes", "leaves", "brokers"]),
         st.integers(0, 30),
         st.sampled_from([1, 1, 5, 40]),
     ),
@@ -155,45 +157,75 @@ steps = st.lists(
 )
 
 
-@given(steps, st.integers(2, 8), st.data())
+class Sender:
+    """The first broker of a bench, which tells its subscribers where to go."""
+
+    def __init__(self, bench: Bench) -> None:
+        self.bench = bench
+        self.own = MemoryRegistry()
+        self.places = TopicPlaces(
+            bench.registry, self.own, lambda topics: dict.fromkeys(topics, 1)
+        )
+        self.home = BROKERS[0]
+        self.told: dict[int, dict[str, str]] = {}
+        self.clients: list[Client] = []
+
+    def set_brokers(self, number: int) -> None:
+        """The group has this many brokers now."""
+        for gone in [each for each in self.bench.served if each in BROKERS[number:]]:
+            del self.bench.served[gone], self.bench.begun[gone]
+        for new in [each for each in BROKERS[:number] if each not in self.bench.served]:
+            self.bench.add(new)
+        self.bench.set_brokers(BROKERS[:number])
+        self.places.set_brokers(self.home, dict.fromkeys(BROKERS[1:number], (1,)), 0.0)
+
+    def comes(self, topic: str) -> None:
+        client = self.bench.subscriber(self.home, topic)
+        self.clients.append(client)
+        self.own.put(client)
+        self.places.count(client.topics, 0.0)
+        ports = self.places.ports_of(client, client.topics)
+        self.told[client.session] = {
+            each: self.broker_at(port) for each, port in ports.items()
+        }
+
+    def leaves(self, index: int) -> None:
+        if self.clients:
+            client = self.clients.pop(index % len(self.clients))
+            del self.told[client.session]
+            self.own.remove(client.session)
+            self.bench.leaves(client)
+            self.places.count(client.topics, 0.0)
+
+    def settle(self) -> None:
+        self.bench.settle()
+        for move in self.places.moves(MANY, math.inf):
+            self.told[move.session][move.topic] = self.broker_at(move.port)
+
+    def broker_at(self, port: TopicPort) -> str:
+        return self.home if isinstance(port, int) else f"{host_of(port)}:5555"
+
+
+@given(steps, st.integers(1, 8), st.data())
 def test_brokers_are_ready_for_all_that_are_sent_to_them(
     history: list[tuple[str, int, int]], number: int, data: st.DataObject
 ) -> None:
     """For any history, and any count that the subscriber's own broker may have."""
-    brokers = BROKERS[:number]
-    bench = Bench(*brokers)
-    home = brokers[0]
-    own = MemoryRegistry()
-    places = TopicPlaces(bench.registry, own, lambda topics: dict.fromkeys(topics, 1))
-    places.set_brokers(home, dict.fromkeys(brokers[1:], (1,)), 0.0)
-    told: dict[int, dict[str, str]] = {}
-    clients: list[Client] = []
-    for what, topic, times in history:
+    bench = Bench(*BROKERS[:number])
+    sender = Sender(bench)
+    sender.set_brokers(number)
+    for what, choice, times in history:
+        if what == "brokers":
+            sender.set_brokers(1 + choice % len(BROKERS))
+            sender.settle()
         for _ in range(times):
-            if what == "leaves" and clients:
-                client = clients.pop(topic % len(clients))
-                told.pop(client.session, None)
-                own.remove(client.session)
-                bench.leaves(client)
-                places.count(client.topics, 0.0)
+            if what == "leaves":
+                sender.leaves(choice)
             elif what == "comes":
-                client = bench.subscriber(home, f"topic/{topic}")
-                clients.append(client)
-                own.put(client)
-                places.count(client.topics, 0.0)
-                ports = places.ports_of(client, client.topics)
-                told[client.session] = {
-                    each: home if port == 1 else str(port).rpartition(":")[0] + ":5555"
-                    for each, port in ports.items()
-                }
+                sender.comes(f"topic/{choice}")
         if data.draw(st.booleans()):
-            bench.settle()
-            for move in places.moves(MANY, math.inf):
-                port = move.port
-                told[move.session][move.topic] = (
-                    home if port == 1 else str(port).rpartition(":")[0] + ":5555"
-                )
+            sender.settle()
             bench.check()
-            for session, where in told.items():
+            for session, where in sender.told.items():
                 for broker in where.values():
                     assert bench.served[broker].has(session)
