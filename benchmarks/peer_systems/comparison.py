@@ -106,7 +106,10 @@ def run_rows(scenario: Scenario, repetitions: int, seconds: float) -> list[Row]:
     """Run one cell, all systems in turn; a row for each metric."""
     variants: dict[str, tuple[str, Scenario]] = {OURS: (OURS, scenario)}
     if scenario.kind == "throughput" and scenario.payload_bytes < _BATCH_BELOW:
-        variants[BATCHED] = (OURS, dataclasses.replace(scenario, batched=True))
+        variants[BATCHED] = (
+            OURS,
+            dataclasses.replace(scenario, sending="list", receiving="batches"),
+        )
     variants[RAW] = (RAW, scenario)
     for name in PEER_SYSTEMS:
         if load(name).unavailable(brokered=scenario.brokered) is None:

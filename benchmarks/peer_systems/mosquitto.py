@@ -13,6 +13,7 @@ from peer_systems.registry import PEER_SYSTEMS, READY_S, which
 from pubsub_perf.bench.workload.job import Job, JobResult
 from pubsub_perf.bench.workload.job_run import JobRun
 from pubsub_perf.bench.workload.ports import wait_for_port
+from pubsub_perf.bench.workload.scenario import Scenario
 
 _CONFIG: Final = """\
 listener {port} 127.0.0.1
@@ -36,7 +37,7 @@ def port_names() -> tuple[str, ...]:
     return ("broker",)
 
 
-def broker(ports: dict[str, int], *, brokered: bool, folder: Path) -> list[str] | None:
+def broker(ports: dict[str, int], scenario: Scenario, folder: Path) -> list[str] | None:
     config = folder / "mosquitto.conf"
     config.write_text(_CONFIG.format(port=ports["broker"]), "utf-8")
     program = which("mosquitto")

@@ -14,8 +14,9 @@ from typing import Any, Final
 
 from peer_systems.registry import PEER_SYSTEMS, READY_S, which
 from pubsub_perf.bench.workload.job import BURST, Job, JobResult
-from pubsub_perf.bench.workload.job_run import SPIN_NS, JobRun
+from pubsub_perf.bench.workload.job_run import JobRun
 from pubsub_perf.bench.workload.ports import wait_for_port
+from pubsub_perf.bench.workload.scenario import Scenario
 
 # A subscriber that is slower than the publisher must neither be cut off nor lose any.
 _CONFIG: Final = """\
@@ -37,7 +38,7 @@ def port_names() -> tuple[str, ...]:
     return ("broker",)
 
 
-def broker(ports: dict[str, int], *, brokered: bool, folder: Path) -> list[str] | None:
+def broker(ports: dict[str, int], scenario: Scenario, folder: Path) -> list[str] | None:
     config = folder / "nats.conf"
     config.write_text(_CONFIG, "utf-8")
     program = which("nats-server")
@@ -51,13 +52,13 @@ def publish(job: Job, run: JobRun) -> JobResult:
         runner.run(_wait_for_subscribers(client, job))
         run.barrier()
         send = _send_fast if job.kind == "throughput" else _send_paced
-        count, first_ns = runner.run(send(client, job))
+        count, first_ns = runner.run(send(client, job, run))
         last_ns = time.monotonic_ns()
         runner.run(_send_end(client, job))
         return run.found(count, first_ns, last_ns)
 
 
-async def _send_fast(client: Any, job: Job) -> tuple[int, int]:
+async def _send_fast(client: Any, job: Job, run: JobRun) -> tuple[int, int]:
     topic = job.topic
     payload = b"." * job.payload_bytes
     send = client.publish
@@ -75,25 +76,16 @@ async def _send_fast(client: Any, job: Job) -> tuple[int, int]:
     return count, first_ns
 
 
-async def _send_paced(client: Any, job: Job) -> tuple[int, int]:
-    """Like `Run.send_all`, but within the loop: entering uvloop's loop for each
-    message costs more than a message."""
+async def _send_paced(client: Any, job: Job, run: JobRun) -> tuple[int, int]:
+    """Like `JobRun.send_all`, but within the loop: entering uvloop's loop for each
+    message costs more than a message. The waits block the loop: nothing else wants it."""
     rest = bytes(job.payload_bytes - 8)
-    count = round(job.seconds * job.rate)
-    now_ns = time.monotonic_ns
-    first_ns = now_ns() + 1_000_000
-    for number in range(count):
-        due_ns = first_ns + round(number * 1e9 / job.rate)
-        left_ns = due_ns - now_ns() - SPIN_NS
-        if left_ns > 0:
-            # Not asyncio's sleep: it is too coarse. Nothing else wants the loop.
-            time.sleep(left_ns / 1e9)
-        while now_ns() < due_ns:
-            pass
-        await client.publish(job.topic, now_ns().to_bytes(8, "little") + rest)
-        for _ in range(_TURNS):
+    for _ in run.paced():
+        stamp_ns = time.monotonic_ns()
+        await client.publish(job.topic, stamp_ns.to_bytes(8, "little") + rest)
+        for _turn in range(_TURNS):
             await asyncio.sleep(0)
-    return count, first_ns
+    return run.paced_count, run.begin_ns
 
 
 async def _send_end(client: Any, job: Job) -> None:

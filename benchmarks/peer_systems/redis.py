@@ -11,6 +11,7 @@ from peer_systems.registry import PEER_SYSTEMS, READY_S, which
 from pubsub_perf.bench.workload.job import Job, JobResult
 from pubsub_perf.bench.workload.job_run import JobRun
 from pubsub_perf.bench.workload.ports import wait_for_port
+from pubsub_perf.bench.workload.scenario import Scenario
 
 # Each plain publish waits for the server's answer; a pipeline waits once for so many.
 _PIPELINE: Final = 100
@@ -25,7 +26,7 @@ def port_names() -> tuple[str, ...]:
     return ("broker",)
 
 
-def broker(ports: dict[str, int], *, brokered: bool, folder: Path) -> list[str] | None:
+def broker(ports: dict[str, int], scenario: Scenario, folder: Path) -> list[str] | None:
     program = which("redis-server")
     assert program is not None
     command = [program, "--bind", "127.0.0.1", "--port", str(ports["broker"])]

@@ -18,6 +18,7 @@ from peer_systems.registry import PEER_SYSTEMS, READY_S
 from pubsub_perf.bench.workload.job import Job, JobResult
 from pubsub_perf.bench.workload.job_run import JobRun
 from pubsub_perf.bench.workload.ports import wait_for_port
+from pubsub_perf.bench.workload.scenario import Scenario
 
 WITH_SHARED_MEMORY: Final = "peer_systems.zenoh_shm"
 _POLL_S: Final = 0.02
@@ -32,8 +33,8 @@ def port_names() -> tuple[str, ...]:
     return ("publisher", "broker")
 
 
-def broker(ports: dict[str, int], *, brokered: bool, folder: Path) -> list[str] | None:
-    if not brokered:
+def broker(ports: dict[str, int], scenario: Scenario, folder: Path) -> list[str] | None:
+    if not scenario.brokered:
         return None
     port = str(ports["broker"])
     return [sys.executable, "-m", "peer_systems.zenoh_router", port]

@@ -10,6 +10,7 @@ from peer_systems.zenoh import (
     publish,
     subscribe,
 )
+from pubsub_perf.bench.workload.scenario import Scenario
 
 __all__ = ["broker", "port_names", "publish", "subscribe", "unavailable"]
 
@@ -18,5 +19,5 @@ def unavailable(*, brokered: bool) -> str | None:
     return PEER_SYSTEMS["zenoh-shm"].unavailable(brokered=brokered)
 
 
-def broker(ports: dict[str, int], *, brokered: bool, folder: Path) -> list[str] | None:
+def broker(ports: dict[str, int], scenario: Scenario, folder: Path) -> list[str] | None:
     return None

@@ -69,7 +69,7 @@ def test_a_peers_module_has_all_that_a_system_has(name: str, tmp_path: Path) -> 
     assert callable(system.subscribe)
     if PEER_SYSTEMS[name].direct:
         ports = dict.fromkeys(system.port_names(), 1)
-        assert system.broker(ports, brokered=False, folder=tmp_path) is None
+        assert system.broker(ports, Scenario("throughput", 16), tmp_path) is None
 
 
 def test_no_peer_is_imported_before_it_runs() -> None:

@@ -16,6 +16,7 @@ from pubsub_perf.bench import flood, security_cost
 from pubsub_perf.bench.flood import QUIET, run_one
 from pubsub_perf.bench.scenario_runner import run_scenario
 from pubsub_perf.bench.systems import OURS, OURS_AIO, RAW
+from pubsub_perf.bench.workload.job import Receiving
 from pubsub_perf.bench.workload.scenario import Scenario
 from pubsub_perf.commands import bench
 
@@ -72,8 +73,13 @@ def test_roles_with_keys_are_weighed_against_those_without() -> None:
 @pytest.mark.parametrize(
     "scenario",
     [
-        Scenario("throughput", 64, batched=True),
-        Scenario("throughput", 64, 2, brokered=True, batched=True),
+        Scenario("throughput", 64, sending="list", receiving="batches"),
+        Scenario(
+            "throughput", 64, 2, brokered=True, sending="list", receiving="batches"
+        ),
+        Scenario("throughput", 64, sending="generator", receiving="batches"),
+        Scenario("throughput", 64, 2, receiving="receive"),
+        Scenario("throughput", 64, 2, brokered=True, overflow="block"),
         Scenario("throughput", 64, 2, brokered=True, publishers=2, forwarders=2),
     ],
 )
@@ -81,14 +87,51 @@ def test_batches_and_forwarders_lose_nothing(scenario: Scenario) -> None:
     assert run_scenario(OURS, scenario, LOAD_S).lost == 0
 
 
-@pytest.mark.parametrize("system", [OURS, RAW])
-def test_a_run_at_a_steady_rate_has_latencies(system: str) -> None:
-    figures = run_scenario(system, Scenario("latency", 64, rate=500.0), LOAD_S)
+@pytest.mark.parametrize(
+    ("system", "receiving"),
+    [
+        (OURS, "iterate"),
+        (OURS, "receive"),
+        (OURS_AIO, "iterate"),
+        (OURS_AIO, "receive"),
+        (RAW, "iterate"),
+    ],
+)
+def test_a_run_at_a_steady_rate_has_latencies(
+    system: str, receiving: Receiving
+) -> None:
+    scenario = Scenario("latency", 64, rate=500.0, receiving=receiving)
+    figures = run_scenario(system, scenario, LOAD_S)
 
     assert figures.sent == figures.received == round(500 * LOAD_S)
     assert figures.p50_us is not None
     assert figures.p99_us is not None
     assert 0 < figures.p50_us <= figures.p99_us
+    if system == RAW:
+        assert figures.inside_p50_us is None
+    else:
+        assert figures.inside_p50_us is not None
+        assert 0 < figures.inside_p50_us <= figures.p50_us
+
+
+def test_each_kind_of_call_is_run_in_turn_and_written(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "calls.json"
+    words = ["bench", "--calls", "--bars=block", "--only=256 B, 1 sub"]
+
+    assert cli.main([*words, "--repetitions=2", "--seconds=0.1", f"--out={file}"]) == 0
+
+    said = capsys.readouterr().out
+    assert "bar block" in said
+    found = json.loads(file.read_text())
+    rate, cpu = found["rows"]
+    assert (rate["metric"], cpu["metric"]) == ("rate", "cpu_s_per_million")
+    assert set(rate["values"]) == {"pubsub", "pubsub, block", "raw"}
+    assert rate["cell"]["payload_bytes"] == 256
+    assert rate["failed"] == dict.fromkeys(rate["values"], 0)
+    [bar] = found["bars"]
+    assert (bar["bar"], bar["rounds"], bar["lost"]) == ("block", 2, 0)
 
 
 def test_the_command_writes_what_it_found_and_checks_it(

@@ -7,7 +7,7 @@ import selectors
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import Final
@@ -103,13 +103,11 @@ def run_scenario(
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         keys = make_keys(folder / "keys", [_CLIENT]) if scenario.secure else None
-        command = module.broker(ports, brokered=scenario.brokered, folder=folder)
+        command = module.broker(ports, scenario, folder)
         broker = None
         if command is not None:
             if keys is not None:
                 command += keys.broker_words()
-            if scenario.forwarders > 1:
-                command.append(f"--forwarders={scenario.forwarders}")
             broker = stack.enter_context(_broker(command, folder / "broker.log"))
         job = Job(
             system=system,
@@ -121,7 +119,8 @@ def run_scenario(
             ports=ports,
             subscribers=scenario.subscribers // scenario.publishers,
             rate=scenario.rate,
-            batched=scenario.batched,
+            sending=scenario.sending,
+            receiving=scenario.receiving,
             topics=topics_of(
                 scenario.publishers, scenario.forwarders, ports.get("control", 0)
             ),
@@ -183,9 +182,15 @@ def _figures_of(
         received=received,
         lost=sent * each - received,
         cpu_s_per_million=(cpu_s + sum(item.cpu_s for item in found)) / sent * 1e6,
-        p50_us=max((r.p50_us for r in receivers if r.p50_us is not None), default=None),
-        p99_us=max((r.p99_us for r in receivers if r.p99_us is not None), default=None),
+        p50_us=_slowest(r.p50_us for r in receivers),
+        p99_us=_slowest(r.p99_us for r in receivers),
+        inside_p50_us=_slowest(r.inside_p50_us for r in receivers),
+        inside_p99_us=_slowest(r.inside_p99_us for r in receivers),
     )
+
+
+def _slowest(latencies_us: Iterable[float | None]) -> float | None:
+    return max((each for each in latencies_us if each is not None), default=None)
 
 
 @contextmanager

@@ -36,7 +36,7 @@ def comparisons() -> Iterator[Comparison]:
         for size in SIZES:
             scenario = Scenario("throughput", size, brokered=brokered)
             yield _pair(f"{route}, {size} B", scenario, OURS)
-            batched = dataclasses.replace(scenario, batched=True)
+            batched = dataclasses.replace(scenario, sending="list", receiving="batches")
             yield _pair(f"{route}, {size} B, batches", batched, OURS)
             yield _pair(f"{route}, {size} B, plain pyzmq", scenario, RAW)
         for subscribers in (1, 8):

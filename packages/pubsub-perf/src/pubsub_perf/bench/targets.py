@@ -10,7 +10,14 @@ from typing import Final, Literal
 from pubsub_perf.bench.systems import OURS, OURS_AIO, RAW
 from pubsub_perf.bench.workload.scenario import Figures, Scenario
 
-Metric = Literal["rate", "p50_us", "p99_us", "cpu_s_per_million"]
+Metric = Literal[
+    "rate",
+    "p50_us",
+    "p99_us",
+    "inside_p50_us",
+    "inside_p99_us",
+    "cpu_s_per_million",
+]
 SIZES: Final = (16, 64, 256, 1024, 4096, 16_384, 65_536)
 SMALL: Final = (16, 64, 256)
 # Sizes for which processor time is judged: where it is the events that cost.
@@ -97,7 +104,7 @@ def comparisons() -> Iterator[Comparison]:
             )
         for size in SMALL:
             single = Scenario("throughput", size, brokered=brokered)
-            batched = dataclasses.replace(single, batched=True)
+            batched = dataclasses.replace(single, sending="list", receiving="batches")
             target = Target(4, "rate", 2.5)
             name = f"{route}, {size} B, batches against single events"
             yield Comparison(name, batched, (target,), single, OURS)

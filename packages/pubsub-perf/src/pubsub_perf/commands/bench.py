@@ -28,15 +28,16 @@ also valid on a busy machine.
 Examples:
   {PROGRAM} bench
   {PROGRAM} bench --bars 1,4
+  {PROGRAM} bench --calls --bars receive
   {PROGRAM} bench --brokers --bars A2,costs
 
 Usage:
   {PROGRAM} bench [options]
 
 Options:
-  --bars NAMES            only these bars, like 1,4, or with --brokers like A2,costs
-                          (see docs/performance.md)
-  --only TEXT             only comparisons with TEXT in their name
+  --bars NAMES            only these bars, like 1,4, with --calls like receive,block, or
+                          with --brokers like A2,costs (see docs/performance.md)
+  --only TEXT             only comparisons, or cells of --calls, with TEXT in their name
   --repetitions N         runs of each side, in turn; the median counts. A comparison
                           that misses its bar, or is worse than in --check, gets three
                           times as many [default: 5]
@@ -44,6 +45,8 @@ Options:
   --out FILE              write all results as JSON to FILE
   --check FILE            compare the ratios with those in FILE, written by an earlier
                           --out: exit code 1 if one is worse by more than 15 %
+  --calls                 measure each kind of call instead, from before the publish call to
+                          after the receive call, all in turn
   --secure                measure keys and encryption instead: roles with keys against
                           roles without, and plain pyzmq likewise
   --flood                 measure the latency of other clients instead, while one address
@@ -72,6 +75,8 @@ def run(variables: Sequence[str]) -> int:
     from rich.console import Console
 
     console = Console()
+    if options["--calls"]:
+        return _calls(options, console, repetitions, seconds)
     if options["--flood"]:
         return _flood(options, console, repetitions, seconds)
     if options["--brokers"]:
@@ -127,6 +132,32 @@ def _bars(
         sys.stdout.write(
             f"no ratio is worse than in --check by more than {TOLERANCE:.0%}\n"
         )
+    return console_script.EXIT_OK
+
+
+def _calls(
+    options: console_script.Options, console: Console, repetitions: int, seconds: float
+) -> int:
+    from pubsub_perf.bench.in_turn import bars, rounds
+    from pubsub_perf.bench.in_turn.cells import LINES
+
+    asked = bars.asked(options["--bars"], bars.BARS)
+    only = options["--only"] or ""
+    cells = list(
+        bars.needed_cells(asked, LINES, only)
+        if options["--bars"]
+        else bars.all_cells(LINES, only)
+    )
+    if not cells:
+        raise ConfigError("no cell has this bar and name")
+    rounds.run_table(
+        cells,
+        asked,
+        repetitions,
+        seconds,
+        lambda line: console.print(line, highlight=False, soft_wrap=True, markup=False),
+        lambda found: _write(options["--out"], found),
+    )
     return console_script.EXIT_OK
 
 

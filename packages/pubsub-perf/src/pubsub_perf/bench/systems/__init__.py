@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from pubsub_perf.bench.workload.job import Job, JobResult
     from pubsub_perf.bench.workload.job_run import JobRun
+    from pubsub_perf.bench.workload.scenario import Scenario
 
 OURS: Final = "pubsub"
 OURS_AIO: Final = "pubsub-asyncio"
@@ -37,7 +38,7 @@ class System(Protocol):
         """Names of the TCP ports that a run needs."""
 
     def broker(
-        self, ports: dict[str, int], *, brokered: bool, folder: Path
+        self, ports: dict[str, int], scenario: Scenario, folder: Path
     ) -> list[str] | None:
         """The command of its broker; None when there is none to run. ``folder`` may
         take a configuration file."""

@@ -1,14 +1,18 @@
-"""Our roles through their public API: `Publisher.publish_event` and iteration over a
-`Subscriber`; the broker is the console script."""
+"""Our roles through their public API: `Publisher.publish_event` and `publish_events`, iteration
+over a `Subscriber`, `receive` and `batches`; the broker is the console script."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable, Iterator
+from itertools import repeat
 from pathlib import Path
-from typing import Final
+from typing import Final, cast
 
+from pubsub_common.protocol.events import Event
 from pubsub_perf.bench.workload.job import Job, JobResult
 from pubsub_perf.bench.workload.job_run import JobRun
+from pubsub_perf.bench.workload.scenario import Scenario
 from pubsub_perf.hosts.interface import script
 from pubsub_publisher import Publisher
 from pubsub_subscriber import Subscriber
@@ -18,6 +22,8 @@ _READY_S: Final = 30.0
 # As many events as a program would have at hand that publishes many.
 _LIST: Final = 1024
 _UNLIMITED: Final = 1_000_000
+# Longer than any pause of a run: the call waits as it would without events.
+_TIMEOUT_S: Final = 30.0
 
 
 def unavailable(*, brokered: bool) -> str | None:
@@ -28,11 +34,18 @@ def port_names() -> tuple[str, ...]:
     return ("control", "publisher")
 
 
-def broker(ports: dict[str, int], *, brokered: bool, folder: Path) -> list[str] | None:
-    """Without ``brokered`` too: it is the registry."""
+def broker(ports: dict[str, int], scenario: Scenario, folder: Path) -> list[str] | None:
+    """Without ``brokered`` too: it is the registry. A broker that drops has long queues, so
+    that a run loses nothing; one that blocks has those of every user."""
     command = [script("pubsub-broker"), "-i", f"--bind={_ADDRESS}"]
-    command += [f"--port={ports['control']}", f"--queue-limit={_UNLIMITED}"]
-    return [*command, "--centralized"] if brokered else command
+    command.append(f"--port={ports['control']}")
+    if scenario.overflow == "block":
+        command.append("--overflow=block")
+    else:
+        command.append(f"--queue-limit={_UNLIMITED}")
+    if scenario.forwarders > 1:
+        command.append(f"--forwarders={scenario.forwarders}")
+    return [*command, "--centralized"] if scenario.brokered else command
 
 
 def publish(job: Job, run: JobRun) -> JobResult:
@@ -50,11 +63,17 @@ def publish(job: Job, run: JobRun) -> JobResult:
     ) as publisher:
         publisher.wait_for_subscribers(job.subscribers, _READY_S)
         payload = b"." * job.payload_bytes
+        rest = payload[8:]
         send = publisher.publish_event
+        now_ns = time.monotonic_ns
 
         def burst(count: int) -> None:
             for _ in range(count):
                 send(topic, payload)
+
+        def one() -> None:
+            stamp_ns = now_ns()
+            send(topic, stamp_ns.to_bytes(8, "little") + rest)
 
         payloads = [payload] * _LIST
 
@@ -62,11 +81,14 @@ def publish(job: Job, run: JobRun) -> JobResult:
             publisher.publish_events(payloads, topic=topic)
 
         run.barrier()
-        if job.batched:
-            count, first_ns = run.send_all(batch, lambda: batch(1), _LIST)
+        if job.sending == "generator":
+            first_ns = now_ns()
+            count = publisher.publish_events(run.stream(payload), topic=topic)
+        elif job.sending == "list":
+            count, first_ns = run.send_all(batch, one, _LIST)
         else:
-            count, first_ns = run.send_all(burst, lambda: send(topic, payload))
-        last_ns = time.monotonic_ns()
+            count, first_ns = run.send_all(burst, one)
+        last_ns = now_ns()
         send(topic, b"." * job.end_bytes)
         return run.found(count, first_ns, last_ns)
 
@@ -84,21 +106,42 @@ def subscribe(job: Job, run: JobRun) -> JobResult:
         keys=job.keys,
     ) as subscriber:
         run.barrier()
-        if job.batched:
+        if job.receiving == "batches":
             return _subscribe_batches(job, run, subscriber)
-        end = job.end_bytes
-        count = first_ns = 0
-        add = run.latencies_ns.append if job.kind == "latency" else None
-        for event in subscriber:
-            if len(event.payload) == end:
-                break
-            if not count:
-                first_ns = event.received_ns
-            count += 1
-            if add is not None and count > 1:
-                add(event.received_ns - event.published_ns)
-        last_ns = time.monotonic_ns()
-        return run.found(count, first_ns, last_ns)
+        events: Iterable[Event] = subscriber
+        if job.receiving == "receive":
+            # None would mean that nothing came: it has no payload, and that ends the run.
+            received = map(subscriber.receive, repeat(_TIMEOUT_S))
+            events = cast("Iterator[Event]", received)
+        take = _timed if job.kind == "latency" else _counted
+        return take(job, run, events)
+
+
+def _counted(job: Job, run: JobRun, events: Iterable[Event]) -> JobResult:
+    end = job.end_bytes
+    count = first_ns = 0
+    for event in events:
+        if len(event.payload) == end:
+            break
+        if not count:
+            first_ns = event.received_ns
+        count += 1
+    return run.found(count, first_ns, time.monotonic_ns())
+
+
+def _timed(job: Job, run: JobRun, events: Iterable[Event]) -> JobResult:
+    end = job.end_bytes
+    count = first_ns = now_ns = 0
+    for event in events:
+        now_ns = time.monotonic_ns()
+        if len(event.payload) == end:
+            break
+        if count:
+            run.note(now_ns, event)
+        else:
+            first_ns = now_ns
+        count += 1
+    return run.found(count, first_ns, now_ns)
 
 
 def _subscribe_batches(job: Job, run: JobRun, subscriber: Subscriber) -> JobResult:

@@ -21,6 +21,7 @@ from pubsub_common.security.keys import (
 )
 from pubsub_perf.bench.workload.job import TOPIC, Job, JobResult
 from pubsub_perf.bench.workload.job_run import JobRun
+from pubsub_perf.bench.workload.scenario import Scenario
 
 _QUEUE = 10_000
 # The frame without topic and payload is as long as with our roles.
@@ -37,9 +38,9 @@ def port_names() -> tuple[str, ...]:
     return ("publisher", "broker")
 
 
-def broker(ports: dict[str, int], *, brokered: bool, folder: Path) -> list[str] | None:
+def broker(ports: dict[str, int], scenario: Scenario, folder: Path) -> list[str] | None:
     """libzmq's proxy in a Python process, connected like our broker."""
-    if not brokered:
+    if not scenario.brokered:
         return None
     run = [sys.executable, "-m", "pubsub_perf.bench.raw_proxy"]
     return [*run, str(ports["publisher"]), str(ports["broker"])]
@@ -67,7 +68,8 @@ def publish(job: Job, run: JobRun) -> JobResult:
             send(frame)
 
     def one() -> None:
-        send(topic + now_ns().to_bytes(8, "little") + rest)
+        stamp_ns = now_ns()
+        send(topic + stamp_ns.to_bytes(8, "little") + rest)
 
     run.barrier()
     count, first_ns = run.send_all(burst, one)

@@ -8,6 +8,9 @@ import msgspec
 
 Part = Literal["publisher", "subscriber"]
 JobKind = Literal["throughput", "latency"]
+# How a program publishes and receives, where a system has several kinds of call.
+Sending = Literal["event", "list", "generator"]
+Receiving = Literal["iterate", "receive", "batches"]
 TOPIC: Final = "bench"
 # Events between two looks at the clock.
 BURST: Final = 64
@@ -18,10 +21,11 @@ class Job(msgspec.Struct, kw_only=True, frozen=True):
 
     A publisher sends events of ``payload_bytes`` for ``seconds``: as fast as it can
     (throughput) or ``rate`` a second by an absolute schedule (latency); then one of
-    another size, which ends its subscribers. ``brokered``: events pass through a broker.
-    ``batched``: many events in a message, where the system can. ``keys`` is the file of
-    keys of all clients, where the run is secure. ``ports`` are the run's
-    TCP ports on loopback, by names that each system chooses.
+    another size, which ends its subscribers. In a latency run the first eight bytes of a
+    payload are the time before its publish call, in nanoseconds, little-endian. ``sending``
+    and ``receiving`` are the kinds of call. ``brokered``: events pass through a broker.
+    ``keys`` is the file of keys of all clients, where the run is secure. ``ports`` are the
+    run's TCP ports on loopback, by names that each system chooses.
     """
 
     system: str
@@ -33,7 +37,8 @@ class Job(msgspec.Struct, kw_only=True, frozen=True):
     ports: dict[str, int]
     subscribers: int = 1
     rate: float = 0.0
-    batched: bool = False
+    sending: Sending = "event"
+    receiving: Receiving = "iterate"
     index: int = 0
     topics: tuple[str, ...] = (TOPIC,)
     keys: str | None = None
@@ -52,7 +57,8 @@ class Job(msgspec.Struct, kw_only=True, frozen=True):
 class JobResult(msgspec.Struct, kw_only=True, frozen=True):
     """What a process found. ``first_ns`` and ``last_ns`` are on the monotonic clock: of
     its first and last event, sent or received. ``cpu_s``: processor time meanwhile, all
-    threads. Latencies are in microseconds."""
+    threads. Latencies are in microseconds: as the program feels it, from before the publish call
+    to after the receive call, and, where a system has stamps of its own, between these."""
 
     events: int
     first_ns: int
@@ -60,3 +66,5 @@ class JobResult(msgspec.Struct, kw_only=True, frozen=True):
     cpu_s: float
     p50_us: float | None = None
     p99_us: float | None = None
+    inside_p50_us: float | None = None
+    inside_p99_us: float | None = None

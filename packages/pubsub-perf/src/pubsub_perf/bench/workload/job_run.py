@@ -6,9 +6,10 @@ import gc
 import sys
 import time
 from array import array
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Final
 
+from pubsub_common.protocol.events import Event
 from pubsub_perf.bench.workload.job import BURST, Job, JobResult
 
 # A sleep ends late; the rest before an event is spun. Shorter than in a real publisher, so that it
@@ -22,6 +23,9 @@ class JobRun:
     def __init__(self, job: Job) -> None:
         self.job = job
         self.latencies_ns = array("q")
+        self.inside_ns = array("q")
+        self.paced_count = round(job.seconds * job.rate)
+        self.begin_ns = 0
         self._begin_cpu_s = 0.0
 
     def barrier(self) -> None:
@@ -50,19 +54,39 @@ class JobRun:
             count += size
         return count, first_ns
 
+    def note(self, now_ns: int, event: Event) -> None:
+        """A latency of one of our events, as the program feels it and between its stamps;
+        ``now_ns`` is the time at which the receive call returned."""
+        self.latencies_ns.append(now_ns - int.from_bytes(event.payload[:8], "little"))
+        self.inside_ns.append(event.received_ns - event.published_ns)
+
+    def stream(self, payload: bytes) -> Iterator[bytes]:
+        """``payload`` again and again until the time is over, for a publisher that is given a
+        generator."""
+        end_ns = time.monotonic_ns() + round(self.job.seconds * 1e9)
+        while time.monotonic_ns() < end_ns:
+            for _ in range(BURST):
+                yield payload
+
     def _send_paced(self, one: Callable[[], None]) -> tuple[int, int]:
-        count = round(self.job.seconds * self.job.rate)
+        for _ in self.paced():
+            one()
+        return self.paced_count, self.begin_ns
+
+    def paced(self) -> Iterator[int]:
+        """The numbers of the ``paced_count`` events of a steady rate, each when it is due, the
+        first at ``begin_ns``. The waits between block an event loop: the timers of asyncio are
+        too coarse."""
         now_ns = time.monotonic_ns
-        first_ns = now_ns() + 1_000_000
-        for number in range(count):
-            due_ns = first_ns + round(number * 1e9 / self.job.rate)
+        self.begin_ns = now_ns() + 1_000_000
+        for number in range(self.paced_count):
+            due_ns = self.begin_ns + round(number * 1e9 / self.job.rate)
             left_ns = due_ns - now_ns() - SPIN_NS
             if left_ns > 0:
                 time.sleep(left_ns / 1e9)
             while now_ns() < due_ns:
                 pass
-            one()
-        return count, first_ns
+            yield number
 
     def found(self, events: int, first_ns: int, last_ns: int) -> JobResult:
         """The result at this time."""
@@ -74,6 +98,8 @@ class JobRun:
             cpu_s=cpu_s,
             p50_us=_percentile_us(self.latencies_ns, 50),
             p99_us=_percentile_us(self.latencies_ns, 99),
+            inside_p50_us=_percentile_us(self.inside_ns, 50),
+            inside_p99_us=_percentile_us(self.inside_ns, 99),
         )
 
 

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Literal
 
-from pubsub_perf.bench.workload.job import JobKind
+from pubsub_perf.bench.workload.job import JobKind, Receiving, Sending
+
+Overflow = Literal["drop", "block"]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Scenario:
-    """What a run measures. ``forwarders`` is for our broker only; ``secure`` for ours and
-    the yardstick."""
+    """What a run measures. ``overflow`` and ``forwarders`` are for our broker only; ``secure``
+    for ours and the yardstick."""
 
     kind: JobKind
     payload_bytes: int
     subscribers: int = 1
     brokered: bool = False
-    batched: bool = False
+    sending: Sending = "event"
+    receiving: Receiving = "iterate"
+    overflow: Overflow = "drop"
     rate: float = 0.0
     publishers: int = 1
     forwarders: int = 1
@@ -26,7 +31,8 @@ class Scenario:
 @dataclasses.dataclass(frozen=True, slots=True)
 class Figures:
     """A run's outcome. Rates are events per second of one subscriber, from the first
-    send to the last receipt; latencies in microseconds, of the slowest subscriber.
+    send to the last receipt; latencies in microseconds, of the slowest subscriber, as the
+    program feels them and between the stamps of the system (`JobResult`).
     Processor seconds are per million events published."""
 
     rate: float
@@ -36,3 +42,5 @@ class Figures:
     cpu_s_per_million: float
     p50_us: float | None
     p99_us: float | None
+    inside_p50_us: float | None = None
+    inside_p99_us: float | None = None
