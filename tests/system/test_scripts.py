@@ -131,8 +131,8 @@ def test_a_wrong_model_is_an_error_that_names_both(run: Run) -> None:
 BAD = [
     ("pubsub-publisher", ["-b", "127.0.0.1"], "no topic"),
     ("pubsub-subscriber", ["-b", "127.0.0.1"], "no topic"),
-    ("pubsub-publisher", ["-t", "A", "-b", ""], "no broker address"),
-    ("pubsub-subscriber", ["-t", "A", "-b", ""], "no broker address"),
+    ("pubsub-publisher", ["-t", "A", "-b", ""], "-b: the value is empty"),
+    ("pubsub-subscriber", ["-t", "A", "-b", ""], "-b: the value is empty"),
     ("pubsub-publisher", [*CLIENT, "-m", "many"], "'many' is not a whole number"),
     ("pubsub-publisher", [*CLIENT, "-m", "0"], "at least 1"),
     ("pubsub-publisher", [*CLIENT, "-m", "-3"], "at least 1"),
@@ -145,13 +145,13 @@ BAD = [
     ("pubsub-publisher", ["-t", "", "-b", "127.0.0.1"], "empty"),
     ("pubsub-publisher", [*CLIENT, "--bogus"], "unknown option --bogus"),
     ("pubsub-publisher", [*CLIENT, "--topik", "B"], "did you mean --topic"),
-    ("pubsub-subscriber", [*CLIENT, "-f", "x.csv", "-i"], "not with -i"),
+    ("pubsub-subscriber", [*CLIENT, "-f", "x.csv", "-i"], "exclude each other"),
     ("pubsub-subscriber", [*CLIENT, "-f", "/no/such/x.csv"], "no folder /no/such"),
     ("pubsub-subscriber", [*CLIENT, "-f", "/"], "it is a folder"),
     ("pubsub-subscriber", [*CLIENT, "-m", "1.5"], "not a whole number"),
     ("pubsub-broker", ["--port", "-1"], "at least 0"),
     ("pubsub-broker", ["--lease", "0"], "more than 0"),
-    ("pubsub-broker", ["--forwarders", "0"], "at least 1"),
+    ("pubsub-broker", ["-c", "--forwarders", "0"], "at least 1"),
     ("pubsub-broker", ["surplus"], "surplus"),
 ]
 

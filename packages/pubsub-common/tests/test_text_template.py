@@ -51,3 +51,5 @@ def test_a_field_that_is_too_wide_is_refused() -> None:
     assert len(filled("{count:9999}", 1)) == 9999
     with pytest.raises(ConfigError, match="is wider than 9999 characters"):
         filled("{count:10000}", 1)
+    with pytest.raises(ConfigError, match="is wider than 9999 characters"):
+        filled("{count:\N{ARABIC-INDIC DIGIT ONE}0000}", 1)

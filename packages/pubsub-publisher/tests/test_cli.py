@@ -96,7 +96,6 @@ def test_the_defaults_are_those_of_the_class() -> None:
         ("--max_event_count=7", "max_event_count", 7),
         ("-i", "indefinite", True),
         ("--indefinite", "indefinite", True),
-        ("-i -m 7", "indefinite", True),
         ("-s 0.25", "sleep_period", 0.25),
         ("--sleep 0", "sleep_period", 0.0),
         ("-bp 6000", "bind_port", 6000),
@@ -205,6 +204,14 @@ def test_the_brokers_address_may_be_spelled_in_each_way(option: str) -> None:
         ("-m 5 --count 5", "--count is given more than once"),
         ("--stdin --hold", "--hold is for generated events, so not with --stdin"),
         ("-l x --report r", "--report is for generated events"),
+        ("-l x --payload-size 9", "--payload-size is for generated events"),
+        ("--stdin --arrivals poisson", "--arrivals is for generated events"),
+        ("--stdin -i", "--stdin is published once, so not with -i"),
+        ("--file x -i", "--file is published once, so not with -i"),
+        ("-l x -i -m 3", "-m and -i exclude each other"),
+        ("--arrivals-seed 3", "--arrivals-seed is for --arrivals poisson only"),
+        ("--history-bytes 9", "--history-bytes is for --history only"),
+        ("--name=", "--name: the value is empty"),
     ],
 )
 def test_bad_input_is_one_line_that_says_what_and_exit_code_2(
@@ -223,7 +230,7 @@ def test_bad_input_is_one_line_that_says_what_and_exit_code_2(
 @pytest.mark.parametrize(
     ("topic", "complaint"),
     [
-        ("", "a topic must not be empty"),
+        ("", "-t: the value is empty"),
         ("A\tB", "holds a control character"),
         ("x" * 256, "is 256 bytes long; at most 255 are allowed"),
     ],

@@ -45,7 +45,7 @@ What:
                                   names the clients that are missing
   --registry URL                  share clients with the other brokers of a group by
                                   etcd: etcd://HOST,HOST,HOST, each HOST or HOST:PORT
-  --group NAME                    the group of brokers, with --registry
+  --group NAME                    with --registry: the name of the group of brokers
 
 Where:
   --bind ADDRESS                  IP address or name of this host to serve; 0.0.0.0: all
@@ -55,7 +55,7 @@ Where:
                                   [default: {defaults.CONTROL_PORT}]
   --advertise ADDRESS             HOST or HOST:PORT at which clients reach this broker,
                                   if that is not --bind and --port, as behind NAT
-  --forward-port PORTS            port to forward events from, with -c, or a range such
+  --forward-port PORTS            with -c: port to forward events from, or a range such
                                   as 6000-6003; by default any free ports
   --http ADDRESS                  serve a page with clients, topics and losses: PORT,
                                   for this host only, or HOST:PORT
@@ -65,7 +65,8 @@ Where:
 How long:
 {option_texts.COUNT_OPTION}: forwarded events with -c, else
                                   clients that joined or left
-{option_texts.INDEFINITE_OPTION}, also with a config file
+{option_texts.INDEFINITE_OPTION}, also with a config file;
+                                  not with -m
   --lease SECONDS                 how long a silent client stays registered
                                   [default: {defaults.LEASE_S:g}]
 
@@ -74,8 +75,8 @@ Output:
 {option_texts.BROKER_VERBOSE_OPTION}
 
 Rare:
-  --forwarders N                  threads that forward events, with -c [default: 1]
-  --overflow POLICY               when the queue of a subscriber is full, with -c: drop
+  --forwarders N                  with -c: threads that forward events [default: 1]
+  --overflow POLICY               with -c: when the queue of a subscriber is full, drop
                                   its events, or block the publishers until there is
                                   room [default: drop]
 {option_texts.QUEUE_OPTION}
@@ -94,10 +95,11 @@ Rare:
   --owner-idle SECONDS            how long the owner of a topic (--strength) may be
                                   silent while other publishers of the topic are not;
                                   by default without a limit
-  --registry-tls DIR              connect to etcd over TLS, with the files ca.pem and,
-                                  where etcd asks for them, client.pem, client-key.pem
-  --registry-login FILE           the user of etcd: FILE is TOML with user and password,
-                                  and only its owner may read it
+  --registry-tls DIR              with --registry: connect to etcd over TLS, with the
+                                  files ca.pem and, where etcd asks for them,
+                                  client.pem and client-key.pem
+  --registry-login FILE           with --registry: the user of etcd; FILE is TOML with
+                                  user and password, and only its owner may read it
 {option_texts.SERVER_END}
 """
 

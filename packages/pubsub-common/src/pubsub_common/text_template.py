@@ -12,7 +12,8 @@ from pubsub_common.errors import ConfigError
 _T = TypeVar("_T")
 
 # A width or precision of more digits would make a text of 10 kB or more of one field.
-_TOO_WIDE: Final = re.compile("[0-9]{5,}")
+# The digits of any script count.
+_TOO_WIDE: Final = re.compile(r"\d{5,}")
 _ESCAPES: Final = {"\\n": "\n", "\\t": "\t", "\\0": "\0", "\\\\": "\\"}
 
 

@@ -465,7 +465,7 @@ def test_what_cannot_be_shown_is_said(capsys: pytest.CaptureFixture[str]) -> Non
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
-    topics=st.lists(st.text(st.characters(codec="utf-8"))),
+    topics=st.lists(st.text(st.characters(codec="utf-8"), min_size=1)),
     text=st.text(st.characters(codec="utf-8")),
     count=st.integers(1),
     rate=st.floats(0.001, 1e9),

@@ -125,6 +125,13 @@ def test_the_words_come_from_the_command_line_when_none_are_given(
         (["pubsub://h/A", "-b", "h"], "--broker-address and pubsub://h/A both name a"),
         (["-b", "pubsub://h/A", "x"], "unexpected: x (the topic is named already"),
         (["-b", "tcp://h"], "'tcp://h': the URL of a broker begins with pubsub://"),
+        (
+            ["mqtt://h:1/A", "x"],
+            "the URL of a broker begins with pubsub:// (a topic like this needs -t)",
+        ),
+        (["PUBSUB://"], "'PUBSUB://' names no broker"),
+        (["A", "--context="], "--context: the value is empty"),
+        (["A", "--context", ""], "--context: the value is empty"),
         (["-t", "A", "text"], "unexpected: text (the topic is named already; -l TEXT"),
     ],
 )
@@ -168,6 +175,8 @@ def test_a_missing_choice_of_options_is_named(
     [
         (["pubsub://h:1/A", "x"], ["A"], ["x"]),
         (["pubsub://h:1", "A", "x"], ["A"], ["x"]),
+        (["PUBSUB://h:1", "A", "x"], ["A"], ["x"]),
+        (["A", "-l", ""], ["A"], [""]),
         (["A", "pubsub://h:1"], ["A"], ["pubsub://h:1"]),
     ],
     ids=" ".join,

@@ -19,6 +19,7 @@ from pubsub_common.protocol.endpoints import broker_endpoints
         ("pubsub://lab:6000/weather", "lab:6000", "weather"),
         ("pubsub://[::1]:6000/a/b", "[::1]:6000", "a/b"),
         ("pubsub://a,b:2/sensors/+/#", "a,b:2", "sensors/+/#"),
+        ("PubSub://a/Weather", "a", "Weather"),
         ("pubsub://a/50%25%20%E2%82%AC?x=1", "a", "50% \u20ac?x=1"),
     ],
 )
@@ -33,6 +34,7 @@ def test_a_url_is_brokers_and_a_topic(
     [
         ("pubsub://", "names no broker: pubsub://HOST:PORT/TOPIC"),
         ("pubsub:///weather", "names no broker"),
+        ("PUBSUB://", "names no broker"),
         ("mqtt://lab/weather", "the URL of a broker begins with pubsub://"),
         ("tcp://10.0.0.1:5555", "the URL of a broker begins with pubsub://"),
     ],

@@ -45,7 +45,7 @@ What:
   --broker COUNT                  create a broker; a COUNT of 2 or more makes a group
                                   for tests at 127.0.0.1, 127.0.0.2, ..., with an etcd
                                   of its own
-  --members COUNT                 members of that etcd [default: 1]
+  --members COUNT                 broker: members of that etcd [default: 1]
 {option_texts.TOPIC_OPTION}
 {option_texts.CENTRALIZED_OPTION}
   --secure DIR                    broker: accept only clients with keys enrolled in the
@@ -61,14 +61,15 @@ Where:
 How long:
 {option_texts.COUNT_OPTION}; by default after {defaults.MAX_EVENT_COUNT}; a
                                   broker: never
-{option_texts.INDEFINITE_OPTION}
+{option_texts.INDEFINITE_OPTION}; -m does not apply then
   -s SECONDS, --sleep SECONDS     publisher: time between two events
                                   [default: {defaults.SLEEP_PERIOD_S:g}]
 {option_texts.WAIT_OPTIONS}
 
 Output:
-  -f FILE, --filename FILE        subscriber: write latencies to FILE as CSV; not with
-                                  -i; FILE is numbered from 0 if COUNT is 2 or more
+  -f FILE, --filename FILE        subscriber: write latencies to FILE as CSV, after the
+                                  last event (see -m); FILE is numbered from 0 if
+                                  COUNT is 2 or more
   --safe-csv                      subscriber: put an apostrophe before texts in FILE
                                   that a spreadsheet would run as a formula
 {option_texts.VERBOSE_OPTION}
@@ -79,6 +80,8 @@ Rare:
 """
 
 _ROLES: Final = ("publisher", "subscriber", "broker")
+# The driver of the seed accepted these for any role, so this one does.
+_SEEDS_OWN: Final = ("--bind-port", "--sleep")
 
 
 @console_script.entry_point(PROGRAM)
@@ -139,21 +142,9 @@ def plan(options: console_script.Options) -> tuple[str, list[list[str]]]:
     most = driver_group.MAX_BROKERS if role == "broker" else MAX_COUNT
     if count > most:
         raise ConfigError(f"--{role} {count}: at most {most} are possible")
-    if options["--filename"] is not None:
-        if role != "subscriber":
-            raise ConfigError("-f is for subscribers only")
-        if options["--indefinite"]:
-            raise ConfigError("-f needs a limited number of events, so not with -i")
-    if (
-        role == "broker"
-        and console_script.source_of(options, "--keys") == Source.COMMAND_LINE
-    ):
-        raise ConfigError("--keys is for clients; a broker takes --secure DIR")
-    if (
-        role != "broker"
-        and console_script.source_of(options, "--secure") == Source.COMMAND_LINE
-    ):
-        raise ConfigError("--secure is for a broker; clients take --keys FILE")
+    check_role(options, role)
+    if options["--filename"] is not None and options["--indefinite"]:
+        raise ConfigError("-f needs a limited number of events, so not with -i")
     told = given(options)
     if count > 1 and by_pipe(options):
         told.pop("--keys", None)
@@ -177,19 +168,41 @@ def plan(options: console_script.Options) -> tuple[str, list[list[str]]]:
     return role, commands
 
 
+def check_role(options: console_script.Options, role: str) -> None:
+    """Raises:
+    ConfigError: an option on the command line is for another role.
+    """
+    if role == "broker" and said(options, "--keys"):
+        raise ConfigError("--keys is for clients; a broker takes --secure DIR")
+    if role != "broker" and said(options, "--secure"):
+        raise ConfigError("--secure is for a broker; clients take --keys FILE")
+    for line in usage_text.option_lines(USAGE):
+        of, colon, _ = line.text.partition(":")
+        other = colon and of in _ROLES and of != role
+        if other and line.long not in _SEEDS_OWN and said(options, line.long):
+            raise ConfigError(f"{line.short or line.long} is for a {of} only")
+
+
+def said(options: console_script.Options, name: str) -> bool:
+    """Whether an option is on the command line."""
+    return console_script.source_of(options, name) == Source.COMMAND_LINE
+
+
 def given(options: console_script.Options) -> dict[str, Any]:
     """The options given to the driver, on the command line or in its table of the settings
     file. The role reads the other tables of that file itself."""
     found = in_file(options, PROGRAM, USAGE, None)
-    words = {
-        name: value
-        for name, value in options.items()
-        if console_script.source_of(options, name) == Source.COMMAND_LINE
-    }
+    words = {name: value for name, value in options.items() if said(options, name)}
     if "--broker-address" in words:
         found.pop("--broker-address", None)
     split_broker_address(found)
-    return {**found, **words}
+    told = {**found, **words}
+    # As in the seed, a limit does not apply with -i; the role would reject both.
+    if "--count" in words and "--indefinite" not in words:
+        told.pop("--indefinite", None)
+    elif "--indefinite" in told:
+        told.pop("--count", None)
+    return told
 
 
 def in_file(

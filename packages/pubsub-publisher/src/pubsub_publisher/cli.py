@@ -75,7 +75,7 @@ How long:
                                   from the first; generated events stop after {_GENERATED} by
                                   default
 {option_texts.INDEFINITE_OPTION}; payloads start again
-                                  from the first
+                                  from the first; not with -m
   --rate RATE                     publish at most RATE events a second
   -s SECONDS, --sleep SECONDS     time between generated events; if given, also between
                                   payloads, lines or files; 0: no pause
@@ -97,17 +97,18 @@ Rare:
 {option_texts.BYTES_OPTIONS}
   --history N                     keep the last N events of each topic for subscribers
                                   that missed them [default: 0]
-  --history-bytes BYTES           largest history of a topic
+  --history-bytes BYTES           with --history: largest history of a topic
                                   [default: {defaults.HISTORY_BYTES}]
-  --history-total BYTES           largest history of all topics together, with 256
-                                  bytes added for each event
+  --history-total BYTES           with --history: largest history of all topics
+                                  together, with 256 bytes added for each event
                                   [default: {defaults.HISTORY_TOTAL_BYTES}]
   --strength N                    of several publishers of a topic, subscribers get
                                   the events of the strongest only
   --arrivals KIND                 periodic, or poisson: random times between generated
                                   events, with --sleep as their mean
                                   [default: periodic]
-  --arrivals-seed N               the same random times in each run
+  --arrivals-seed N               with --arrivals poisson: the same random times in
+                                  each run
   --hold                          when ready, print "ready" and wait for a line on
                                   standard input: the time of the first generated
                                   event in ns of the clock; an empty line: now

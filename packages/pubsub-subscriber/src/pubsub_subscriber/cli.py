@@ -54,7 +54,8 @@ Where:
 
 How long:
 {option_texts.COUNT_OPTION}; without it, with -f, after {_FILE_EVENTS}
-{option_texts.INDEFINITE_OPTION}, also with a config file
+{option_texts.INDEFINITE_OPTION}, also with a config file;
+                                  not with -m
   --timeout SECONDS               stop when no event has arrived for SECONDS; exit code
                                   1 if none has arrived at all, or no broker answered
 {option_texts.WAIT_OPTIONS}
@@ -93,9 +94,9 @@ Rare:
                                   broker says
 {option_texts.QUEUE_OPTION}
 {option_texts.BYTES_OPTIONS}
-  --recover-bytes BYTES           bytes kept of events that wait for earlier events,
-                                  with 256 added for each event
-                                  [default: {defaults.RECOVER_BYTES}]
+  --recover-bytes BYTES           with --recover or --start history: bytes kept of
+                                  events that wait for earlier events, with 256 added
+                                  for each event [default: {defaults.RECOVER_BYTES}]
 {option_texts.RARE_CLIENT_OPTIONS}
 {option_texts.COMMON_END}
 """

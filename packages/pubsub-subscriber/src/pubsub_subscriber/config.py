@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pubsub_common import defaults, validation
 from pubsub_common.errors import ConfigError
-from pubsub_common.protocol.broker_url import SCHEME, topics_in
+from pubsub_common.protocol.broker_url import is_url, topics_in
 from pubsub_common.protocol.client_names import check_client_name
 from pubsub_common.protocol.endpoints import (
     broker_endpoints,
@@ -156,7 +156,7 @@ class SubscriberConfig:
         name = self.filename
         if not isinstance(name, str):
             return
-        if not name.startswith(SCHEME):
+        if not is_url(name):
             try:
                 host, _ = parse_broker_address(name)
             except ConfigError:

@@ -87,16 +87,22 @@ Options:
 }
 
 
+def usage(command: str) -> str:
+    """The usage text of a command."""
+    return _USAGES[command].format(
+        program=f"pubsub-broker {command}",
+        end=_ALONE if command == "keygen" else _FOLDER,
+    )
+
+
 def main(command: str, argv: Sequence[str]) -> int:
     """Parse the words after ``command``, run it, and return the exit code."""
     from pubsub_broker import __version__
 
     program = f"pubsub-broker {command}"
-    usage = _USAGES[command].format(
-        program=program, end=_ALONE if command == "keygen" else _FOLDER
-    )
     # The command is part of the usage.
-    options = console_script.parse(usage, [command, *argv], program, __version__)
+    words = [command, *argv]
+    options = console_script.parse(usage(command), words, program, __version__)
     work = {"keygen": _keygen, "enroll": _enroll, "revoke": _revoke, "list": _list}
 
     def run() -> None:

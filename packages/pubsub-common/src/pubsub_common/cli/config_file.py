@@ -30,7 +30,7 @@ from pubsub_common.cli.settings import (
     split_broker_address,
 )
 from pubsub_common.cli.usage_text import NUMBERS, WHOLE_NUMBERS, OptionLine
-from pubsub_common.cli.words import OTHER_NAMES, closest
+from pubsub_common.cli.words import MAY_BE_EMPTY, OTHER_NAMES, closest
 from pubsub_common.errors import ConfigError
 
 COMMON: Final = "common"
@@ -187,14 +187,15 @@ def _as_arguments(line: OptionLine, value: Any, where: str) -> Any:
             raise ConfigError(f"{where}: true or false is needed, not {value!r}")
         return value
     if line.key == "broker-address" and isinstance(value, list):
-        return ",".join(_as_argument(line.value, item, where) for item in value)
+        return ",".join(_as_argument(line, item, where) for item in value)
     if not line.repeated:
-        return _as_argument(line.value, value, where)
+        return _as_argument(line, value, where)
     values = value if isinstance(value, list) else [value]
-    return [_as_argument(line.value, item, where) for item in values]
+    return [_as_argument(line, item, where) for item in values]
 
 
-def _as_argument(kind: str, value: Any, where: str) -> str:
+def _as_argument(line: OptionLine, value: Any, where: str) -> str:
+    kind = line.value
     if kind in WHOLE_NUMBERS:
         fits, what = isinstance(value, int), "a whole number"
     elif kind in NUMBERS:
@@ -204,6 +205,8 @@ def _as_argument(kind: str, value: Any, where: str) -> str:
         fits, what = isinstance(value, str), "text"
     if not fits or isinstance(value, bool):
         raise ConfigError(f"{where}: {what} is needed, not {value!r}")
+    if value == "" and line.key not in MAY_BE_EMPTY:
+        raise ConfigError(f"{where}: the value is empty")
     return str(value)
 
 

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from pubsub_common.cli import usage_text, words
+from pubsub_common.cli import effects, usage_text, words
 from pubsub_common.cli.settings import Settings, Source, split_broker_address
 from pubsub_common.errors import ConfigError
 
@@ -252,6 +252,7 @@ def parse_settings(
         add_context(settings, os.environ, doc, shared)
         add_environment(settings, os.environ)
         add_file(settings, os.environ, program, doc, shared)
+        effects.check(settings, usage_text.option_lines(doc))
     return settings
 
 

@@ -24,6 +24,10 @@ _REPEATED: Final = re.compile(r" ?\[--?[a-z][\w-]* [A-Z]+\]\.\.\.")
 _TITLE: Final = re.compile(r"[A-Z][^:]*:")
 # In the description of an option that may be repeated.
 _MORE: Final = "repeat for more"
+# At the beginning of a description: the options without which this one has no effect.
+_WITH: Final = re.compile(r"with (--?[a-z][\w-]*[^:]*): ")
+# In a description: an option that contradicts this one.
+_NOT_WITH: Final = re.compile(r"\bnot with (--?[a-z][\w-]*)")
 
 
 class OptionLine(NamedTuple):
@@ -41,6 +45,19 @@ class OptionLine(NamedTuple):
     def key(self) -> str:
         """The name without dashes."""
         return self.long[2:]
+
+    @property
+    def needed(self) -> tuple[tuple[str, str | None], ...]:
+        """The options, with their dashes, of which this one needs one to have an effect;
+        each with the value that it needs, or None for any."""
+        found = _WITH.match(self.text)
+        words = [each.split() for each in found[1].split(" or ")] if found else []
+        return tuple((name, value[0] if value else None) for name, *value in words)
+
+    @property
+    def contradicted(self) -> tuple[str, ...]:
+        """The options, with their dashes, that contradict this one."""
+        return tuple(_NOT_WITH.findall(self.text))
 
 
 class Section(NamedTuple):

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 
 from pubsub_common.cli.usage_text import OptionLine
 from pubsub_common.errors import ConfigError
-from pubsub_common.protocol.broker_url import is_url, parse_url
+from pubsub_common.protocol.broker_url import has_scheme, is_url, parse_url
 
 # Accepted spellings that the help texts leave out: those of the seed, and shorter ones.
 OTHER_NAMES: Final = {
@@ -58,6 +58,8 @@ _ELSEWHERE: Final = {
     "address": ("bind",),
     "broker-address": ("bind",),
 }
+# Options whose value is a payload, which may be empty.
+MAY_BE_EMPTY: Final = ("literal",)
 _NEGATIVE: Final = re.compile(r"-[0-9.][0-9.eE+-]*")
 
 
@@ -78,8 +80,8 @@ def spell_out(argv: Sequence[str], lines: Sequence[OptionLine]) -> SpelledOut:
     """Take the words of a command line apart, by the options of a usage text.
 
     Raises:
-        ConfigError: an option is unknown or ambiguous, lacks its value, or has one that
-            it does not take, or is there twice.
+        ConfigError: an option is unknown or ambiguous, lacks its value, has an empty one or
+            one that it does not take, or is there twice.
     """
     found = SpelledOut([], [], None)
     words = list(argv)
@@ -106,9 +108,13 @@ def with_url(spelled: SpelledOut, lines: Sequence[OptionLine]) -> SpelledOut:
         ConfigError: the URL is invalid, or the option is there as well.
     """
     broker = next((line for line in lines if line.long == "--broker-address"), None)
-    if broker is None or not spelled.words or not is_url(spelled.words[0]):
+    if broker is None or not spelled.words or not has_scheme(spelled.words[0]):
         return spelled
-    url = parse_url(spelled.words[0])
+    try:
+        url = parse_url(spelled.words[0])
+    except ConfigError as error:
+        hint = "" if is_url(spelled.words[0]) else " (a topic like this needs -t)"
+        raise ConfigError(f"{error}{hint}") from None
     if spelled.has(broker.long):
         raise ConfigError(f"{broker.long} and {spelled.words[0]} both name a broker")
     topic = [] if url.topic is None else [url.topic]
@@ -208,7 +214,8 @@ def _add(
     words: list[str],
 ) -> None:
     """Raises:
-    ConfigError: it lacks its value, has one that it does not take, or is there twice.
+    ConfigError: it lacks its value, has an empty one or one that it does not take, or is
+        there twice.
     """
     if not line.repeated and found.has(line.long):
         raise ConfigError(f"{line.long} is given more than once")
@@ -219,4 +226,7 @@ def _add(
         if not words or words[0] == "--":
             raise ConfigError(f"{spelled} requires a value: {spelled} {line.value}")
         value = words.pop(0)
+    if value == "" and line.key not in MAY_BE_EMPTY:
+        # Mostly a variable of a shell script without a value.
+        raise ConfigError(f"{spelled}: the value is empty")
     found.options.append((line, value))

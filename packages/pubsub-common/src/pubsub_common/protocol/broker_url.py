@@ -7,12 +7,15 @@ need no escapes; ``%XX`` stands for a byte.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import Final, NamedTuple
 
 from pubsub_common.errors import ConfigError
 
 SCHEME: Final = "pubsub://"
+# As in RFC 3986.
+_ANY_SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 
 
 class BrokerUrl(NamedTuple):
@@ -24,8 +27,14 @@ class BrokerUrl(NamedTuple):
 
 
 def is_url(text: str) -> bool:
-    """Whether a text is a URL of a broker, perhaps an invalid one."""
-    return text.startswith(SCHEME)
+    """Whether a text is a URL of a broker, perhaps an invalid one. The scheme may be in
+    capitals."""
+    return text[: len(SCHEME)].lower() == SCHEME
+
+
+def has_scheme(text: str) -> bool:
+    """Whether a text is a URL of anything."""
+    return _ANY_SCHEME.match(text) is not None
 
 
 def parse_url(text: str) -> BrokerUrl:
@@ -38,7 +47,7 @@ def parse_url(text: str) -> BrokerUrl:
         if "://" in text:
             raise ConfigError(f"{text!r}: the URL of a broker begins with {SCHEME}")
         return BrokerUrl(text, None)
-    brokers, _, topic = text.removeprefix(SCHEME).partition("/")
+    brokers, _, topic = text[len(SCHEME) :].partition("/")
     if not brokers:
         raise ConfigError(f"{text!r} names no broker: {SCHEME}HOST:PORT/TOPIC")
     if "%" in topic:

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from pubsub_common.cli import console_script
-from pubsub_perf import __version__, units
-from pubsub_perf.commands.registry import PROGRAM
+from pubsub_perf import units
+from pubsub_perf.commands.registry import PROGRAM, parse
 from pubsub_perf.commands.table_options import TABLE_OPTIONS, table_source
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ Options:
   --seed N       seed of the bootstrap: the same seed gives the same intervals
                  [default: 1]
 {TABLE_OPTIONS}
+  --man          show the manual page, for man -l -
   -h, --help     show this text
   -V, --version  show the version
 """
@@ -50,17 +51,20 @@ def run(words: Sequence[str]) -> int:
     Raises:
         ConfigError: there is nothing to analyse.
     """
-    options = console_script.parse(USAGE, words, PROGRAM, __version__)
+    options = parse(USAGE, words)
     seed = console_script.whole_number(options, "--seed", minimum=0)
-    from rich.console import Console
-
-    from pubsub_perf.report.analysis_page import write_analyses
+    from pubsub_perf.results.dataset import check_folder
     from pubsub_perf.results.unpacking import report_folder, results_folder
 
     path = Path(options["DIR"])
     out = Path(options["--out"]) if options["--out"] else report_folder(path)
     source = table_source(options)
     with results_folder(path) as folder:
+        check_folder(folder, "analyse", source)
+        from rich.console import Console
+
+        from pubsub_perf.report.analysis_page import write_analyses  # takes seconds
+
         analyses = write_analyses(folder, out, seed=seed, source=source)
     console = Console()
     for written in analyses:

@@ -11,8 +11,7 @@ from pubsub_common.ascii_numbers import whole_number
 from pubsub_common.cli import console_script
 from pubsub_common.cli.parser import clear_environment
 from pubsub_common.errors import ConfigError, PubSubError
-from pubsub_perf import __version__
-from pubsub_perf.commands.registry import PROGRAM
+from pubsub_perf.commands.registry import PROGRAM, parse
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -54,6 +53,7 @@ Options:
   --brokers               measure a group of brokers instead: its cost, and the work that
                           each broker saves; needs etcd
   -v, --verbose           log more
+  --man                   show the manual page, for man -l -
   -h, --help              show this text
   -V, --version           show the version
 """
@@ -65,7 +65,7 @@ def run(variables: Sequence[str]) -> int:
     Raises:
         PubSubError: a run failed, or a ratio got worse.
     """
-    options = console_script.parse(USAGE, variables, PROGRAM, __version__)
+    options = parse(USAGE, variables)
     clear_environment()
     console_script.set_up_logging(PROGRAM, verbose=options["--verbose"])
     repetitions = console_script.whole_number(options, "--repetitions")

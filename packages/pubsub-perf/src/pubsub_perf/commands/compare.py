@@ -12,8 +12,7 @@ from pubsub_common.cli import console_script
 from pubsub_common.cli.standard_streams import OutputFailed
 from pubsub_common.errors import ConfigError
 from pubsub_common.files import reason_of
-from pubsub_perf import __version__
-from pubsub_perf.commands.registry import PROGRAM
+from pubsub_perf.commands.registry import PROGRAM, parse
 from pubsub_perf.commands.table_options import TABLE_OPTIONS, table_source
 
 if TYPE_CHECKING:
@@ -40,6 +39,7 @@ Options:
   --out DIR      folder for comparison.png and comparison.svg; default: DIR_B, or the
                  current folder if DIR_B is a pack
 {TABLE_OPTIONS}
+  --man          show the manual page, for man -l -
   -h, --help     show this text
   -V, --version  show the version
 
@@ -56,11 +56,8 @@ def run(words: Sequence[str]) -> int:
     Raises:
         ConfigError: the sweeps cannot be compared, or the output cannot be written.
     """
-    options = console_script.parse(USAGE, words, PROGRAM, __version__)
+    options = parse(USAGE, words)
     margin = _margin(options)
-    from rich.console import Console
-
-    from pubsub_perf.analysis.sweep_comparison import compare_sweeps
     from pubsub_perf.results.dataset import read_dataset
     from pubsub_perf.results.unpacking import results_folder
 
@@ -71,6 +68,12 @@ def run(words: Sequence[str]) -> int:
     ):
         before = read_dataset(folder_a, "compare", source)
         after = read_dataset(folder_b, "compare", source)
+        from rich.console import Console
+
+        from pubsub_perf.analysis.sweep_comparison import (
+            compare_sweeps,
+        )  # takes seconds
+
         for problem in (*before.problems, *after.problems):
             console_script.print_message(PROGRAM, problem)
         found = compare_sweeps(before, after, margin=margin)

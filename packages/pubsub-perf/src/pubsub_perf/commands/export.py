@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from pubsub_common.cli import console_script
-from pubsub_perf import __version__
-from pubsub_perf.commands.registry import PROGRAM
+from pubsub_perf.commands.registry import PROGRAM, parse
 from pubsub_perf.commands.table_options import TABLE_OPTIONS, table_source
 
 USAGE: Final = f"""Write the results in a folder or a pack as three tables for other programs:
@@ -27,6 +26,7 @@ Options:
   --parquet      write Parquet files; needs pyarrow (pubsub-perf[parquet])
   --out OUT      folder for the files; default: DIR-export, beside DIR
 {TABLE_OPTIONS}
+  --man          show the manual page, for man -l -
   -h, --help     show this text
   -V, --version  show the version
 """
@@ -38,7 +38,7 @@ def run(words: Sequence[str]) -> int:
     Raises:
         ConfigError: there is nothing to export, or the files cannot be written.
     """
-    options = console_script.parse(USAGE, words, PROGRAM, __version__)
+    options = parse(USAGE, words)
     from pubsub_perf.results.loading import load_tables
     from pubsub_perf.results.table_files import export
     from pubsub_perf.results.unpacking import report_folder

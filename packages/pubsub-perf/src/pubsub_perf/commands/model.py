@@ -10,8 +10,7 @@ from pubsub_common import defaults
 from pubsub_common.ascii_numbers import real_number, whole_number
 from pubsub_common.cli import console_script
 from pubsub_common.errors import ConfigError
-from pubsub_perf import __version__
-from pubsub_perf.commands.registry import PROGRAM
+from pubsub_perf.commands.registry import PROGRAM, parse
 
 if TYPE_CHECKING:
     from pubsub_perf.capacity.costs import EventCosts
@@ -44,6 +43,7 @@ Options:
                          default: measured as well
   --seed N               seed of the random choices [default: 1]
   --json                 print the numbers as JSON
+  --man                  show the manual page, for man -l -
   -h, --help             show this text
   -V, --version          show the version
 """
@@ -55,7 +55,7 @@ def run(words: Sequence[str]) -> int:
     Raises:
         ConfigError: a value is not valid.
     """
-    options = console_script.parse(USAGE, words, PROGRAM, __version__)
+    options = parse(USAGE, words)
     from pubsub_perf.capacity import wording
     from pubsub_perf.capacity.growth import grow
     from pubsub_perf.capacity.registry_load import registry_load

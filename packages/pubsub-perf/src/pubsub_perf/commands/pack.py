@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from pubsub_common.cli import console_script
-from pubsub_perf import __version__
-from pubsub_perf.commands.registry import PROGRAM
+from pubsub_perf.commands.registry import PROGRAM, parse
 from pubsub_perf.results.folder_extent import MAX_FILES
 
 USAGE: Final = f"""Pack the data of a folder into one file, which can be archived, sent and
@@ -26,6 +25,7 @@ Usage:
 Options:
   --out FILE     the file; default: DIR.zip, beside the folder
   --yes          also pack a folder with more than {MAX_FILES} files that is not a sweep
+  --man          show the manual page, for man -l -
   -h, --help     show this text
   -V, --version  show the version
 """
@@ -37,7 +37,7 @@ def run(words: Sequence[str]) -> int:
     Raises:
         ConfigError: there is nothing to pack, or the file cannot be written.
     """
-    options = console_script.parse(USAGE, words, PROGRAM, __version__)
+    options = parse(USAGE, words)
     from pubsub_perf import units
     from pubsub_perf.results.packs import pack
 

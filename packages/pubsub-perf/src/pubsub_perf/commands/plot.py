@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from pubsub_common.cli import console_script
-from pubsub_perf import __version__
-from pubsub_perf.commands.registry import PROGRAM
+from pubsub_perf.commands.registry import PROGRAM, parse
 from pubsub_perf.commands.table_options import TABLE_OPTIONS, table_source
 
 if TYPE_CHECKING:
@@ -32,6 +31,7 @@ Options:
   --out DIR      folder for figures and report; default: DIR, or for a pack the folder
                  beside it with its name
 {TABLE_OPTIONS}
+  --man          show the manual page, for man -l -
   -h, --help     show this text
   -V, --version  show the version
 """
@@ -43,15 +43,19 @@ def run(words: Sequence[str]) -> int:
     Raises:
         ConfigError: there is nothing to plot.
     """
-    options = console_script.parse(USAGE, words, PROGRAM, __version__)
-    from pubsub_perf.report.writer import write_report
+    options = parse(USAGE, words)
+    from pubsub_perf.results.dataset import check_folder
     from pubsub_perf.results.unpacking import report_folder, results_folder
 
     path = Path(options["DIR"])
     out = Path(options["--out"]) if options["--out"] else report_folder(path)
     source = table_source(options)
-    with results_folder(path) as folder, _progress() as writing:
-        report = write_report(folder, out, source=source, writing=writing)
+    with results_folder(path) as folder:
+        check_folder(folder, "plot", source)
+        from pubsub_perf.report.writer import write_report  # takes seconds
+
+        with _progress() as writing:
+            report = write_report(folder, out, source=source, writing=writing)
     for warning in report.warnings:
         console_script.print_message(PROGRAM, warning)
     for path in report.files:

@@ -11,6 +11,9 @@ import importlib
 from collections.abc import Callable, Sequence
 from typing import Final
 
+from pubsub_common.cli import console_script
+from pubsub_perf import __version__
+
 PROGRAM: Final = "pubsub-perf"
 
 
@@ -29,6 +32,13 @@ class Subcommand:
         module = importlib.import_module(f"pubsub_perf.commands.{self.name}")
         run: Callable[[Sequence[str]], int] = module.run
         return run
+
+
+def parse(usage: str, words: Sequence[str]) -> console_script.Options:
+    """The options in the words of a subcommand, of which its name is the first. Exits like
+    `console_script.parse`."""
+    program = f"{PROGRAM} {words[0]}"
+    return console_script.parse(usage, words, program, __version__)
 
 
 SUBCOMMANDS: Final = (

@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import Final
 
 from pubsub_common.cli import console_script
-from pubsub_perf import __version__
 from pubsub_perf.commands import experiment_run, machine_options
-from pubsub_perf.commands.registry import PROGRAM
+from pubsub_perf.commands.registry import PROGRAM, parse
 from pubsub_perf.experiment import experiment_files
 
 USAGE: Final = f"""Run the experiment in a file, and write the latencies and a copy of the file
@@ -37,6 +36,7 @@ Options:
   --print                 print the file, to begin a new one with
   --force                 run finished cells again
   -v, --verbose           log more
+  --man                   show the manual page, for man -l -
   -h, --help              show this text
   -V, --version           show the version
 
@@ -52,7 +52,7 @@ def run(words: Sequence[str]) -> int:
         PubSubError: a cell failed or broke a threshold, or the experiment cannot run here.
         ConfigError: the file is not valid, or another sweep is running on this machine.
     """
-    options = console_script.parse(USAGE, words, PROGRAM, __version__)
+    options = parse(USAGE, words)
     name = options["EXPERIMENT"]
     text = experiment_files.experiment_text(name)
     if options["--print"]:

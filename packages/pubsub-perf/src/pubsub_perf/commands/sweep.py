@@ -12,9 +12,8 @@ from pubsub_common.cli.console_script import source_of
 from pubsub_common.counted import counted
 from pubsub_common.errors import ConfigError, PubSubError
 from pubsub_common.printable import printable
-from pubsub_perf import __version__
 from pubsub_perf.commands import experiment_run, machine_options
-from pubsub_perf.commands.registry import PROGRAM
+from pubsub_perf.commands.registry import PROGRAM, parse
 from pubsub_perf.experiment import experiment_files
 from pubsub_perf.plan.cases import OVERFLOWS, WARMUP_EVENTS
 from pubsub_perf.plan.experiment_table import experiment_of
@@ -98,6 +97,7 @@ Output:
 Rare:
   --seed N                seed of the times of events [default: 1]
   --force                 run finished cells again
+  --man                   show the manual page, for man -l -
   -h, --help              show this text
   -V, --version           show the version
 """
@@ -113,7 +113,7 @@ def run(words: Sequence[str]) -> int:
         PubSubError: a cell failed, or the sweep cannot run as asked.
         ConfigError: the options make no sense, or another sweep is running on this machine.
     """
-    options = console_script.parse(USAGE, words, PROGRAM, __version__)
+    options = parse(USAGE, words)
     if options["--merge"]:
         if not source_of(options, "--out"):
             raise ConfigError(

@@ -10,8 +10,7 @@ from typing import Final
 from pubsub_common import defaults
 from pubsub_common.cli import console_script
 from pubsub_common.protocol.listening import near_host, parse_listen_host
-from pubsub_perf import __version__
-from pubsub_perf.commands.registry import PROGRAM
+from pubsub_perf.commands.registry import PROGRAM, parse
 
 USAGE: Final = f"""Serve the report in a folder to browsers until Ctrl-C, and print its address.
 DIR is a folder that plot or analyze wrote to, or a pack with that folder beside it. Only the
@@ -29,6 +28,7 @@ Options:
   --bind HOST    IP address to listen at; any computer that reaches it can read the
                  report [default: {defaults.LOOPBACK}]
   --port PORT    port to listen at; 0 takes a free one [default: 8000]
+  --man          show the manual page, for man -l -
   -h, --help     show this text
   -V, --version  show the version
 """
@@ -41,7 +41,7 @@ def run(words: Sequence[str]) -> int:
         ConfigError: the folder has no report.
         CannotListen: the port cannot be opened.
     """
-    options = console_script.parse(USAGE, words, PROGRAM, __version__)
+    options = parse(USAGE, words)
     host = parse_listen_host(options["--bind"])
     port = console_script.port_number(options, "--port", minimum=0)
     from pubsub_common.net.http_server import HttpServer

@@ -7,8 +7,7 @@ from typing import Final
 
 from pubsub_common.cli import console_script
 from pubsub_common.cli.parser import clear_environment
-from pubsub_perf import __version__
-from pubsub_perf.commands.registry import PROGRAM
+from pubsub_perf.commands.registry import PROGRAM, parse
 
 USAGE: Final = f"""Run cells for a sweep on another machine, which starts this command through ssh
 ({PROGRAM} sweep --on, {PROGRAM} run --on). It reads cells from standard input, and writes
@@ -20,6 +19,7 @@ Usage:
 
 Options:
   -v, --verbose  log more
+  --man          show the manual page, for man -l -
   -h, --help     show this text
   -V, --version  show the version
 """
@@ -32,7 +32,7 @@ def run(words: Sequence[str]) -> int:
         PubSubError: this machine cannot run a cell.
         ConfigError: another sweep is running on this machine.
     """
-    options = console_script.parse(USAGE, words, PROGRAM, __version__)
+    options = parse(USAGE, words)
     clear_environment()
     console_script.set_up_logging(PROGRAM, verbose=options["--verbose"])
     from pubsub_perf.lab.worker_start import work

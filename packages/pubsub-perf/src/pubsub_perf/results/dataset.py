@@ -58,6 +58,23 @@ def read_dataset(
             more files than `folder_extent` allows.
     """
     source = source or TableSource()
+    start = check_folder(folder, purpose, source)
+    problems: list[str] = []
+    found = list(_cells(start, folder, problems, source))
+    _check_not_empty(folder, found, purpose, problems)
+    problems += _notes(found, folder)
+    cells = _in_order(list(_distinct(found, folder)))
+    return Dataset(folder, tuple(cells), tuple(map(printable, problems)))
+
+
+def check_folder(folder: Path, purpose: str, source: TableSource) -> Path:
+    """The folder in ``folder`` that `read_dataset` begins with. Commands that load large
+    libraries check first.
+
+    Raises:
+        ConfigError: the folder does not exist, or is not a sweep and has more files than
+            `folder_extent` allows.
+    """
     if not folder.is_dir():
         is_file = "is neither a folder nor a pack (pubsub-perf pack)"
         what = is_file if folder.exists() else "does not exist"
@@ -66,12 +83,7 @@ def read_dataset(
     start = data if data.is_dir() and not leads_out(data, folder) else folder
     if not source.many:
         check_extent(start, folder, purpose)
-    problems: list[str] = []
-    found = list(_cells(start, folder, problems, source))
-    _check_not_empty(folder, found, purpose, problems)
-    problems += _notes(found, folder)
-    cells = _in_order(list(_distinct(found, folder)))
-    return Dataset(folder, tuple(cells), tuple(map(printable, problems)))
+    return start
 
 
 def _notes(cells: Sequence[Cell], root: Path) -> Iterator[str]:

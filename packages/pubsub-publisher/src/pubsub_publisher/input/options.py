@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pubsub_common.ascii_numbers import real_number
 from pubsub_common.cli import console_script
+from pubsub_common.cli.settings import Source
 from pubsub_common.errors import ConfigError
 from pubsub_common.queue_bounds import QueueBounds
 
@@ -17,7 +18,11 @@ if TYPE_CHECKING:
 
 _SOURCES: Final = ("--stdin", "--file", "--literal", "--template")
 _REPEATED: Final = ("--literal", "--template")
-_GENERATED_ONLY: Final = ("--hold", "--details", "--report")
+_GENERATED_ONLY: Final = (
+    *("--hold", "--details", "--report"),
+    *("--arrivals", "--payload-size"),
+)
+_ONCE: Final = ("--stdin", "--file")
 
 
 def source(options: console_script.Options) -> str | None:
@@ -101,13 +106,14 @@ def source_publisher(
         ConfigError: The options contradict each other, or a file cannot be read.
     """
     name = source(options)
-    if options["--null"] and name != "--stdin":
-        raise ConfigError("-0 is for --stdin only")
     if name is None:
         return None
     for other in _GENERATED_ONLY:
-        if options[other]:
+        if console_script.source_of(options, other) == Source.COMMAND_LINE:
             raise ConfigError(f"{other} is for generated events, so not with {name}")
+    indefinite = console_script.source_of(options, "--indefinite")
+    if name in _ONCE and indefinite == Source.COMMAND_LINE:
+        raise ConfigError(f"{name} is published once, so not with -i")
     limit = _limit(options, name)
     per_second = source_rate(options)
     if name == "--file":

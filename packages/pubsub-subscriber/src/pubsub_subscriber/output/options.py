@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 _OUTPUTS: Final = ("--format", "--json", "--raw", "--exec", "--dump")
 _FILTERS: Final = ("--exclude", "--sample")
 _PRINTING_ONLY: Final = (*_OUTPUTS, *_FILTERS, "--null", "--flush", "--timeout")
-_ONE_JOB: Final = "1"
 
 
 class EventLimit(NamedTuple):
@@ -145,10 +144,6 @@ def _output(
     stopped: Callable[[], bool],
 ) -> EventOutput:
     name = console_script.chosen_option(options, *_OUTPUTS)
-    if options["--jobs"] != _ONE_JOB and name != "--exec":
-        raise ConfigError("--jobs is for --exec only")
-    if options["--nest"] and name != "--json":
-        raise ConfigError("--nest is for --json only")
     if name in ("--exec", "--dump"):
         for other in ("--null", "--flush"):
             if options[other]:
