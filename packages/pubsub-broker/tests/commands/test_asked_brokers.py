@@ -64,6 +64,8 @@ def test_if_none_answers_all_are_named(
     assert f":{one} within" in said
     assert f":{two} within" in said
     assert said.count("\n") == 1
+    assert said.count("?") <= 1
+    assert "?;" not in said
 
 
 @pytest.mark.parametrize("command", ["check", "status"])

@@ -257,6 +257,7 @@ def test_watch_can_write_an_object_a_line(broker_process: Start) -> None:
     watching.communicate(timeout=WAIT_S)
 
     assert first["type"] == "status_report"
+    assert (first["clients"], first["brokers"], first["registry"]) == ([], [], None)
     assert second["uptime_s"] > first["uptime_s"]
 
 

@@ -222,7 +222,7 @@ def test_it_tells_rates_of_topics_and_latencies_of_subscribers(
         *("1 publisher, 1 subscriber", "1,234.6 events/s"),
     ]
     assert page.texts(".subscriber li span")[1] == (
-        "latency p50 64.2 µs, p99 1.31 ms, max -999 ns"
+        "latency p50 64.2 µs, p99 1.31 ms, max -999 ns of 9 events"
     )
     assert page.figure("Events published/s") == "1,234.6"
     assert page.figure("Highest latency, p99") == "1.31 ms"
@@ -232,6 +232,14 @@ def test_it_tells_rates_of_topics_and_latencies_of_subscribers(
     page.figure_is("Events published/s", "\N{EN DASH}")
     assert page.texts(".topic li span") == ["1 publisher, 1 subscriber"] * 2
     assert "latency" not in "".join(page.texts(".subscriber li span"))
+
+
+def test_a_single_event_has_no_percentiles(page: Page, reports: Reports) -> None:
+    latency = Latency(count=1, p50_ns=64_200, p99_ns=64_200, max_ns=64_200)
+    subscriber = msgspec.structs.replace(USUAL[3], latency=latency)
+    show(page, reports, report(USUAL[1], subscriber, model="decentralized"))
+
+    assert page.texts(".subscriber li span")[1] == "latency 64.2 µs of 1 event"
 
 
 def test_nothing_is_subtracted_from_another_brokers_counts(

@@ -18,6 +18,8 @@ from pubsub_common.protocol.client_names import is_client_name
         (["/usr/bin/pubsub-subscriber", "-t", "A"], "pubsub-subscriber"),
         (["weather.py"], "weather"),
         (["/opt/app/weather/__main__.py"], "weather"),
+        (["/lib/pubsub_subscriber/__main__.py"], "pubsub-subscriber"),
+        (["/opt/my_app/__main__.py"], "my_app"),
         (["-c"], "python"),
         ([""], "python"),
         ([], "python"),

@@ -85,13 +85,22 @@ def test_another_path_is_not_there_and_errors_are_strict_too(
     assert headers["Cache-Control"] == "no-store"
 
 
-@pytest.mark.parametrize(
-    "method", ["POST", "PUT", "DELETE", "HEAD", "OPTIONS", "PATCH"]
-)
-def test_only_get_is_answered(server: HttpServer, method: str) -> None:
+@pytest.mark.parametrize("path", ["/", "/nothing", "/busy"])
+def test_head_has_the_headers_without_the_body(server: HttpServer, path: str) -> None:
+    status, headers, body = ask(server, path)
+    alone = ask(server, path, "HEAD")
+
+    assert body
+    assert alone[2] == b""
+    headers["Date"] = alone[1]["Date"]
+    assert alone[:2] == (status, headers)
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS", "PATCH"])
+def test_only_get_and_head_are_answered(server: HttpServer, method: str) -> None:
     status, headers, body = ask(server, method=method)
 
-    assert (status, headers["Allow"]) == (405, "GET")
+    assert (status, headers["Allow"]) == (405, "GET, HEAD")
     assert b"hello" not in body
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 # How soon a broker that is not running yet is asked again.
 _AGAIN_S: Final = 0.1
+_QUESTION: Final = re.compile(r"; [^;]*\?$")
 
 ASK_OPTIONS: Final = f"""\
   -b HOST, --broker-address HOST  the broker: an IP address or a name, or HOST:PORT; of
@@ -71,7 +73,7 @@ class AskedBrokers:
             time.sleep(_AGAIN_S)
         if len(failures) == 1:
             raise failures[0]
-        raise PubSubError("; ".join(map(str, failures)))
+        raise PubSubError(_joined(list(map(str, failures))))
 
     def _first_answer(
         self, failures: list[PubSubError], *, whole: bool
@@ -106,6 +108,12 @@ class AskedBrokers:
         address = resolve(host)
         status = ask(address, port, self._timeout_s, self._keys, whole=whole)
         return f"{address}:{port}", status
+
+
+def _joined(texts: Sequence[str]) -> str:
+    """Several errors as one text; the question at the end of one is asked only once."""
+    asked_once = [_QUESTION.sub("", text) for text in texts[:-1]]
+    return "; ".join((*asked_once, texts[-1]))
 
 
 def places_of(options: console_script.Options) -> list[tuple[str, int]]:

@@ -28,7 +28,7 @@ Where:
                                   losses, rates and latencies of its own clients
 
 Output:
-  --json                          print the answer as JSON, without any change
+  --json                          print the answer as a JSON object; every key is there
   --watch                         print the status again and again until stopped; a
                                   terminal shows one screen (needs
                                   pubsub-broker[watch]): the keys l, n, r and t sort it,
@@ -55,8 +55,8 @@ def main(argv: Sequence[str]) -> int:
 
     def work() -> None:
         from pubsub_broker.monitoring.group_status import Answer, ask_group
+        from pubsub_broker.monitoring.status_json import status_json
         from pubsub_broker.monitoring.status_text import render
-        from pubsub_common.protocol import messages
 
         console_script.set_up_logging(PROGRAM, verbose=options["--verbose"])
         brokers = AskedBrokers(options)
@@ -79,7 +79,7 @@ def main(argv: Sequence[str]) -> int:
         for trouble in troubles:
             console_script.print_message(PROGRAM, trouble)
         if options["--json"]:
-            console_script.print_json(messages.encode(status).decode())
+            console_script.print_json(status_json(status))
         else:
             print(render(status, asked=asked))
 

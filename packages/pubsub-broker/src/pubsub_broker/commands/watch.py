@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Final
 
 from pubsub_broker.commands.keyboard import QUIT, Keyboard
 from pubsub_broker.monitoring.group_status import Answer
+from pubsub_broker.monitoring.status_json import status_json
 from pubsub_broker.monitoring.status_text import render
 from pubsub_broker.monitoring.status_view import rate
 from pubsub_common.cli import console_script
 from pubsub_common.errors import ConfigError, PubSubError
-from pubsub_common.protocol import messages
 from pubsub_common.protocol.messages import Status
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def _one_by_one(
         for trouble in troubles:
             console_script.print_message(program, trouble)
         if as_json:
-            console_script.print_json(messages.encode(status).decode())
+            console_script.print_json(status_json(status))
         else:
             print(render(status, rate(before, status), asked), flush=True)
             print(flush=True)

@@ -172,7 +172,8 @@ class Authenticator:
             else:
                 self._policy = policy
         if not said:
-            said.append((logging.INFO, f"reloaded keys and policy: {self.describe()}"))
+            what = "keys" if self._policy is None else "keys and policy"
+            said.append((logging.INFO, f"reloaded {what}: {self.describe()}"))
         return said
 
     def _apply(self) -> None:

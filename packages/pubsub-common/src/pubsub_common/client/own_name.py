@@ -29,8 +29,11 @@ def own_name() -> str:
 def _program() -> str:
     words = getattr(sys, "argv", None) or [""]
     path = PurePath(words[0])
-    # `python -m package` runs a file in the folder of that name.
+    # `python -m package` runs a file in the folder of that name; the console scripts of this
+    # project have the names of their packages, with dashes.
     stem = path.parent.name if path.name == "__main__.py" else path.stem
+    if stem.startswith("pubsub_"):
+        stem = stem.replace("_", "-")
     return "python" if stem in ("", "-c", "-m") else _shown(stem)
 
 

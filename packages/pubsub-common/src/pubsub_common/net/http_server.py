@@ -1,4 +1,4 @@
-"""A small HTTP server that answers GET requests, in threads.
+"""A small HTTP server that answers GET and HEAD requests, in threads.
 
 Any program that can reach the port may send requests. So the number of concurrent
 requests, their length, and the time for request and response are bounded.
@@ -98,16 +98,19 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Type", answer.content_type)
         self.send_header("Content-Length", str(len(answer.body)))
         self.end_headers()
-        self.wfile.write(answer.body)
+        if self.command != "HEAD":
+            self.wfile.write(answer.body)
+
+    do_HEAD = do_GET  # monitors ask so whether a page is there
 
     def _refuse(self) -> None:
         self.send_error(HTTPStatus.METHOD_NOT_ALLOWED)
 
-    do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = _refuse
+    do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = _refuse
 
     def end_headers(self) -> None:
         """Add the strict headers, also to errors."""
-        self.send_header("Allow", "GET")
+        self.send_header("Allow", "GET, HEAD")
         self.send_header("Cache-Control", "no-store")
         self.send_header("Content-Security-Policy", self._policy)
         self.send_header("X-Content-Type-Options", "nosniff")
