@@ -170,6 +170,25 @@ def test_a_topic_in_the_place_of_the_filename_is_named(topic: str) -> None:
     )
 
 
+def test_a_host_name_in_the_place_of_the_filename_is_named() -> None:
+    with pytest.raises(ConfigError) as caught:
+        Subscriber("broker.example", ["weather"])
+
+    assert str(caught.value) == (
+        "at least one topic is needed: 'broker.example' is taken as filename, the first "
+        "argument, and ['weather'] as brokers; write "
+        "Subscriber(broker_address='broker.example', topics=...)"
+    )
+
+
+@pytest.mark.parametrize("topics", [["weather"], ("weather", "news"), {"weather"}])
+def test_topics_in_the_place_of_the_filename_are_named(topics: Any) -> None:
+    with pytest.raises(ConfigError, match="filename, the first argument") as caught:
+        Subscriber(topics)
+
+    assert str(caught.value).endswith(f"write Subscriber(topics={topics!r})")
+
+
 def test_a_filename_without_topics_is_not_taken_for_one() -> None:
     with pytest.raises(ConfigError, match=r"^at least one topic is needed$"):
         Subscriber("latencies.csv")

@@ -227,6 +227,24 @@ def test_one_payload_is_not_many_events(
         publisher.publish_events(payload)
 
 
+@pytest.mark.parametrize(
+    "pair", [("A", b"x"), ("other", bytearray(b"x")), ("A", "text")]
+)
+def test_one_pair_is_not_many_events(new_publisher: NewPublisher, pair: Any) -> None:
+    publisher = new_publisher("A")
+
+    with pytest.raises(ConfigError, match="looks like one pair of topic and payload"):
+        publisher.publish_events(pair)
+
+
+def test_two_texts_in_a_tuple_are_two_events(new_publisher: NewPublisher) -> None:
+    publisher = new_publisher("A")
+
+    assert publisher.publish_events(("sunny", "rainy")) == 2
+    assert publisher.publish_events(("sunny", ("A", b"rainy"))) == 2
+    assert publisher.publish_events((b"sunny", "rainy")) == 2
+
+
 def test_text_is_sent_as_utf8(
     new_publisher: NewPublisher, subscribe: Subscribe
 ) -> None:

@@ -75,6 +75,7 @@ class SubscriberConfig:
         """Raises:
         ConfigError: An option is not valid.
         """
+        self._refuse_meant_topics()
         validation.path("filename", self.filename)
         self._refuse_meant_broker()
         self.brokers()
@@ -149,6 +150,17 @@ class SubscriberConfig:
             return self.event_limit
         return defaults.MAX_EVENT_COUNT
 
+    def _refuse_meant_topics(self) -> None:
+        """Raises:
+        ConfigError: ``filename``, the first argument, is a list of topics.
+        """
+        given = self.filename
+        if isinstance(given, list | tuple | set | frozenset):
+            raise ConfigError(
+                f"filename, the first argument, must be the path of a file: {given!r}; "
+                f"write Subscriber(topics={given!r})"
+            )
+
     def _refuse_meant_broker(self) -> None:
         """Raises:
         ConfigError: ``filename``, the first argument, is the address of a broker.
@@ -171,7 +183,16 @@ class SubscriberConfig:
     def _meant_topic(self) -> str:
         """A hint where the first argument, ``filename``, looks like a topic."""
         name = self.filename
-        if not isinstance(name, str) or "." in name:
+        if not isinstance(name, str):
+            return ""
+        if isinstance(self.broker_address, tuple):
+            # The two arguments of somebody who does not know of the file.
+            return (
+                f": {name!r} is taken as filename, the first argument, and "
+                f"{list(self.broker_address)!r} as brokers; write "
+                f"Subscriber(broker_address={name!r}, topics=...)"
+            )
+        if "." in name:
             return ""
         return (
             f": {name!r} is taken as filename, the first argument; "

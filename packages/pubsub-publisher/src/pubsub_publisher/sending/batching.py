@@ -69,7 +69,7 @@ def send_all(
             before it have left.
         PubSubError: The socket was closed, or stopped while it waited for room.
     """
-    _check_many(items)
+    _check_many(items, topics)
     used: dict[TopicState, None] = {}
     if default is not None:
         used[default] = None
@@ -103,7 +103,7 @@ def batches(
         ConfigError: An item is not an event. The events before it are yielded first, also
             before an error of ``items``.
     """
-    _check_many(items)
+    _check_many(items, topics)
     if default is None or not isinstance(items, list | tuple):
         yield from _batch_each(topics, items, default, now_ns, bounds)
         return
@@ -240,9 +240,9 @@ def _topic_and_payload(
     return default.name, bytes_payload(item, bounds, text=True)
 
 
-def _check_many(items: object) -> None:
+def _check_many(items: object, topics: Topics) -> None:
     """Raises:
-    ConfigError: ``items`` is one payload, not many.
+    ConfigError: ``items`` is one payload or one pair, not many.
     """
     if isinstance(items, Mapping):
         raise ConfigError(
@@ -254,3 +254,14 @@ def _check_many(items: object) -> None:
             "publish_events takes a list of events, not one payload: "
             f"{type(items).__name__}; use publish_event for one"
         )
+    if isinstance(items, tuple) and len(items) == 2 and isinstance(items[0], str):
+        name, payload = items
+        # Two texts may be two payloads, unless the first one is a topic.
+        if not isinstance(payload, str | tuple) or (
+            isinstance(payload, str) and name in topics
+        ):
+            raise ConfigError(
+                f"publish_events takes a list of events, and ({name!r:.40}, ...) looks like "
+                f"one pair of topic and payload: write publish_event({name!r:.40}, ...), or "
+                "a list of pairs"
+            )
