@@ -22,6 +22,7 @@ class FakeSubSocket:
     than there are is interrupted."""
 
     only_session: int | None = None
+    lane: None = None
     interrupt_message = INTERRUPT
 
     def __init__(self, fd: int, frames: Iterable[bytes]) -> None:

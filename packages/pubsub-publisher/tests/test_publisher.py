@@ -41,6 +41,7 @@ from pubsub_common.protocol.messages import (
 )
 from pubsub_common.protocol.recovery_messages import decode_position, position_prefix
 from pubsub_common.protocol.versions import VERSIONS
+from pubsub_common.shared_memory.place import place_for
 from pubsub_common.testing import WAIT_S, wait_for
 from pubsub_publisher import Publisher
 from pubsub_publisher.core import EndConnection, Send
@@ -262,6 +263,7 @@ def test_it_registers_its_port_topics_clock_and_strengths_and_expects_no_model(
         "model": None,
         "session": None,
         "strengths": {"A": 3},
+        "place": place_for("auto", secure=False),
     }
     assert publisher.session == broker.session
 

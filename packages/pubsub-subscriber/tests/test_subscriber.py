@@ -281,6 +281,7 @@ def test_it_registers_its_topics_address_clock_and_the_model_it_expects(
         "session": None,
         "strengths": {},
         "name": subscriber.name,
+        "place": None,
     }
     assert subscriber.session == broker.session
 

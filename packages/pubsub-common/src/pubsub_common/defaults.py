@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, Literal
 
 # Addresses and ports
 LOOPBACK: Final = "127.0.0.1"
@@ -78,6 +78,14 @@ QUEUE_BYTES: Final = 64 * 1024 * 1024
 QUEUE_TOTAL_BYTES: Final = 1024 * 1024 * 1024
 # Largest payload by default. A queue then holds at least one event of any size.
 PAYLOAD_LIMIT_BYTES: Final = QUEUE_BYTES
+# Frames from this size on go to subscribers on the same host by shared memory, with the extra:
+# a reference and the copy into shared memory cost as much as a smaller frame by TCP.
+SHARED_MEMORY_FROM: Final = 16 * 1024
+# Most shared memory of a publisher, for all sizes of events: enough for some of 8 MiB.
+SHARED_MEMORY_BYTES: Final = 128 * 1024 * 1024
+# How long a sender waits for room there before the event goes by TCP. A subscriber that reads
+# makes room in a few microseconds; this is a scheduler's turn.
+SHARED_MEMORY_WAIT_S: Final = 0.001
 # Most bytes of a topic's history, for any number of events.
 HISTORY_BYTES: Final = 64 * 1024 * 1024
 # Most bytes of all topics' histories together, with Python's own for each event. One topic may have
@@ -219,3 +227,6 @@ MIN_COUNT_P99: Final = 100
 MIN_COUNT_P999: Final = 1000
 
 CLOCKS: Final = ("realtime", "monotonic")
+# "auto": on where the extra is installed, unless the broker is secure.
+SharedMemory = Literal["auto", "on", "off"]
+SHARED_MEMORY: Final = ("auto", "on", "off")

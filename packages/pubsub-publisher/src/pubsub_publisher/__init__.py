@@ -1,6 +1,7 @@
 """The publisher: binds a port, registers, publishes. It is the same in both models.
 
-Shell, except `config`, `core`, `payloads`, `questions` and `ready_subscribers`.
+Shell, except `config`, `core`, `local_subscribers`, `payloads`, `questions` and
+`ready_subscribers`.
 """
 
 from typing import TYPE_CHECKING, Any

@@ -49,4 +49,6 @@ def close_down(
     if events.port_guard is not None:
         events.port_guard.close()
     events.close(max(0.0, until - time.monotonic()))
+    if events.lane is not None:
+        events.lane.close()
     terminate_context(context, until - time.monotonic())

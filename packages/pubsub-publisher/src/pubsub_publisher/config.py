@@ -69,6 +69,7 @@ class PublisherConfig:
     keys: str | Path | None = None
     name: str | None = None
     declared_only: bool = False
+    shared_memory: defaults.SharedMemory = "auto"
 
     def __post_init__(self) -> None:
         # Once: they may be generators.
@@ -124,6 +125,7 @@ class PublisherConfig:
         validation.path("keys", self.keys)
         validation.text("name", self.name, optional=True)
         check_client_name(self.name or "")
+        validation.choice("shared_memory", self.shared_memory, defaults.SHARED_MEMORY)
 
     def brokers(self) -> tuple[tuple[str, int], ...]:
         """The address or name of each broker, and its port.

@@ -58,14 +58,29 @@ class ControlWork:
         effects: list[Effect] = []
         again_s = self._events.serve(effects)
         self._perform(effects)
-        look_s = self._slow_subscribers.look(time.monotonic())
-        if look_s is not None:
-            again_s = look_s if again_s is None else min(again_s, look_s)
+        now = time.monotonic()
+        for due_s in (self._slow_subscribers.look(now), self._share_memory(now)):
+            if due_s is not None:
+                again_s = due_s if again_s is None else min(again_s, due_s)
         if not self._events.waiting:
             return again_s
         published = sum(self._topics.published().values())
         check_s = self._stall_log.check(published, self._events.port, time.monotonic())
         return check_s if again_s is None else min(again_s, check_s)
+
+    def _share_memory(self, now: float) -> float | None:
+        """As `LocalLane.work`, once there is a subscriber that shares memory."""
+        local, events = self._core.local, self._events
+        if local is None:
+            return None
+        if events.lane is None:
+            if not local.wanted:
+                return None
+            # With the extra, and only now: it takes time and memory.
+            from pubsub_publisher.sending.local_lane import LocalLane
+
+            events.lane = LocalLane(events, local)
+        return events.lane.work(now)
 
     def update(self, update: SessionUpdate) -> None:
         """Apply an update from the broker."""

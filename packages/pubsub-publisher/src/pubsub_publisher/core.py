@@ -36,6 +36,7 @@ from pubsub_common.protocol.recovery_messages import (
     parse_position_prefix,
     parse_recovery_request,
 )
+from pubsub_publisher.local_subscribers import LocalSubscribers
 from pubsub_publisher.questions import Questions, Request
 from pubsub_publisher.ready_subscribers import ReadySubscribers
 from pubsub_publisher.topics.topic_state import TopicState
@@ -120,6 +121,8 @@ class PublisherCore:
         self.subscribed: set[str] = set()
         self.last_request_at = 0.0  # time of the last request for events
         self._topics = topics
+        # Of a publisher that may share memory.
+        self.local: LocalSubscribers | None = None
         # Requests that wait for a session and for room.
         self.questions = Questions()
         # Topics with a subscriber to their position; those that are still to be sent, and
@@ -140,6 +143,8 @@ class PublisherCore:
             case Accepted(reply):
                 if self.session < 0:
                     self.session = reply.session
+                    if self.local is not None:
+                        self.local.use_session(reply.session)
                 self.listeners = reply.listeners
                 changed = self.ready.expect(reply.listeners)
                 news: list[Effect] = [ReadyChanged()] if changed else []
@@ -159,6 +164,8 @@ class PublisherCore:
             self.invalid_count += 1
             return [InvalidSubscription()] if self.invalid_count == 1 else []
         begins = kind == _BEGINS
+        if self.local is not None and self.local.receive(raw, begins=begins):
+            return []
         ready = parse_ready_request(raw)
         if ready is not None:
             # A broker also forwards requests for its other publishers.

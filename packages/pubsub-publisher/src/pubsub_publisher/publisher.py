@@ -75,6 +75,7 @@ class Publisher(PublisherReadings):
         keys: str | Path | None = None,
         name: str | None = None,
         declared_only: bool = False,
+        shared_memory: defaults.SharedMemory = "auto",
     ) -> None:
         """Check the arguments; nothing is opened before `configure`.
 
@@ -140,6 +141,9 @@ class Publisher(PublisherReadings):
                 only the events of the strongest; of equal ones, of the lowest session.
             declared_only: `publish_event` and `publish_events` refuse topics that neither
                 ``topics`` nor `add_topics` named.
+            shared_memory: Send large events to subscribers on this host by shared memory,
+                with the extra ``pubsub-publisher[shm]``: ``auto`` where it is installed and
+                the broker is not secure, ``on`` or ``off``.
 
         Raises:
             ConfigError: An argument is not valid.
@@ -175,6 +179,7 @@ class Publisher(PublisherReadings):
                 keys=keys,
                 name=name,
                 declared_only=declared_only,
+                shared_memory=shared_memory,
             )
         )
 

@@ -30,12 +30,14 @@ from pubsub_common.net.contexts import new_context
 from pubsub_common.net.detached import start_awaited
 from pubsub_common.net.open_files import check_open_files
 from pubsub_common.protocol.endpoints import join
+from pubsub_common.shared_memory.place import place_for
 from pubsub_common.uninterrupted import run_uninterrupted
 from pubsub_publisher.broker_lookup import look_up_brokers
 from pubsub_publisher.closing import close_down
 from pubsub_publisher.control_work import ControlWork
 from pubsub_publisher.core import PublisherCore
 from pubsub_publisher.data_port import FILES, bound_address, listen
+from pubsub_publisher.local_subscribers import LocalSubscribers
 from pubsub_publisher.sending.event_socket import EventSocket
 from pubsub_publisher.subscriber_waits import SubscriberWaits
 from pubsub_publisher.topics.history import histories
@@ -68,6 +70,9 @@ class PublisherRuntime:
             histories(config.history, config.history_bytes, config.history_total),
         )
         self.core = PublisherCore(self.topics.states)
+        self._place = place_for(config.shared_memory, secure=config.keys is not None)
+        if self._place is not None:
+            self.core.local = LocalSubscribers()
         self.now_ns = clock_ns(config.clock)
         self.senders: dict[str, Callable[[bytes], int]] = {}
         self.bind_port = config.bind_port
@@ -284,6 +289,8 @@ class PublisherRuntime:
     def _cut_off(self) -> None:
         """In a forked child: events no longer take the fast path."""
         self.senders.clear()
+        if self._events is not None and self._events.lane is not None:
+            self._events.lane.cut_off()
 
     def _open_socket(self) -> None:
         check_open_files("a publisher", FILES)
@@ -321,4 +328,5 @@ class PublisherRuntime:
             self.config.clock,
             strengths=self.topics.strengths,
             name=self.name,
+            place=self._place,
         )

@@ -58,6 +58,8 @@ class SubscriberConfig:
     keys: str | Path | None = None
     name: str | None = None
     safe_csv: bool = False
+    shared_memory: defaults.SharedMemory = "auto"
+    views: bool = False
 
     def __post_init__(self) -> None:
         """Raises:
@@ -109,6 +111,8 @@ class SubscriberConfig:
         validation.text("name", self.name, optional=True)
         check_client_name(self.name or "")
         validation.flag("safe_csv", self.safe_csv)
+        validation.choice("shared_memory", self.shared_memory, defaults.SHARED_MEMORY)
+        validation.flag("views", self.views)
 
     def brokers(self) -> tuple[tuple[str, int], ...]:
         """The address or name of each broker, and its port.

@@ -38,9 +38,11 @@ from pubsub_common.net.detached import start_awaited
 from pubsub_common.protocol.messages import Model
 from pubsub_common.protocol.sequence import Counts
 from pubsub_common.protocol.wildcards import asterisk_warning, validate_subscriptions
+from pubsub_common.shared_memory.place import place_for
 from pubsub_common.uninterrupted import run_uninterrupted
 from pubsub_subscriber.config import SubscriberConfig
 from pubsub_subscriber.connections.factory import ConnectionFactory
+from pubsub_subscriber.connections.local_lane import LocalLane
 from pubsub_subscriber.connections.socket_set import SocketSet
 from pubsub_subscriber.core import SubscriberCore
 from pubsub_subscriber.ready_wait import wait_until_ready
@@ -79,12 +81,15 @@ class SubscriberRuntime:
             from_start=config.start == "history",
         )
         sockets = SocketSet()
+        place = place_for(config.shared_memory, secure=config.keys is not None)
+        self._lane = None if place is None else LocalLane(place)
         self._factory = ConnectionFactory(
             self.core,
             sockets,
             self._keys,
             config.bounds,
             positions=config.recovers,
+            lane=self._lane,
         )
         self.performer = Performer(
             self.core,
@@ -211,13 +216,15 @@ class SubscriberRuntime:
                 name=self.name,
             ),
             self._on_session_update,
-            on_wake=self.performer.check_connections,
+            on_wake=self._check_connections,
             keys=self._keys,
             heartbeat=HeartbeatInputs(
                 lost=self.performer.lost, latency=self.receiver.latency
             ),
         )
         self._factory.places.lookups.answered = self.control.wake
+        if self._lane is not None:
+            self._lane.wake = self.control.wake
         self.control.start()
         self.control.wait_registered(
             self.config.connect_timeout_s, stopped=self.stopped
@@ -264,6 +271,8 @@ class SubscriberRuntime:
     def _cut_off(self) -> None:
         """In a forked child."""
         self.receiver.cut_off()
+        if self._lane is not None:
+            self._lane.cut_off()
         if self._claim is not None:
             self._claim.abandon()
 
@@ -293,6 +302,11 @@ class SubscriberRuntime:
         return counts
 
     # For the control thread
+
+    def _check_connections(self) -> float | None:
+        if self._lane is not None:
+            self._lane.prepare()
+        return self.performer.check_connections()
 
     def _on_session_update(self, update: SessionUpdate) -> None:
         self._control_thread = threading.get_ident()

@@ -72,6 +72,8 @@ class Subscriber(SubscriberReadings, SeedMethods):
         keys: str | Path | None = None,
         name: str | None = None,
         safe_csv: bool = False,
+        shared_memory: defaults.SharedMemory = "auto",
+        views: bool = False,
     ) -> None:
         """Check the arguments; nothing is opened before `configure`.
 
@@ -127,6 +129,11 @@ class Subscriber(SubscriberReadings, SeedMethods):
                 exception in it ends this subscriber.
             safe_csv: In ``filename``, put an apostrophe before texts that a spreadsheet would
                 run as a formula. Analyses need the texts without it.
+            shared_memory: Receive large events of publishers on this host by shared memory,
+                with the extra ``pubsub-subscriber[shm]``: ``auto`` where it is installed and
+                the broker is not secure, ``on`` or ``off``.
+            views: Payloads are memoryviews, valid until the next event. Those from shared
+                memory are not copied, and keep it occupied while they are used.
 
         Raises:
             ConfigError: An argument is not valid, or the file cannot be written.
@@ -158,6 +165,8 @@ class Subscriber(SubscriberReadings, SeedMethods):
                 keys=keys,
                 name=name,
                 safe_csv=safe_csv,
+                shared_memory=shared_memory,
+                views=views,
             )
         )
 

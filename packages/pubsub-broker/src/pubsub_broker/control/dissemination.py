@@ -67,6 +67,8 @@ class Dissemination:
                 if topic in publisher.strengths
             },
             key=None if self._centralized else publisher.key,
+            # The broker's own connection is by TCP.
+            place=None if self._centralized else publisher.place,
         )
 
     def publishers_of(self, client: Client) -> list[PublisherInfo]:

@@ -19,8 +19,9 @@ class Client(msgspec.Struct, frozen=True, kw_only=True):
     """The registration of one client. ``address`` is ``IP:port`` of a publisher's data
     port or ``IP`` of a subscriber; ``strengths`` are a publisher's, by topic. In secure
     mode, ``key`` is its public key, and ``key_name`` the name under which the key is
-    enrolled. ``name`` is the client's own, "" for none. ``origin`` is the IP address from
-    which it registered, or its group (`group_of`), if known.
+    enrolled. ``name`` is the client's own, "" for none; ``place`` is as in Register.
+    ``origin`` is the IP address from which it registered, or its group (`group_of`), if
+    known.
 
     `of` copies the fields that `Register` has too.
     """
@@ -32,6 +33,7 @@ class Client(msgspec.Struct, frozen=True, kw_only=True):
     clock: str
     strengths: Mapping[str, int] = msgspec.field(default_factory=dict)
     name: str = ""
+    place: str | None = None
     key: str | None = None
     key_name: str = ""
     origin: str | None = None

@@ -14,7 +14,8 @@ from pubsub_common.protocol.versions import VERSIONS
 class Identity:
     """The registration data of a client. ``address`` is ``IP:port`` for a publisher and
     ``IP`` for a subscriber; ``model`` is None for a publisher, ``strengths`` empty for a
-    subscriber. ``name`` is for people. `Register` takes each field by its name."""
+    subscriber. ``name`` is for people. ``place`` is of a publisher that shares memory.
+    `Register` takes each field by its name."""
 
     role: messages.Role
     topics: tuple[str, ...]
@@ -23,6 +24,7 @@ class Identity:
     model: messages.Model | None = None
     strengths: Mapping[str, int] = dataclasses.field(default_factory=dict)
     name: str = ""
+    place: str | None = None
 
     def register(self, number: int, session: int | None) -> messages.Register:
         """The message that registers this client, again if it has a ``session``."""

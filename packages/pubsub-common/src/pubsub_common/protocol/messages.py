@@ -44,6 +44,7 @@ TopicPort = Port | str
 Brokers = Annotated[list[str], msgspec.Meta(max_length=MAX_BROKERS)]
 ForwardersName = Annotated[str, msgspec.Meta(max_length=32)]
 Lease = Annotated[float, msgspec.Meta(gt=0)]
+Place = Annotated[str, msgspec.Meta(max_length=64)]
 MAX_STRENGTH: Final = 2**31 - 1
 Strength = Annotated[int, msgspec.Meta(ge=0, le=MAX_STRENGTH)]
 
@@ -87,7 +88,8 @@ class Register(_Message, frozen=True, tag="register"):
     ``session`` is None the first time and the earlier session afterwards. ``model`` is the
     model that a subscriber requires; a subscriber of either model and a publisher leave it
     out. ``strengths`` are a publisher's, for its topics with a strength. ``name`` is for
-    people; "": none.
+    people; "": none. ``place`` is of a publisher that shares memory with subscribers in the
+    same place (`pubsub_common.shared_memory.place`).
     """
 
     id: RequestId
@@ -100,6 +102,7 @@ class Register(_Message, frozen=True, tag="register"):
     session: Session | None = None
     strengths: dict[str, Strength] = {}
     name: ClientName = ""
+    place: Place | None = None
 
     def __post_init__(self) -> None:
         if not is_client_name(self.name):
@@ -187,14 +190,15 @@ class StatusRequest(_Message, frozen=True, tag="status"):
 class PublisherInfo(_MessagePart, frozen=True):
     """One publisher, for a subscriber. In the centralized model ``address`` is left out: the
     subscriber only needs the session, for the replies of the ready handshake.
-    ``strengths`` are as in Register; ``key`` is the public key at ``address``, with a
-    secure broker."""
+    ``strengths`` and ``place`` are as in Register; ``key`` is the public key at
+    ``address``, with a secure broker."""
 
     session: Session
     topics: list[str]
     address: str | None = None
     strengths: dict[str, Strength] = {}
     key: str | None = None
+    place: str | None = None
 
 
 class Vouched(_MessagePart, frozen=True):

@@ -140,7 +140,7 @@ class EventSocket(FrameSender):
                     return stamp_ns
                 return self._watch(topic, stamp_ns, payload)
             else:
-                gathers = len(payload) < unbatched
+                gathers = len(payload) < unbatched and len(payload) < self.lane_from
             if (locked() or self.attention) and self._entering(
                 topic, stamp_ns, payload
             ):
@@ -179,7 +179,8 @@ class EventSocket(FrameSender):
             topic, stamp_ns, payload
         ):
             return True
-        with self.lock: left, self.inside = self.inside, True; sent = self._send_one(topic, stamp_ns, payload, 0, True, left); self.inside = self._in_doubt is not None  # noqa: E501, E701, E702  # fmt: skip
+        gathers = len(payload) < self.lane_from
+        with self.lock: left, self.inside = self.inside, True; sent = self._send_one(topic, stamp_ns, payload, 0, gathers, left); self.inside = self._in_doubt is not None  # noqa: E501, E701, E702  # fmt: skip
         if sent < 0:
             return self.send_in_turn(topic, [(stamp_ns, payload)])
         return sent > 0

@@ -6,9 +6,10 @@ the last store, and `_repair` repeats it (`sending/event_socket.py` explains why
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Mapping
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import zmq
 
@@ -25,13 +26,17 @@ from pubsub_publisher.topics.topic_state import (
     TopicState,
 )
 
+if TYPE_CHECKING:
+    from pubsub_publisher.sending.local_lane import LocalLane
+
 NOBLOCK: Final = int(zmq.NOBLOCK)
 
 STOPPED: Final = "this publisher was stopped before the event could leave"
 
 # A topic, the number of the first event, the events, and their frame (None: the caller of
-# `reserve_number` sends it).
+# `reserve_number` sends it; empty: it went by the local lane, see `_repair`).
 _InDoubt = tuple[TopicState, int, Events, Frame | None]
+_BY_LANE: Final = b""
 
 
 @uses_sections
@@ -66,6 +71,29 @@ class FrameSender(XpubSocket):
         self.bytes_full = False
         # The last events are being sent.
         self._ended = False
+        # For subscribers on this host, once there are any that share memory; and the smallest
+        # payload that goes by it.
+        self.lane: LocalLane | None = None
+        self.lane_from = sys.maxsize
+
+    # For the local lane
+
+    @property
+    def session(self) -> int:
+        """The publisher's session."""
+        return self._core.session
+
+    def send_frame(self, frame: Frame, flags: int) -> None:
+        """Send a frame. The caller holds the lock.
+
+        Raises:
+            zmq.Again: There is no room.
+        """
+        self._send(frame, flags)
+
+    def enter(self, work: Callable[..., object], *args: object) -> None:
+        """Do ``work`` under the lock, as `_enter`."""
+        self._enter(work, *args)
 
     # Under the lock
 
@@ -78,7 +106,9 @@ class FrameSender(XpubSocket):
         if self._in_doubt is not None:
             topic, first, events, frame = self._in_doubt
             if frame is not None:
-                self._send(frame, NOBLOCK)
+                # By the lane some may not have it. A whole frame reaches all.
+                again = frame or self._encoder.encode(topic, first, events)
+                self._send(again, NOBLOCK)
             topic.commit(first, events)
             self._in_doubt = None
 
@@ -114,6 +144,10 @@ class FrameSender(XpubSocket):
             large = len(payload) >= self._large_from
             if large and self.bytes_full:
                 return -stamp_ns
+            if len(payload) >= self.lane_from:
+                sent = self._send_by_lane(topic, stamp_ns, payload, flags)
+                if sent:
+                    return sent
             frame: Frame = (
                 self._encoder.encode_large(topic, *fields)
                 if large
@@ -138,6 +172,36 @@ class FrameSender(XpubSocket):
         self._look_after(topic)
         topic.gathered_bytes += len(payload)
         topic.gathered.append((stamp_ns, payload))
+        return stamp_ns
+
+    def _send_by_lane(
+        self, topic: TopicState, stamp_ns: int, payload: bytes, flags: int
+    ) -> int:
+        """As `_send_one` for a large event, by the local lane. Returns 0 if it did not take
+        the event.
+
+        Raises:
+            ConfigError: The payload is larger than the limit.
+        """
+        lane, core = self.lane, self._core
+        assert lane is not None, "it has set the size"
+        self.bounds.check_payload(len(payload))
+        first, events = topic.next_sequence, ((stamp_ns, payload),)
+        fields = core.address, core.session, first, stamp_ns
+        self._in_doubt = topic, first, events, _BY_LANE
+        try:
+            others = lane.send(topic.event_prefix, fields, payload, flags)
+        except zmq.Again:
+            self._in_doubt = None
+            return -stamp_ns
+        if others < 0:
+            self._in_doubt = None
+            return 0
+        topic.commit(first, events)
+        self._in_doubt = None
+        if others:
+            self._count_bytes(others)
+        self._after_send(stamp_ns)
         return stamp_ns
 
     def _send_all(self, topic: TopicState, events: Events, flags: int) -> bool:
@@ -230,18 +294,30 @@ class FrameSender(XpubSocket):
         """
         if self.bytes_full and (len(events) > 1 or len(events[0][1]) >= LARGE_BYTES):
             raise zmq.Again
+        if len(events) == 1 and len(events[0][1]) >= self.lane_from:
+            sent = self._send_by_lane(topic, *events[0], flags)
+            if sent < 0:
+                raise zmq.Again
+            if sent:
+                return
         first = topic.next_sequence
         frame = self._encoder.encode(topic, first, events)
         self._in_doubt = topic, first, events, frame
+        others = -1
         try:
-            self._send(frame, flags)
+            if len(frame) >= self.lane_from and len(events) > 1:
+                assert self.lane is not None, "it has set the size"
+                others = self.lane.send_batch(topic.batch_prefix, frame, flags)
+            if others < 0:
+                self._send(frame, flags)
+                others = len(frame)
         except zmq.Again:
             self._in_doubt = None
             raise
         topic.commit(first, events)
         self._in_doubt = None
-        if len(frame) >= LARGE_BYTES:
-            self._count_bytes(len(frame))
+        if others >= LARGE_BYTES:
+            self._count_bytes(others)
         self._after_send(events[-1][0])
 
     def _count_bytes(self, size: int) -> None:

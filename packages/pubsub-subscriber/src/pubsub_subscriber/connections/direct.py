@@ -1,4 +1,4 @@
-"""Connects directly to publishers, with one socket for all, if the broker is not secure."""
+"""Connects directly to publishers, if the broker is not secure."""
 
 from __future__ import annotations
 
@@ -12,27 +12,42 @@ from pubsub_common.printable import cut, printable
 from pubsub_common.protocol.endpoints import parse_address
 from pubsub_common.protocol.messages import PublisherInfo, TopicPort
 from pubsub_subscriber.connections.interface import NewSubSocket
+from pubsub_subscriber.connections.local_lane import LocalLane
 from pubsub_subscriber.connections.socket_set import SocketSet
 from pubsub_subscriber.connections.sub_socket import SubSocket
 
 _log = logging.getLogger(__name__)
 
 
+# The sockets. The second one is made when there are publishers of both kinds.
+_FIRST, _SECOND = 0, 1
+
+
 class DirectConnections:
-    """One socket for all publishers."""
+    """One socket for all publishers; with a ``lane`` another one for those in the same
+    place, because all publishers of a socket receive the same subscriptions."""
 
     def __init__(
-        self, sockets: SocketSet, new_sub_socket: NewSubSocket, places: NamedEndpoints
+        self,
+        sockets: SocketSet,
+        new_sub_socket: NewSubSocket,
+        places: NamedEndpoints,
+        lane: LocalLane | None = None,
     ) -> None:
         self._sockets = sockets
         self._new_sub_socket = new_sub_socket
         self._places = places
+        self._lane = lane
+        # The socket of publishers with and without shared memory, of addresses and sessions.
+        self._key_of_kind: dict[bool, int] = {}
+        self._key_of_address: dict[str, int] = {}
+        self._key_of_session: dict[int, int] = {}
 
     def subscribe(self, topics: Iterable[str]) -> None:
-        sub_socket = self._sockets.get(0)
-        if sub_socket is None:
-            self._sockets.add(0, self._new_sub_socket(topics))
-        else:
+        if self._sockets.get(_FIRST) is None:
+            self._sockets.add(_FIRST, self._new_sub_socket(topics))
+            return
+        for sub_socket in self._open():
             sub_socket.add(topics)
 
     def listen(self, ports: Mapping[str, TopicPort], topic_count: int) -> None:
@@ -41,16 +56,26 @@ class DirectConnections:
     def connect(self, publisher: PublisherInfo) -> bool:
         if publisher.address is None:
             return False
-        sub_socket = self._sockets.get(0)
         place = begin(self._places, publisher.address)
+        key = self._key_for(publisher)
+        self._key_of_session[publisher.session] = key
+        before = self._key_of_address.get(publisher.address, key)
+        self._key_of_address[publisher.address] = key
+        sub_socket, other = self._sockets.get(key), self._sockets.get(before)
         if sub_socket is None or place is None:
             return False
+        if other is not None and other is not sub_socket:
+            other.disconnect(place)  # another publisher was at this address
         return sub_socket.connect(place)
 
     def disconnect(self, publisher: PublisherInfo, *, address_in_use: bool) -> bool:
+        key = self._key_of_session.pop(publisher.session, _FIRST)
+        if self._lane is not None:
+            self._lane.forget(publisher.session)
         if publisher.address is None or address_in_use:
             return False
-        sub_socket = self._sockets.get(0)
+        self._key_of_address.pop(publisher.address, None)
+        sub_socket = self._sockets.get(key)
         place = self._places.place(publisher.address)
         self._places.end(publisher.address)
         if sub_socket is None or place is None:
@@ -58,19 +83,50 @@ class DirectConnections:
         return sub_socket.disconnect(place)
 
     def unsubscribe(self, topic: str) -> bool:
-        sub_socket = self._sockets.get(0)
-        return sub_socket is not None and sub_socket.remove([topic])
+        arrived = False
+        for sub_socket in self._open():
+            arrived |= sub_socket.remove([topic])
+        return arrived
 
     def socket_for(self, session: int, topic: str) -> SubSocket | None:
-        return self._sockets.get(0)
+        return self._sockets.get(self._key_of_session.get(session, _FIRST))
 
     def check(self) -> float | None:
-        sub_socket = self._sockets.get(0)
-        if sub_socket is None:
-            return None
         for endpoint, before in self._places.look(time.monotonic()):
-            move(sub_socket, before, self._places.place(endpoint))
-        return sooner(sub_socket.check(), self._places.due_s(time.monotonic()))
+            key = self._key_of_address.get(endpoint, _FIRST)
+            sub_socket = self._sockets.get(key)
+            if sub_socket is not None:
+                move(sub_socket, before, self._places.place(endpoint))
+        due_s = self._places.due_s(time.monotonic())
+        for sub_socket in self._open():
+            due_s = sooner(due_s, sub_socket.check())
+            lane = sub_socket.lane
+            if lane is not None and lane.subscribe(sub_socket):
+                self._sockets.wake()
+        return due_s
+
+    def _key_for(self, publisher: PublisherInfo) -> int:
+        """The key of the socket for a publisher, which is made if necessary."""
+        lane = self._lane
+        shares = lane is not None and publisher.place == lane.place
+        key = self._key_of_kind.get(shares)
+        first = self._sockets.get(_FIRST)
+        if key is not None or first is None:
+            return key or _FIRST
+        key = _SECOND if self._key_of_kind else _FIRST
+        self._key_of_kind[shares] = key
+        sub_socket = first
+        if key == _SECOND:
+            sub_socket = self._new_sub_socket(first.topics)
+        if shares:
+            sub_socket.lane = lane
+        if key == _SECOND:
+            self._sockets.add(key, sub_socket)
+        return key
+
+    def _open(self) -> list[SubSocket]:
+        found = (self._sockets.get(key) for key in (_FIRST, _SECOND))
+        return [sub_socket for sub_socket in found if sub_socket is not None]
 
 
 def begin(

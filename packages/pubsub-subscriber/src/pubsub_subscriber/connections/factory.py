@@ -15,6 +15,7 @@ from pubsub_common.queue_bounds import QueueBounds
 from pubsub_common.security.lost_connections import CONNECTED
 from pubsub_subscriber.connections.direct import DirectConnections
 from pubsub_subscriber.connections.interface import Connections
+from pubsub_subscriber.connections.local_lane import LocalLane
 from pubsub_subscriber.connections.secure_direct import (
     MAX_FILES,
     MAX_SOCKETS,
@@ -44,8 +45,11 @@ class ConnectionFactory:
         bounds: QueueBounds,
         *,
         positions: bool,
+        lane: LocalLane | None = None,
     ) -> None:
-        """``positions``: subscribe to the positions of publishers."""
+        """``positions``: subscribe to the positions of publishers. ``lane``: share memory
+        with publishers on this host."""
+        self.lane = lane
         self._core = core
         self._sockets = sockets
         self._keys = keys
@@ -79,7 +83,9 @@ class ConnectionFactory:
                 self.places,
             )
         if self._keys is None:
-            return DirectConnections(self._sockets, self._new_sub_socket, self.places)
+            return DirectConnections(
+                self._sockets, self._new_sub_socket, self.places, self.lane
+            )
         return SecureDirectConnections(
             self._sockets,
             self._new_sub_socket,

@@ -23,6 +23,12 @@ from pubsub_common.protocol.events import (
     ready_topic,
     topic_prefix,
 )
+from pubsub_common.protocol.local_lane import (
+    REFERENCES,
+    narrow_prefixes,
+    narrow_subscription,
+    reads_subscription,
+)
 from pubsub_common.protocol.recovery_messages import position_prefix
 from pubsub_common.queue_bounds import QueueBounds
 from pubsub_common.security.lost_connections import LostConnections, lost_line
@@ -31,6 +37,7 @@ from pubsub_subscriber.connections.interrupter import Interrupter, interrupt_mes
 
 if TYPE_CHECKING:
     from pubsub_common.security.handshake_failure import ClientHandshakeMonitor
+    from pubsub_subscriber.connections.local_lane import LocalLane
 
 _log = logging.getLogger(__name__)
 
@@ -95,6 +102,12 @@ class SubSocket(DataSocket):
         # wait in the socket. The lock guards it.
         self.interrupt_message = b""
         self._change_lock = threading.RLock()
+        # Of a socket to publishers with which this subscriber can share memory.
+        self.lane: LocalLane | None = None
+        # It has subscribed to the usual forms of frames alone, and reads the memory of these
+        # publishers, by session.
+        self._narrow = False
+        self._reads: set[int] = set()
         self.add(topics, total_topics=total_topics)
 
     def restrict_to(self, session: int) -> None:
@@ -190,7 +203,8 @@ class SubSocket(DataSocket):
                 asked = self._ready_requests.items()
                 self.repeat_ready_requests([t for t, was in asked if not was.topics])
             for topic in new:
-                self.socket.subscribe(topic_prefix(topic))
+                for prefix in self._prefixes(topic):
+                    self.socket.subscribe(prefix)
                 if self._positions:
                     self.socket.subscribe(position_prefix(topic))
             for topic in new:
@@ -207,11 +221,60 @@ class SubSocket(DataSocket):
                 ready = self._ready_requests.pop(topic, None)
                 if ready is not None:
                     self.socket.unsubscribe(ready_topic(*ready))
-                    self.socket.unsubscribe(topic_prefix(topic))
+                    for prefix in self._prefixes(topic):
+                        self.socket.unsubscribe(prefix)
                     if self._positions:
                         self.socket.unsubscribe(position_prefix(topic))
             self._choose_interrupt_message()
             return self.readable()
+
+    def narrow(self, publishers: Collection[int]) -> bool:
+        """Receive references, and read the memory of these publishers. True if the receiver
+        must be woken."""
+        new = set(publishers) - self._reads
+        gone = self._reads - set(publishers)
+        if not new and not gone:
+            return False
+        socket = self.socket
+        with self._locked():
+            socket.subscribe(REFERENCES)
+            for publisher in new:
+                socket.subscribe(reads_subscription(self._session, publisher))
+            for publisher in gone:
+                socket.unsubscribe(reads_subscription(self._session, publisher))
+            self._reads = set(publishers)
+            if not self._narrow:
+                self._use_prefixes(narrow=True)
+                socket.subscribe(narrow_subscription(self._session))
+            return self.readable()
+
+    def widen(self) -> bool:
+        """The opposite of `narrow`."""
+        if not self._narrow:
+            return False
+        socket = self.socket
+        with self._locked():
+            self._use_prefixes(narrow=False)
+            socket.unsubscribe(narrow_subscription(self._session))
+            for publisher in self._reads:
+                socket.unsubscribe(reads_subscription(self._session, publisher))
+            self._reads = set()
+            socket.unsubscribe(REFERENCES)
+            return self.readable()
+
+    def _prefixes(self, topic: str) -> tuple[bytes, ...]:
+        """The subscriptions to the events of a topic."""
+        return narrow_prefixes(topic) if self._narrow else (topic_prefix(topic),)
+
+    def _use_prefixes(self, *, narrow: bool) -> None:
+        """Subscribe to all topics again in the other way. The caller holds the lock."""
+        before = [each for topic in self.topics for each in self._prefixes(topic)]
+        self._narrow = narrow
+        for topic in self.topics:
+            for prefix in self._prefixes(topic):
+                self.socket.subscribe(prefix)
+        for prefix in before:
+            self.socket.unsubscribe(prefix)
 
     def connect(self, address: str) -> bool:
         """Receive from ``IP:port`` too. True if the receiver must be woken."""

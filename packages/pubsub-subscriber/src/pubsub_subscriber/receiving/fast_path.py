@@ -28,6 +28,7 @@ from typing import Final
 import zmq
 
 from pubsub_common.protocol.events import PRIVATE_MARK, Event, decode_body
+from pubsub_common.protocol.local_lane import LANE
 from pubsub_common.protocol.sequence import StreamTracker
 from pubsub_subscriber.connections.frame_buffer import FREE, FrameBuffer
 from pubsub_subscriber.connections.interrupter import is_interrupt
@@ -46,6 +47,8 @@ _BURST_BYTES: Final = 262_144
 # For larger frames a copy costs more than a view; and larger ones count in bytes.
 _VIEW_BYTES: Final = 512
 _MEDIUM_BYTES: Final = 16_384
+# A burst ends with so many bytes of shared memory.
+_REFERENCED_BYTES: Final = 2**22
 
 # No frame begins with this.
 _NO_PREFIX: Final = b"\xff\xff"
@@ -156,7 +159,7 @@ class FastPath:
                 event.received_ns = received_ns
                 put(event)
                 tracker.expected = expected
-                if size >= _MEDIUM_BYTES and self._is_enough(size, number + 1):
+                if size >= _MEDIUM_BYTES and self._is_enough(size, number + 1, session):
                     return False
         except zmq.Again:
             return True
@@ -228,7 +231,7 @@ class FastPath:
         if taken > queue.sampler.due:
             queue.sampler.take(events, taken)
         if size >= _MEDIUM_BYTES:
-            self._is_enough(size, 1)
+            self._is_enough(size, 1, session)
         return True
 
     def settle(self) -> None:
@@ -238,8 +241,10 @@ class FastPath:
         source = self._source
         if self.deferred is None and source is not None:
             frame = self._buffer.frame()
-            if source.drop_parts(self._buffer.view):
-                pass  # a message of several parts
+            if source.lane is not None and frame[0] == LANE:
+                frame = bytes(source.lane.take(frame) or b"")
+            if source.drop_parts(self._buffer.view) or not frame:
+                pass  # a message of several parts, or a missing one
             elif not decoding.finish(frame, self._queue.incoming, self._core):
                 self.deferred = (frame, self._now_ns(), source)
         self._memory[0] = FREE
@@ -254,9 +259,12 @@ class FastPath:
         self.deferred = (frame, received_ns, source); self._memory[0] = FREE  # noqa: E702  # fmt: skip
         return False
 
-    def _is_enough(self, size: int, count: int) -> bool:
+    def _is_enough(self, size: int, count: int, session: int) -> bool:
         """Whether the burst ends after an event of a frame of ``size`` bytes, the last of
         ``count``."""
+        lane = None if self._source is None else self._source.lane
+        if lane is not None:
+            lane.saw_large(session)
         if size < LARGE_BYTES:
             return count * size >= _BURST_BYTES
         self.large = True
@@ -270,6 +278,8 @@ class FastPath:
         further elements, of a known stream and with the expected number. Else it is
         deferred, and the result is False."""
         memory, body = self._memory, self._buffer.view[len(begin) - 1 : size]
+        if memory[0] == LANE:
+            return self._take_reference(size, received_ns, whole)
         item = decoding.decode_other(begin, body, self._core.topics)
         if item is None:
             if memory[0] == _PRIVATE and is_interrupt(memory[:size]):
@@ -295,6 +305,37 @@ class FastPath:
         memory[0] = FREE
         self._buffer.give_back(size)
         return True
+
+    def _take_reference(self, size: int, received_ns: int, whole: bool) -> bool:
+        """As `_take_other`, of the frame to which the one in the buffer refers."""
+        memory, source = self._memory, self._source
+        lane = None if source is None else source.lane
+        view = None if lane is None else lane.take(memory[:size])
+        if lane is None or source is None or view is None:
+            memory[0] = FREE  # what is missing counts as lost with the next number
+            return True
+        core = self._core
+        item = decoding.decode_item(view, core)
+        tracker = None if item is None else decoding.tracker_of(item, core)
+        if (
+            item is None
+            or tracker is None
+            or tracker.expected != item.sequence
+            or not decoding.is_named(tracker, item.publisher)
+            or source.only_session not in (None, item.session)
+        ):
+            self.deferred = (bytes(view), received_ns, source); memory[0] = FREE  # noqa: E702  # fmt: skip
+            return False
+        item.received_ns = received_ns
+        incoming, expected = self._queue.incoming, decoding.end_of(item)
+        if whole or isinstance(item, Event):
+            incoming.append(item)
+        else:
+            incoming.extend(item.events())
+        tracker.expected = expected
+        memory[0] = FREE
+        lane.done(item.session)
+        return len(view) * len(incoming) <= _REFERENCED_BYTES
 
     def _take_large(self, sub_socket: SubSocket, _batches: bool) -> bool:
         taken = take_large(sub_socket, self._core, self._queue, self._now_ns)

@@ -13,6 +13,7 @@ from typing import Final, NamedTuple
 import zmq
 
 from pubsub_common.protocol.events import Event
+from pubsub_common.protocol.local_lane import LANE_MARK
 from pubsub_subscriber.connections.sub_socket import SubSocket
 from pubsub_subscriber.core import SubscriberCore
 from pubsub_subscriber.receiving.decoding import decode_item, is_named, tracker_of
@@ -46,7 +47,7 @@ def take_large(
 ) -> Taken:
     """Append the usual events that wait at a socket to the queue, as long as they are large.
     The caller holds the socket's lock."""
-    only = sub_socket.only_session
+    only, lane = sub_socket.only_session, sub_socket.lane
     large = True
     try:
         for number in range(_BURST):
@@ -54,7 +55,13 @@ def take_large(
                 return Taken(empty=True, large=large)
             view = sub_socket.receive_frame(_NOBLOCK).buffer
             received_ns = now_ns()
-            large = len(view) >= LARGE_BYTES
+            refers = lane is not None and view[:1] == LANE_MARK
+            large = not refers and len(view) >= LARGE_BYTES
+            if lane is not None and refers:
+                found = lane.take(bytes(view))
+                if found is None:
+                    break
+                view = found
             event = decode_item(view, core)
             if not isinstance(event, Event) or only not in (None, event.session):
                 return Taken(False, large, (bytes(view), received_ns, sub_socket))
@@ -68,6 +75,8 @@ def take_large(
             event.received_ns = received_ns
             queue.incoming.append(event)
             tracker.expected = event.sequence + 1
+            if lane is not None:
+                (lane.done if refers else lane.saw_large)(event.session)
             if not large or len(view) * (number + 1) >= _BURST_BYTES:
                 break
     except zmq.Again:

@@ -1,0 +1,159 @@
+"""The part of iceoryx2 that is used here: one node a process, and the services of publishers.
+
+iceoryx2 is imported when the first memory is shared. Its files are in a folder of the user
+alone, in the file system of shared memory, and so is the memory: if one is there, the other is
+too. What crashed processes have left is removed when a node is made, and by `clean_up`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import stat
+import threading
+from pathlib import Path
+from typing import Any, Final
+
+from pubsub_common.errors import PubSubError
+from pubsub_common.shared_memory.place import MEMORY
+
+# A publisher has one port for each size of memory. Further subscribers get their events by TCP.
+PORTS: Final = 8
+SUBSCRIBERS: Final = 64
+# The most samples of a port. Each can wait at a subscriber, so there is room wherever there is
+# a free sample.
+MAX_SAMPLES: Final = 64
+_VERSIONS: Final = ("0.10.",)
+
+
+class SharedMemoryError(PubSubError):
+    """Memory cannot be shared; the text says why."""
+
+
+class Library:
+    """The iceoryx2 of this process, with its node. For any thread."""
+
+    def __init__(self) -> None:
+        """Raises:
+        SharedMemoryError: It is not installed, of another version, or cannot work here.
+        """
+        try:
+            import iceoryx2  # type: ignore[import-untyped]
+        except (ImportError, OSError) as error:
+            raise SharedMemoryError(f"iceoryx2 cannot be imported: {error}") from error
+        _check_version()
+        self.module: Any = iceoryx2
+        iceoryx2.set_log_level(iceoryx2.LogLevel.Fatal)
+        self.prefix = f"pubsub_{os.getuid()}_"
+        config = iceoryx2.config.default()
+        folder = _own_folder()
+        config.global_cfg.root_path = iceoryx2.Path.new(f"{folder}/")
+        config.global_cfg.prefix = iceoryx2.FileName.new(self.prefix)
+        try:
+            self._node = (
+                iceoryx2.NodeBuilder.new()
+                .config(config)
+                .signal_handling_mode(iceoryx2.SignalHandlingMode.Disabled)
+                .create(iceoryx2.ServiceType.Ipc)
+            )
+        except Exception as error:
+            raise SharedMemoryError(f"iceoryx2 cannot work here: {error!r}") from error
+        # iceoryx2 makes one file that everybody may write, of 16 bytes.
+        for path in MEMORY.glob(f"{self.prefix}*.global_mgmt"):
+            with contextlib.suppress(OSError):
+                path.chmod(0o600)
+
+    def service(self, publisher: int) -> Any:
+        """The service of a publisher, by its session.
+
+        Raises:
+            SharedMemoryError: It cannot be opened.
+        """
+        module = self.module
+        name = module.ServiceName.new(f"publisher {publisher}")
+        try:
+            return (
+                self._node.service_builder(name)
+                .publish_subscribe(module.Slice[ctypes.c_uint8])
+                .max_publishers(PORTS)
+                .max_subscribers(SUBSCRIBERS)
+                .max_nodes(SUBSCRIBERS + 1)
+                .history_size(0)
+                .subscriber_max_buffer_size(MAX_SAMPLES)
+                .subscriber_max_borrowed_samples(MAX_SAMPLES)
+                .enable_safe_overflow(False)
+                .open_or_create()
+            )
+        except Exception as error:
+            raise SharedMemoryError(f"{error!r}") from error
+
+    def clean_up(self) -> None:
+        """Remove what processes have left that were killed."""
+        with contextlib.suppress(Exception):  # of iceoryx2; it is tried again
+            self._node.try_cleanup_dead_nodes()
+
+
+_lock: Final = threading.Lock()
+_library: Library | SharedMemoryError | None = None
+
+
+def library() -> Library:
+    """The library of this process.
+
+    Raises:
+        SharedMemoryError: It cannot be used, now and later.
+    """
+    global _library
+    with _lock:
+        if _library is None:
+            try:
+                _library = Library()
+            except SharedMemoryError as error:
+                _library = error
+    if isinstance(_library, SharedMemoryError):
+        raise SharedMemoryError(str(_library))
+    return _library
+
+
+def _check_version() -> None:
+    from importlib.metadata import version
+
+    found = version("iceoryx2")
+    if not found.startswith(_VERSIONS):
+        raise SharedMemoryError(f"iceoryx2 {found} is not 0.10")
+
+
+def _own_folder() -> Path:
+    """The folder of this user.
+
+    Raises:
+        SharedMemoryError: It cannot be made, or others may write to it.
+    """
+    folder = MEMORY / f"pubsub-{os.getuid()}"
+    try:
+        folder.mkdir(0o700, exist_ok=True)
+        found = folder.lstat()
+    except OSError as error:
+        raise SharedMemoryError(f"{folder}: {error.strerror}") from error
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
+        raise SharedMemoryError(f"{folder} is not a folder of this user")
+    if found.st_mode & 0o077:
+        raise SharedMemoryError(f"others may use {folder}: its mode is not 0700")
+    return folder
+
+
+def leak(thing: object) -> None:
+    """Never end this object. In a forked child: its end would be the parent's."""
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(thing))
+
+
+def _after_fork_in_child() -> None:
+    global _library
+    if isinstance(_library, Library):
+        leak(_library)
+        leak(_library._node)
+    _library = None
+
+
+os.register_at_fork(after_in_child=_after_fork_in_child)

@@ -1,0 +1,252 @@
+"""Writes frames into shared memory, for the subscribers of one publisher on its host.
+
+Each size of memory has a port with a fixed number of samples, made when it is first needed. A
+sample is free again when all subscribers have let go of it. Samples are numbered; a subscriber
+is told the number by a reference (`pubsub_common.protocol.local_lane`), and skips those below.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import struct
+import time
+from collections.abc import Callable
+from typing import Any, Final
+
+from pubsub_common.defaults import (
+    SHARED_MEMORY_BYTES,
+    SHARED_MEMORY_WAIT_S,
+)
+from pubsub_common.shared_memory.library import (
+    MAX_SAMPLES,
+    PORTS,
+    Library,
+    SharedMemoryError,
+    leak,
+)
+from pubsub_common.shared_memory.place import MEMORY
+
+# The number of a sample without a frame. A subscriber that takes it has seen its port.
+PROBE: Final = 0
+# Before each frame: its number.
+_HEADER: Final = struct.Struct("<Q")
+HEADER_BYTES: Final = _HEADER.size
+# Room for topic and numbers beside a payload of a power of two.
+_BESIDE: Final = 4096
+_SMALLEST: Final = 32_768
+_FEWEST_SAMPLES: Final = 4
+_PORT_BYTES: Final = 8 * 2**20
+_POLL_S: Final = 0.00002
+
+
+def slot_bytes(size: int) -> int:
+    """The size of the samples for a frame of ``size`` bytes."""
+    power = max(_SMALLEST, 1 << (max(1, size - _BESIDE // 2) - 1).bit_length())
+    return power + _BESIDE
+
+
+def samples_of(slot: int) -> int:
+    """How many samples of this size a port has."""
+    return max(_FEWEST_SAMPLES, min(MAX_SAMPLES, _PORT_BYTES // slot))
+
+
+class RingWriter:
+    """For one thread at a time; `work` for the control thread.
+
+    ``wake`` makes the control thread call `work`.
+    """
+
+    def __init__(
+        self, library: Library, publisher: int, wake: Callable[[], None]
+    ) -> None:
+        """``publisher`` is the session.
+
+        Raises:
+            SharedMemoryError: There is no shared memory.
+        """
+        self._library = library
+        self._wake = wake
+        self._service = library.service(publisher)
+        self._ports: dict[int, Any] = {}
+        # Not used yet. A subscriber that has not seen a port cannot read it after its end.
+        self._new: dict[int, Any] = {}
+        self._bytes = 0
+        self._wanted: set[int] = set()
+        self._refused: set[int] = set()
+        # No room came free while a sender waited: no sender waits until there is some.
+        self._stuck = False
+        self.number = 0
+        self.failure: SharedMemoryError | None = None
+
+    def write(self, head: bytes, payload: bytes | bytearray, *, waits: bool) -> int:
+        """Write a frame of two parts. Returns the number of its sample; 0 if there is no room.
+        ``waits``: wait a moment for room."""
+        size = HEADER_BYTES + len(head) + len(payload)
+        slot = slot_bytes(size)
+        port = self._ports.get(slot)
+        if port is None:
+            if slot not in self._refused and slot not in self._new:
+                self._wanted.add(slot)
+                self._wake()
+            return 0
+        sample = self._loan(port, size, waits)
+        if sample is None:
+            return 0
+        number = self.number + 1
+        start = _HEADER.pack(number) + head
+        where = sample.payload_ptr
+        ctypes.memmove(where, start, len(start))
+        if isinstance(payload, bytes):
+            ctypes.memmove(where + len(start), payload, len(payload))
+        else:
+            ctypes.memmove(
+                where + len(start),
+                (ctypes.c_char * len(payload)).from_buffer(payload),
+                len(payload),
+            )
+        # First: a sample that has left keeps its number.
+        self.number = number
+        try:
+            reached = sample.assume_init().send()
+        except Exception:  # of iceoryx2: connections of peers that were killed
+            return 0
+        expected = self._service.dynamic_config.number_of_subscribers
+        return number if reached >= expected else 0
+
+    def work(self) -> bool:
+        """Make the ports that are wanted, and begin to use those that all subscribers have.
+        Returns whether subscribers must be told to look for new ports (`PROBE`).
+
+        For the control thread, without the lock of the socket.
+        """
+        made = False
+        while self._wanted:
+            slot = self._wanted.pop()
+            if slot in self._new or slot in self._ports or slot in self._refused:
+                continue
+            try:
+                self._new[slot] = self._open(slot, samples_of(slot))
+                made = True
+            except SharedMemoryError as error:
+                self._refused.add(slot)
+                self.failure = error
+        for slot, port in list(self._new.items()):
+            if not made and self._all_free(port, samples_of(slot)):
+                self._ports[slot] = self._new.pop(slot)
+        return made
+
+    @property
+    def is_opening(self) -> bool:
+        """Whether a new port is not used yet, so that `work` must be called again."""
+        return bool(self._new)
+
+    @property
+    def stuck(self) -> bool:
+        """Whether a subscriber does not let go of its samples."""
+        return self._stuck
+
+    def close(self) -> None:
+        """Give back the memory."""
+        for port in (*self._ports.values(), *self._new.values()):
+            port.delete()
+        self._ports.clear()
+        self._new.clear()
+        self._service = None
+
+    def cut_off(self) -> None:
+        """In a forked child: the memory is the parent's."""
+        for each in (*self._ports.values(), *self._new.values(), self._service):
+            leak(each)
+        self._ports.clear()
+
+    def _loan(self, port: Any, size: int, waits: bool) -> Any:
+        error = self._library.module.LoanError
+        until = 0.0
+        while True:
+            try:
+                sample = port.loan_slice_uninit(size)
+            except error:
+                if not waits or self._stuck:
+                    return None
+                now = time.monotonic()
+                if not until:
+                    until = now + SHARED_MEMORY_WAIT_S
+                elif now >= until:
+                    self._stuck = True
+                    self._wake()
+                    return None
+                time.sleep(_POLL_S)
+                continue
+            self._stuck = False
+            return sample
+
+    def _open(self, slot: int, count: int) -> Any:
+        """A new port, with a probe for all subscribers.
+
+        Raises:
+            SharedMemoryError: There is no room for it.
+        """
+        if self._bytes + slot * count > SHARED_MEMORY_BYTES:
+            raise SharedMemoryError(f"more than {SHARED_MEMORY_BYTES} bytes are needed")
+        if len(self._ports) + len(self._new) >= PORTS:
+            raise SharedMemoryError(f"more than {PORTS} sizes are needed")
+        module = self._library.module
+        try:
+            port = (
+                self._service.publisher_builder()
+                .initial_max_slice_len(slot)
+                .allocation_strategy(module.AllocationStrategy.Static)
+                .backpressure_strategy(module.BackpressureStrategy.DiscardData)
+                .max_loaned_samples(count)
+                .override_sample_preallocation(count)
+                .create()
+            )
+        except Exception as error:
+            raise SharedMemoryError(f"{error!r}") from error
+        try:
+            _reserve(f"{self._library.prefix}*_{port.id.value}*.data")
+            self._send_probe(port)
+        except OSError as error:
+            port.delete()
+            raise SharedMemoryError(f"{MEMORY}: {error.strerror}") from error
+        self._bytes += slot * count
+        return port
+
+    def _send_probe(self, port: Any) -> None:
+        """Raises:
+        OSError: iceoryx2 cannot send on the new port.
+        """
+        try:
+            sample = port.loan_slice_uninit(HEADER_BYTES)
+            _HEADER.pack_into(_bytes_at(sample.payload_ptr, HEADER_BYTES), 0, PROBE)
+            sample.assume_init().send()
+        except Exception as error:
+            raise OSError(0, repr(error)) from error
+
+    def _all_free(self, port: Any, count: int) -> bool:
+        """Whether no subscriber has a sample of the port."""
+        loans = []
+        try:
+            for _ in range(count):
+                loans.append(port.loan_slice_uninit(HEADER_BYTES))
+        except self._library.module.LoanError:
+            return False
+        return True
+
+
+def _bytes_at(address: int, size: int) -> Any:
+    return (ctypes.c_char * size).from_address(address)
+
+
+def _reserve(pattern: str) -> None:
+    """Take the memory of a new port now. Else a write into it, when the file system is full,
+    would end the process (SIGBUS).
+
+    Raises:
+        OSError: There is not enough memory.
+    """
+    for path in MEMORY.glob(pattern):
+        with path.open("rb+") as file:
+            size = os.fstat(file.fileno()).st_size
+            os.posix_fallocate(file.fileno(), 0, size)

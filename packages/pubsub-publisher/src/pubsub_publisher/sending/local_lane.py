@@ -1,0 +1,180 @@
+"""Sends large events to subscribers on this host by shared memory
+(`pubsub_common.protocol.local_lane`).
+
+A sender holds the lock of the data socket, and so does the thread that receives subscriptions.
+libzmq may know a subscription before that thread has received it: so a sender that finds
+messages to receive sends whole frames too.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Callable
+from typing import Any, Final, Protocol
+
+import zmq
+
+from pubsub_common.defaults import SHARED_MEMORY_FROM
+from pubsub_common.protocol.events import encode_body
+from pubsub_common.protocol.local_lane import (
+    encode_reference,
+    for_others,
+    reference_head,
+)
+from pubsub_common.shared_memory.library import SharedMemoryError, library
+from pubsub_common.shared_memory.ring_writer import PROBE, RingWriter
+from pubsub_publisher.local_subscribers import LocalSubscribers
+from pubsub_publisher.sending.frame_encoder import Frame
+
+_log = logging.getLogger(__name__)
+
+# How often what killed processes have left is looked for, while there is no room.
+_CLEAN_UP_S: Final = 1.0
+# How often new memory is checked: whether all subscribers have seen it.
+_PROBE_S: Final = 0.005
+NOBLOCK: Final = int(zmq.NOBLOCK)
+
+# Address, session, number and time stamp.
+Fields = tuple[str, int, int, int]
+_BIN8, _BIN16, _BIN32 = 0xC4, 0xC5, 0xC6
+
+
+class LaneSocket(Protocol):
+    """The members of the data socket that the lane needs."""
+
+    wake: Callable[[], None]
+    lane_from: int
+
+    @property
+    def session(self) -> int: ...
+
+    def send_frame(self, frame: Frame, flags: int) -> object: ...
+
+    def readable(self) -> bool: ...
+
+    def enter(self, work: Callable[..., Any], *args: Any) -> Any: ...
+
+
+class LocalLane:
+    """The lane of one publisher. It sets ``lane_from`` of the data socket: payloads from this
+    size on go by it."""
+
+    def __init__(self, events: LaneSocket, local: LocalSubscribers) -> None:
+        self._events = events
+        self._local = local
+        self._ring: RingWriter | None = None
+        self._failed = False
+        self._reference_head = b""
+        self._probe_due = False
+        self._cleaned_at = 0.0
+
+    # For a sender, which holds the lock
+
+    def send(self, prefix: bytes, fields: Fields, payload: bytes, flags: int) -> int:
+        """Send an event by shared memory. ``prefix`` is everything before its array, and
+        ``fields`` are the first of it. Returns the bytes that were sent to others besides; -1
+        if it must be sent as a whole frame to all.
+
+        Raises:
+            zmq.Again: There is no room in a queue; some may have it.
+        """
+        # Without the empty payload, and with the length of this one.
+        body = encode_body((*fields, b""))[:-2] + _length(len(payload))
+        return self._send_parts(prefix, body, payload, flags)
+
+    def send_batch(self, prefix: bytes, frame: Frame, flags: int) -> int:
+        """As `send`, for the frame of a batch."""
+        at = len(prefix)
+        return self._send_parts(prefix, frame[at : at + 1], frame[at + 1 :], flags)
+
+    def _send_parts(
+        self, prefix: bytes, body: Frame, rest: bytes | bytearray, flags: int
+    ) -> int:
+        ring = self._ring
+        if ring is None or not self._local.complete:
+            return -1
+        head = prefix + body
+        number = ring.write(head, rest, waits=not flags)
+        if not number:
+            return -1
+        send, size = self._events.send_frame, len(head) + len(rest)
+        send(encode_reference(self._reference_head, number, size), flags)
+        if self._events.readable():
+            # Perhaps a subscriber that does not read the memory, or not yet.
+            frame = head + rest
+        elif self._local.wanted_by_others(prefix):
+            frame = for_others(head, len(prefix)) + rest
+        else:
+            return 0
+        send(frame, flags)
+        return len(frame)
+
+    # For the control thread
+
+    def work(self, now: float) -> float | None:
+        """Make the memory that is needed, and remove what killed processes have left. The
+        caller does not hold the lock. Returns the seconds until the next call; None: after
+        the next change."""
+        if not self._local.wanted or self._failed:
+            self._events.lane_from = sys.maxsize
+            return None
+        ring = self._ring or self._new_ring()
+        if ring is None:
+            return None
+        self._events.lane_from = SHARED_MEMORY_FROM
+        opening = ring.is_opening
+        self._probe_due |= ring.work()
+        if opening and not ring.is_opening:
+            _log.info("large events go to subscribers on this host by shared memory")
+        if self._probe_due:
+            self._send_probe()
+        if ring.failure is not None:
+            _log.warning("no shared memory (%s): large events go by TCP", ring.failure)
+            ring.failure = None
+        if ring.stuck and now - self._cleaned_at > _CLEAN_UP_S:
+            self._cleaned_at = now
+            library().clean_up()
+        return _PROBE_S if ring.is_opening else None
+
+    def close(self) -> None:
+        """Give back the memory."""
+        self._events.lane_from = sys.maxsize
+        ring, self._ring = self._ring, None
+        if ring is not None:
+            ring.close()
+
+    def cut_off(self) -> None:
+        """In a forked child: the memory is the parent's."""
+        if self._ring is not None:
+            self._ring.cut_off()
+
+    def _send_probe(self) -> None:
+        """Make subscribers look for new memory."""
+        frame = encode_reference(self._reference_head, PROBE, 0)
+        try:
+            self._events.enter(self._events.send_frame, frame, NOBLOCK)
+        except zmq.Again:
+            return
+        self._probe_due = False
+
+    def _new_ring(self) -> RingWriter | None:
+        session = self._events.session
+        try:
+            ring = RingWriter(library(), session, self._events.wake)
+        except SharedMemoryError as error:
+            self._failed = True
+            _log.warning("no shared memory (%s): large events go by TCP", error)
+            return None
+        self._reference_head = reference_head(session)
+        self._ring = ring
+        return ring
+
+
+def _length(size: int) -> bytes:
+    """The head of MessagePack's binary of so many bytes."""
+    if size < 2**8:
+        return bytes((_BIN8, size))
+    if size < 2**16:
+        return bytes((_BIN16,)) + size.to_bytes(2)
+    return bytes((_BIN32,)) + size.to_bytes(4)

@@ -1,0 +1,98 @@
+"""Receives large events of publishers on this host from shared memory
+(`pubsub_common.protocol.local_lane`).
+
+Nothing is shared, and iceoryx2 is not imported, before the first large event of such a
+publisher has come by TCP.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from pubsub_common.errors import ProtocolError
+from pubsub_common.protocol.local_lane import decode_reference
+
+if TYPE_CHECKING:
+    from pubsub_common.shared_memory.ring_reader import RingReader
+    from pubsub_subscriber.connections.sub_socket import SubSocket
+
+_log = logging.getLogger(__name__)
+
+
+class LocalLane:
+    """The memory that a subscriber shares with publishers in its ``place``."""
+
+    def __init__(self, place: str) -> None:
+        self.place = place
+        # Makes the control thread call `prepare`, and then `subscribe`.
+        self.wake: Callable[[], None] = lambda: None
+        self._rings: dict[int, RingReader] = {}  # by session
+        self._seen: set[int] = set()
+        self._wanted: set[int] = set()
+        self._failed = False
+
+    # For the receiving thread
+
+    def saw_large(self, session: int) -> None:
+        """A large event of this publisher has come by TCP."""
+        if session not in self._seen:
+            self._seen.add(session)
+            self._wanted.add(session)
+            self.wake()
+
+    def take(self, frame: bytes) -> memoryview | None:
+        """The frame to which this one refers; None if it is not here, so that it counts as
+        missing. It can be taken again until `done`."""
+        try:
+            session, reference = decode_reference(frame)
+        except ProtocolError:
+            return None
+        ring = self._rings.get(session)
+        if ring is None:
+            return None
+        if not reference.size:
+            ring.look()
+            return None
+        return ring.take(reference.number, reference.size)
+
+    def done(self, session: int) -> None:
+        """The frame of this publisher that was taken last is not needed any more."""
+        ring = self._rings.get(session)
+        if ring is not None:
+            ring.done()
+
+    # For the control thread
+
+    def prepare(self) -> None:
+        """Open the memory of publishers that have sent large events. It takes a while, so
+        the caller holds no lock."""
+        while self._wanted and not self._failed:
+            session = self._wanted.pop()
+            # With the extra, and only now: it takes time and memory.
+            from pubsub_common.shared_memory.library import SharedMemoryError, library
+            from pubsub_common.shared_memory.ring_reader import RingReader
+
+            try:
+                self._rings[session] = RingReader(library(), session)
+            except SharedMemoryError as error:
+                self._failed = True
+                _log.warning("no shared memory (%s): large events come by TCP", error)
+
+    def subscribe(self, sub_socket: SubSocket) -> bool:
+        """Tell the publishers of this socket what is open. True if the receiver must be
+        woken."""
+        if self._failed:
+            return sub_socket.widen()
+        return bool(self._rings) and sub_socket.narrow(tuple(self._rings))
+
+    def forget(self, session: int) -> None:
+        """A publisher has left, and all its events have arrived."""
+        self._rings.pop(session, None)
+        self._seen.discard(session)
+
+    def cut_off(self) -> None:
+        """In a forked child: the memory is the parent's."""
+        for ring in self._rings.values():
+            ring.cut_off()
