@@ -103,6 +103,8 @@ def document(**ratios: float) -> dict[str, Any]:
         (["--bars=99"], "no comparison has this bar and name"),
         (["--only=nothing like it"], "no comparison has this bar and name"),
         (["--seconds=0"], "--seconds must be more than 0"),
+        (["--calls", "--bars=footprint"], "the bar footprint needs --base"),
+        (["--calls", "--base=/nowhere"], "/nowhere has no environment with the roles"),
         (["--calls", "--bars=1"], "no bar 1: choose from receive, block"),
         (["--calls", "--only=nothing like it"], "no cell has this bar and name"),
         (["--check=/nowhere/x.json"], "cannot read /nowhere/x.json"),

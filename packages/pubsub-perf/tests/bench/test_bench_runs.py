@@ -6,6 +6,7 @@ How a ratio came out depends on the machine, and is asserted nowhere.
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -119,6 +120,7 @@ def test_each_kind_of_call_is_run_in_turn_and_written(
 ) -> None:
     file = tmp_path / "calls.json"
     words = ["bench", "--calls", "--bars=block", "--only=256 B, 1 sub"]
+    words.append(f"--base={Path(sys.executable).parent.parent}")
 
     assert cli.main([*words, "--repetitions=2", "--seconds=0.1", f"--out={file}"]) == 0
 
@@ -127,10 +129,16 @@ def test_each_kind_of_call_is_run_in_turn_and_written(
     found = json.loads(file.read_text())
     rate, cpu = found["rows"]
     assert (rate["metric"], cpu["metric"]) == ("rate", "cpu_s_per_million")
-    assert set(rate["values"]) == {"pubsub", "pubsub, block", "raw"}
+    assert set(rate["values"]) == {
+        "pubsub",
+        "pubsub, block",
+        "pubsub, block (base)",
+        "raw",
+    }
     assert rate["cell"]["payload_bytes"] == 256
     assert rate["failed"] == dict.fromkeys(rate["values"], 0)
-    [bar] = found["bars"]
+    bar, *to_base = found["bars"]
+    assert [each["against"] for each in to_base] == ["pubsub, block (base)"] * 2
     assert (bar["bar"], bar["rounds"], bar["lost"]) == ("block", 2, 0)
 
 

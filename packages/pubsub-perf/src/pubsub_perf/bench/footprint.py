@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import statistics
@@ -15,12 +16,15 @@ from typing import Any, Final
 
 import zmq
 
+from pubsub_common.errors import PubSubError
 from pubsub_common.protocol import messages
 from pubsub_common.protocol.messages import Register
 from pubsub_common.protocol.versions import VERSIONS
 from pubsub_perf.bench import bytecode
+from pubsub_perf.bench.checkout import HERE, Checkout
 from pubsub_perf.bench.scenario_runner import cpu_ticks
 from pubsub_perf.bench.workload.ports import free_ports, wait_for_port
+from pubsub_perf.experiment.cpu_monitor import processor_ns
 from pubsub_perf.hosts.interface import script
 from pubsub_perf.hosts.namespaces import die_with_parent
 
@@ -29,6 +33,9 @@ _LIBRARY: Final = (sys.executable, "-c", "import zmq")
 _IDLE: Final = (sys.executable, "-c", "import zmq, sys; sys.stdin.read()")
 _WAIT_S: Final = 30.0
 _CLIENTS: Final = 1000
+# Of a subscriber: to the broker, and to the publisher.
+_CONNECTIONS: Final = 2
+_POLL_S: Final = 0.02
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -48,6 +55,16 @@ class Fact:
     def document(self) -> dict[str, Any]:
         """For a JSON file."""
         return dataclasses.asdict(self) | {"met": self.met}
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class RegistrationCost:
+    """The cost of many registrations: seconds until all were answered, processor seconds of the
+    broker meanwhile, and the growth of its memory."""
+
+    took_s: float
+    cpu_s: float
+    grown_kib: int
 
 
 def all_facts(repetitions: int) -> list[Fact]:
@@ -90,9 +107,12 @@ def idle_memory() -> list[Fact]:
     ]
 
 
-def idle_kib(broker_words: Sequence[str] = (), *words: str) -> dict[str, int]:
+def idle_kib(
+    broker_words: Sequence[str] = (), *words: str, checkout: Checkout = HERE
+) -> dict[str, int]:
     """Resident memory of idle roles by their names. ``broker_words`` are for the broker,
     ``words`` for both clients."""
+    script = checkout.program
     control, data = free_ports(2)
     broker = [script("pubsub-broker"), "-i", f"--port={control}", "--bind=127.0.0.1"]
     common = ["-b", "127.0.0.1", f"--broker-port={control}", "-t", "A", *words]
@@ -107,19 +127,21 @@ def idle_kib(broker_words: Sequence[str] = (), *words: str) -> dict[str, int]:
         roles["subscriber"] = stack.enter_context(
             Process([script("pubsub-subscriber"), *common, "-i"])
         )
+        # On a busy machine it may not have begun yet, and then seems idle.
+        roles["subscriber"].wait_for_sockets(_CONNECTIONS)
         _wait_until_idle([*roles.values()])
         return {name: process.memory_kib() for name, process in roles.items()}
 
 
 def registrations() -> list[Fact]:
     """1,000 subscribers register at one broker process, from one client process."""
-    took_s, grown_kib = register(_CLIENTS)
+    found = register(_CLIENTS)
     return [
-        Fact(_BAR, "1,000 subscribers register", round(took_s, 2), "s", 5.0),
+        Fact(_BAR, "1,000 subscribers register", round(found.took_s, 2), "s", 5.0),
         Fact(
             _BAR,
             "broker memory per subscriber",
-            round(grown_kib / _CLIENTS, 1),
+            round(found.grown_kib / _CLIENTS, 1),
             "KiB",
             50.0,
         ),
@@ -131,17 +153,23 @@ def register(
     broker_words: Sequence[str] = (),
     prepare: Callable[[zmq.Socket[bytes]], None] = lambda _socket: None,
     at_once: int | None = None,
-) -> tuple[float, int]:
-    """So many subscribers register at one broker process, from one client process; the
-    seconds that it takes, and the broker's memory for them in KiB. ``prepare`` is for
-    each of their sockets; ``at_once``: so many connect before the next wait for them."""
+    checkout: Checkout = HERE,
+) -> RegistrationCost:
+    """So many subscribers register at one broker process, from one client process. ``prepare`` is
+    for each of their sockets; ``at_once``: so many connect before the next wait for them."""
     (port,) = free_ports(1)
-    command = [script("pubsub-broker"), "-i", "-c", f"--port={port}", *broker_words]
+    command = [
+        checkout.program("pubsub-broker"),
+        "-i",
+        "-c",
+        f"--port={port}",
+        *broker_words,
+    ]
     with ExitStack() as stack:
         broker = stack.enter_context(Process([*command, "--bind=127.0.0.1"]))
         wait_for_port(port, _WAIT_S)
         _wait_until_idle([broker])
-        before_kib = broker.memory_kib()
+        before_kib, before_ns = broker.memory_kib(), broker.processor_ns()
         context = stack.enter_context(zmq.Context())
         context.set(zmq.MAX_SOCKETS, clients + 10)
         sockets = []
@@ -159,8 +187,9 @@ def register(
                     waiting.recv(zmq.NOBLOCK)
                 sockets.clear()
         took_s = time.monotonic() - began
+        cpu_s = (broker.processor_ns() - before_ns) / 1e9
         _wait_until_idle([broker])
-        return took_s, broker.memory_kib() - before_kib
+        return RegistrationCost(took_s, cpu_s, broker.memory_kib() - before_kib)
 
 
 def subscriber_request(number: int) -> Register:
@@ -197,8 +226,35 @@ class Process:
     def cpu_ticks(self) -> int:
         return cpu_ticks(self._process.pid)
 
+    def wait_for_sockets(self, count: int) -> None:
+        """Wait until it has so many sockets of the system, for half a minute at most."""
+        folder = Path(f"/proc/{self._process.pid}/fd")
+        deadline = time.monotonic() + _WAIT_S
+        while time.monotonic() < deadline and _sockets(folder) < count:
+            time.sleep(_POLL_S)
+
+    def processor_ns(self) -> int:
+        """Processor time of all its threads so far.
+
+        Raises:
+            PubSubError: it has ended.
+        """
+        found = processor_ns(self._process.pid)
+        if found is None:
+            raise PubSubError("a process of the benchmark has ended")
+        return found
+
     def memory_kib(self) -> int:
         return memory_kib(self._process.pid)
+
+
+def _sockets(folder: Path) -> int:
+    count = 0
+    for file in folder.iterdir():
+        # It may be closed meanwhile.
+        with contextlib.suppress(OSError):
+            count += file.readlink().name.startswith("socket:")
+    return count
 
 
 def memory_kib(pid: int) -> int:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import selectors
 import subprocess
-import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
@@ -17,6 +16,7 @@ import msgspec
 from pubsub_common.errors import PubSubError
 from pubsub_common.files import last_lines
 from pubsub_perf.bench import systems
+from pubsub_perf.bench.checkout import HERE, Checkout
 from pubsub_perf.bench.forwarder_topics import topics_of
 from pubsub_perf.bench.workload.job import Job, JobResult
 from pubsub_perf.bench.workload.ports import free_ports
@@ -34,12 +34,13 @@ _TICKS: Final = os.sysconf("SC_CLK_TCK")
 class WorkerProcess:
     """A process that does a job."""
 
-    def __init__(self, job: Job, log: Path) -> None:
+    def __init__(self, job: Job, log: Path, checkout: Checkout) -> None:
         self.job = job
         self._log = log
         with log.open("wb") as errors:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "pubsub_perf.bench.worker"],
+                [checkout.interpreter(), "-m", "pubsub_perf.bench.worker"],
+                env=checkout.environment(),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=errors,
@@ -88,8 +89,9 @@ def run_scenario(
     scenario: Scenario,
     seconds: float,
     disturbance: Disturbance | None = None,
+    checkout: Checkout = HERE,
 ) -> Figures:
-    """Run one cell on one system.
+    """Run one cell on one system; ours with the roles of ``checkout``.
 
     Raises:
         PubSubError: a process failed.
@@ -106,6 +108,7 @@ def run_scenario(
         command = module.broker(ports, scenario, folder)
         broker = None
         if command is not None:
+            command = checkout.command(command)
             if keys is not None:
                 command += keys.broker_words()
             broker = stack.enter_context(_broker(command, folder / "broker.log"))
@@ -140,7 +143,7 @@ def run_scenario(
                     if scenario.publishers > 1
                     else ports,
                 )
-                worker = WorkerProcess(own, folder / f"{part}-{index}.log")
+                worker = WorkerProcess(own, folder / f"{part}-{index}.log", checkout)
                 stack.callback(worker.end)
                 workers.append(worker)
         _wait_ready(workers)

@@ -70,7 +70,7 @@ def facts(repetitions: int) -> list[Fact]:
             plain = idle_kib()
             for role, kib in idle_kib(words, *keys.client_words("client")).items():
                 memory.setdefault(role, []).append((plain[role], kib))
-            slow_s, _ = register(
+            slow = register(
                 _CLIENTS,
                 words,
                 lambda socket: configure_curve_client(
@@ -78,7 +78,7 @@ def facts(repetitions: int) -> list[Fact]:
                 ),
                 at_once=_AT_ONCE,
             )
-            took.append((register(_CLIENTS, at_once=_AT_ONCE)[0], slow_s))
+            took.append((register(_CLIENTS, at_once=_AT_ONCE).took_s, slow.took_s))
     more = {
         role: statistics.median(kib - plain for plain, kib in found) / 1024
         for role, found in memory.items()

@@ -46,6 +46,8 @@ Options:
                           --out: exit code 1 if one is worse by more than 15 %
   --calls                 measure each kind of call instead, from before the publish call to
                           after the receive call, all in turn
+  --base DIR              with --calls, run the same calls of the checkout in DIR, too, in turn:
+                          its environment is DIR/.venv
   --secure                measure keys and encryption instead: roles with keys against
                           roles without, and plain pyzmq likewise
   --flood                 measure the latency of other clients instead, while one address
@@ -138,26 +140,39 @@ def _bars(
 def _calls(
     options: console_script.Options, console: Console, repetitions: int, seconds: float
 ) -> int:
+    from pubsub_perf.bench.checkout import checkout_at
     from pubsub_perf.bench.in_turn import bars, rounds
-    from pubsub_perf.bench.in_turn.cells import LINES
+    from pubsub_perf.bench.in_turn.cells import LINES, with_base
 
-    asked = bars.asked(options["--bars"], bars.BARS)
+    def say(line: str) -> None:
+        console.print(line, highlight=False, soft_wrap=True, markup=False)
+
+    base = checkout_at(options["--base"]) if options["--base"] else None
+    names = options["--bars"].split(",") if options["--bars"] else None
+    footprint = names is not None and bars.FOOTPRINT in names
+    if footprint and base is None:
+        raise ConfigError(f"the bar {bars.FOOTPRINT} needs --base")
+    asked = bars.asked(names, bars.BARS)
+    lines = list(LINES)
+    if base is not None:
+        lines = with_base(lines, base)
+        asked += bars.against_base(asked)
     only = options["--only"] or ""
-    cells = list(
-        bars.needed_cells(asked, LINES, only)
-        if options["--bars"]
-        else bars.all_cells(LINES, only)
-    )
-    if not cells:
+    chosen = bars.needed_cells if names else bars.all_cells
+    cells = list(chosen(asked, lines, only))
+    if not cells and not footprint:
         raise ConfigError("no cell has this bar and name")
-    rounds.run_table(
+    found = rounds.run_table(
         cells,
         asked,
         repetitions,
         seconds,
-        lambda line: console.print(line, highlight=False, soft_wrap=True, markup=False),
+        say,
         lambda found: _write(options["--out"], found),
     )
+    if footprint and base is not None:
+        found["footprint"] = rounds.run_footprint(base, repetitions, say)
+        _write(options["--out"], found)
     return console_script.EXIT_OK
 
 

@@ -98,7 +98,7 @@ def test_every_bar_is_about_lines_that_run_in_cells_of_the_table(bar: Bar) -> No
 
 
 def test_only_the_cells_and_lines_of_a_bar_are_run_for_it() -> None:
-    found = dict(bars.needed_cells(bars.asked("receive", BARS), LINES, ""))
+    found = dict(bars.needed_cells(bars.asked(["receive"], BARS), LINES, ""))
 
     assert list(found) == [CELL, dataclasses.replace(CELL, subscribers=8)]
     names = [line.name for line in found[CELL]]
@@ -109,7 +109,7 @@ def test_only_the_cells_and_lines_of_a_bar_are_run_for_it() -> None:
 
 
 def test_every_cell_is_run_with_the_lines_that_it_has() -> None:
-    found = dict(bars.all_cells(LINES, "direct"))
+    found = dict(bars.all_cells(BARS, LINES, "direct"))
 
     assert all(cell.route == "direct" for cell in found)
     small, large = Cell("direct", 16, 1), Cell("direct", 1 << 20, 1)
@@ -120,8 +120,9 @@ def test_every_cell_is_run_with_the_lines_that_it_has() -> None:
 
 def test_a_bar_that_is_not_known_is_an_error() -> None:
     with pytest.raises(ConfigError, match="no bar x: choose from receive, block"):
-        bars.asked("receive,x", BARS)
-    assert bars.asked(None, BARS) == BARS
+        bars.asked(["receive", "x"], BARS)
+    assert bars.asked(None, BARS) == list(BARS)
+    assert bars.asked([bars.FOOTPRINT], BARS) == []
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""What is asked of the kinds of call, as ratios to other lines of the same cell."""
+"""The bars for the kinds of call, as ratios to other lines of the same cell."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from pubsub_perf.bench.in_turn.cells import (
     Cell,
     Line,
     Route,
+    at_base,
     cells,
 )
 from pubsub_perf.bench.in_turn.results import Rounds, Spread, ratio_of
@@ -66,6 +67,9 @@ def full_speed(route: Route, *sizes: int) -> tuple[Cell, ...]:
     return tuple(Cell(route, size, count) for count in SUBSCRIBERS for size in sizes)
 
 
+# A bar without cells: `footprint_change`.
+FOOTPRINT: Final = "footprint"
+_USUAL: Final = (16, KIB, 64 * KIB)
 BARS: Final = (
     Bar("receive", RECEIVE, RAW, "p50_us", 1.15, paced("direct", 1, 8)),
     Bar("receive", ASYNCIO, RAW, "p50_us", 1.5, paced("direct", 1, 8)),
@@ -74,7 +78,31 @@ BARS: Final = (
     Bar("block", BLOCK, OURS, "rate", 0.95, full_speed("brokered", *SIZES)),
     Bar("iterable", GENERATOR, LIST, "rate", 0.8, full_speed("direct", 16, 256, KIB)),
     Bar("drop", OURS, RAW, "p50_us", 1.05, paced("brokered", 1, 8)),
+    # What every change of the roles must keep.
+    Bar("speed", OURS, RAW, "rate", 0.8, full_speed("direct", *_USUAL)),
+    Bar("speed", LIST, RAW, "rate", 2.0, full_speed("direct", 16)),
+    Bar("speed", OURS, RAW, "p50_us", 1.15, paced("direct", 1, 8)),
+    Bar("speed", OURS, RAW, "rate", 0.8, full_speed("brokered", *_USUAL)),
+    Bar("speed", OURS, RAW, "p50_us", 1.15, paced("brokered", 1, 8)),
 )
+
+# How far another checkout may be ahead of this one.
+_LEVEL: Final = 0.05
+
+
+def against_base(bars: Iterable[Bar]) -> list[Bar]:
+    """For each bar, that this checkout is not worse in it than another one, in the metric itself
+    and in processor time."""
+    metrics: tuple[Metric, ...]
+    found: dict[Bar, None] = {}
+    for bar in bars:
+        metrics = (bar.metric, "cpu_s_per_million")
+        for metric in metrics:
+            bound = 1 - _LEVEL if metric == "rate" else 1 + _LEVEL
+            base = at_base(bar.line)
+            same = Bar(bar.name, bar.line, base, metric, bound, bar.cells)
+            found[same] = None
+    return list(found)
 
 
 def needed_cells(
@@ -91,7 +119,9 @@ def needed_cells(
             yield cell, [line for line in lines if line.name in names]
 
 
-def all_cells(lines: Sequence[Line], only: str) -> Iterator[tuple[Cell, list[Line]]]:
+def all_cells(
+    _bars: Iterable[Bar], lines: Sequence[Line], only: str
+) -> Iterator[tuple[Cell, list[Line]]]:
     """Every cell that has ``only`` in its name, with all its lines."""
     for cell in cells():
         if only in cell.name:
@@ -99,7 +129,7 @@ def all_cells(lines: Sequence[Line], only: str) -> Iterator[tuple[Cell, list[Lin
 
 
 def results_of(bars: Iterable[Bar], cell: Cell, rounds: Rounds) -> Iterator[BarResult]:
-    """How the bars of this cell came out; nothing of those whose lines have not run."""
+    """How the bars of this cell came out; nothing where its lines have not run."""
     for bar in bars:
         ratio = ratio_of(rounds, bar.line, bar.against, bar.metric)
         if cell not in bar.cells or ratio is None:
@@ -121,16 +151,15 @@ def results_of(bars: Iterable[Bar], cell: Cell, rounds: Rounds) -> Iterator[BarR
         )
 
 
-def asked(text: str | None, bars: Sequence[Bar]) -> Sequence[Bar]:
-    """The bars with the comma-separated names of ``text``; all without it.
+def asked(names: Sequence[str] | None, bars: Sequence[Bar]) -> list[Bar]:
+    """The bars with these names; all if it is None. `FOOTPRINT` is a name without cells.
 
     Raises:
-        ConfigError: There is no bar of such a name.
+        ConfigError: There is no bar with one of the names.
     """
-    if text is None:
-        return bars
-    names = text.split(",")
-    known = dict.fromkeys(bar.name for bar in bars)
+    if names is None:
+        return list(bars)
+    known = list(dict.fromkeys((*(bar.name for bar in bars), FOOTPRINT)))
     if unknown := set(names) - set(known):
         raise ConfigError(
             f"no bar {', '.join(sorted(unknown))}: choose from {', '.join(known)}"

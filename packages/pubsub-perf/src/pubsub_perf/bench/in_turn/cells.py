@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final, Literal
 
+from pubsub_perf.bench.checkout import HERE, Checkout
 from pubsub_perf.bench.systems import OURS, OURS_AIO, RAW
 from pubsub_perf.bench.workload.job import JobKind, Receiving, Sending
 from pubsub_perf.bench.workload.scenario import Overflow, Scenario
@@ -16,7 +17,7 @@ KIB: Final = 1024
 MIB: Final = 1024 * KIB
 SIZES: Final = (16, 256, KIB, 64 * KIB, MIB)
 SUBSCRIBERS: Final = (1, 4)
-# Size, rate and subscribers of what is timed: small events, large ones, and camera frames.
+# Size, rate and subscribers of the cells for latencies: small events, large ones, and camera frames.
 PACED: Final = (
     (64, 1000.0, (1, 8)),
     (64 * KIB, 1000.0, (1, 4)),
@@ -55,7 +56,8 @@ class Cell:
 @dataclasses.dataclass(frozen=True, slots=True)
 class Line:
     """A system, or one kind of call of ours. ``routes`` are those that it is measured on. A call
-    that publishes many events has neither latencies nor large events."""
+    that publishes many events has neither latencies nor large events. ``checkout`` has the
+    roles."""
 
     name: str
     system: str
@@ -63,6 +65,7 @@ class Line:
     sending: Sending = "event"
     receiving: Receiving = "iterate"
     overflow: Overflow = "drop"
+    checkout: Checkout = HERE
 
     def runs_in(self, cell: Cell) -> bool:
         """Whether it is measured in this cell."""
@@ -100,6 +103,22 @@ LINES: Final = (
     Line(BLOCK, OURS, ("brokered",), overflow="block"),
     Line(RAW, RAW),
 )
+
+
+def at_base(name: str) -> str:
+    """The name of the same line of the checkout that this one is compared with."""
+    return f"{name} (base)"
+
+
+def with_base(lines: Sequence[Line], base: Checkout) -> list[Line]:
+    """``lines``, with each of ours followed by the same of another checkout."""
+    found = []
+    for line in lines:
+        found.append(line)
+        if line.system in (OURS, OURS_AIO):
+            name = at_base(line.name)
+            found.append(dataclasses.replace(line, name=name, checkout=base))
+    return found
 
 
 def cells() -> Iterator[Cell]:

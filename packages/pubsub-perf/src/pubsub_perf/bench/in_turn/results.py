@@ -28,7 +28,7 @@ Rounds = Mapping[str, Sequence[Round]]
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Spread:
-    """A median, with the smallest and the largest of what it is the median of."""
+    """A median, with the smallest and the largest of its values."""
 
     median: float
     lowest: float

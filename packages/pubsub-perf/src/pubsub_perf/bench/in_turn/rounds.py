@@ -8,6 +8,8 @@ from typing import Any
 import msgspec
 
 from pubsub_common.errors import PubSubError
+from pubsub_perf.bench import footprint_change
+from pubsub_perf.bench.checkout import Checkout
 from pubsub_perf.bench.in_turn.bars import Bar, results_of
 from pubsub_perf.bench.in_turn.cells import Cell, Line
 from pubsub_perf.bench.in_turn.results import Round, rows_of
@@ -24,18 +26,30 @@ def run_cell(
     cell: Cell, lines: Sequence[Line], repetitions: int, seconds: float, say: Say
 ) -> dict[str, list[Round]]:
     """Every line in turn, ``repetitions`` times; each round begins with another line. A run that
-    fails is said, and has no figures."""
+    fails has no figures; ``say`` gets the reason."""
     rounds: dict[str, list[Round]] = {line.name: [] for line in lines}
     for number in range(repetitions):
         turn = number % len(lines)
         for line in (*lines[turn:], *lines[:turn]):
             found: Round = None
             try:
-                found = run_scenario(line.system, line.scenario(cell), seconds)
+                found = run_scenario(
+                    line.system, line.scenario(cell), seconds, checkout=line.checkout
+                )
             except PubSubError as error:
                 say(f"{cell.name}, {line.name}: {error}")
             rounds[line.name].append(found)
     return rounds
+
+
+def run_footprint(base: Checkout, repetitions: int, say: Say) -> list[dict[str, Any]]:
+    """Compare memory, start and registrations with another checkout, say each result, and return
+    them, for a JSON file."""
+    found = []
+    for change in footprint_change.changes(base, repetitions):
+        say(footprint_change.line_of(change))
+        found.append(msgspec.to_builtins(change) | {"met": change.met})
+    return found
 
 
 def run_table(
