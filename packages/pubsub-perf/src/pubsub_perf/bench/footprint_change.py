@@ -7,7 +7,9 @@ import os
 import subprocess
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Final
+from typing import Any, Final
+
+import msgspec
 
 from pubsub_perf.bench import bytecode
 from pubsub_perf.bench.checkout import HERE, Checkout
@@ -56,6 +58,17 @@ def changes(base: Checkout, repetitions: int) -> Iterator[Change]:
                 else:
                     found.append((probe(HERE), probe(base)))
             yield from changes_of(found)
+
+
+def run(
+    base: Checkout, repetitions: int, say: Callable[[str], None]
+) -> list[dict[str, Any]]:
+    """Compare everything, say each result, and return them, for a JSON file."""
+    found = []
+    for change in changes(base, repetitions):
+        say(line_of(change))
+        found.append(msgspec.to_builtins(change) | {"met": change.met})
+    return found
 
 
 def changes_of(rounds: Sequence[tuple[Figures, Figures]]) -> Iterator[Change]:

@@ -46,8 +46,8 @@ Options:
                           --out: exit code 1 if one is worse by more than 15 %
   --calls                 measure each kind of call instead, from before the publish call to
                           after the receive call, all in turn
-  --base DIR              with --calls, run the same calls of the checkout in DIR, too, in turn:
-                          its environment is DIR/.venv
+  --base DIR              with --calls: run the calls of another checkout, too, in turn, and compare
+                          both; its environment is DIR/.venv
   --secure                measure keys and encryption instead: roles with keys against
                           roles without, and plain pyzmq likewise
   --flood                 measure the latency of other clients instead, while one address
@@ -140,7 +140,8 @@ def _bars(
 def _calls(
     options: console_script.Options, console: Console, repetitions: int, seconds: float
 ) -> int:
-    from pubsub_perf.bench.checkout import checkout_at
+    from pubsub_perf.bench import footprint_change
+    from pubsub_perf.bench.checkout import HERE, checkout_at
     from pubsub_perf.bench.in_turn import bars, rounds
     from pubsub_perf.bench.in_turn.cells import LINES, with_base
 
@@ -155,7 +156,7 @@ def _calls(
     asked = bars.asked(names, bars.BARS)
     lines = list(LINES)
     if base is not None:
-        lines = with_base(lines, base)
+        lines = with_base(lines)
         asked += bars.against_base(asked)
     only = options["--only"] or ""
     chosen = bars.needed_cells if names else bars.all_cells
@@ -169,9 +170,10 @@ def _calls(
         seconds,
         say,
         lambda found: _write(options["--out"], found),
+        HERE if base is None else base,
     )
     if footprint and base is not None:
-        found["footprint"] = rounds.run_footprint(base, repetitions, say)
+        found["footprint"] = footprint_change.run(base, repetitions, say)
         _write(options["--out"], found)
     return console_script.EXIT_OK
 

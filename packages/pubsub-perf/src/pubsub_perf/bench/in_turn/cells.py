@@ -6,7 +6,6 @@ import dataclasses
 from collections.abc import Iterator, Sequence
 from typing import Final, Literal
 
-from pubsub_perf.bench.checkout import HERE, Checkout
 from pubsub_perf.bench.systems import OURS, OURS_AIO, RAW
 from pubsub_perf.bench.workload.job import JobKind, Receiving, Sending
 from pubsub_perf.bench.workload.scenario import Overflow, Scenario
@@ -17,7 +16,7 @@ KIB: Final = 1024
 MIB: Final = 1024 * KIB
 SIZES: Final = (16, 256, KIB, 64 * KIB, MIB)
 SUBSCRIBERS: Final = (1, 4)
-# Size, rate and subscribers of the cells for latencies: small events, large ones, and camera frames.
+# Size, rate and subscribers of the cells for latencies: small events, large, and camera frames.
 PACED: Final = (
     (64, 1000.0, (1, 8)),
     (64 * KIB, 1000.0, (1, 4)),
@@ -56,8 +55,8 @@ class Cell:
 @dataclasses.dataclass(frozen=True, slots=True)
 class Line:
     """A system, or one kind of call of ours. ``routes`` are those that it is measured on. A call
-    that publishes many events has neither latencies nor large events. ``checkout`` has the
-    roles."""
+    that publishes many events has neither latencies nor large events. ``of_base``: its roles
+    are those of the checkout that this one is compared with."""
 
     name: str
     system: str
@@ -65,7 +64,7 @@ class Line:
     sending: Sending = "event"
     receiving: Receiving = "iterate"
     overflow: Overflow = "drop"
-    checkout: Checkout = HERE
+    of_base: bool = False
 
     def runs_in(self, cell: Cell) -> bool:
         """Whether it is measured in this cell."""
@@ -110,14 +109,14 @@ def at_base(name: str) -> str:
     return f"{name} (base)"
 
 
-def with_base(lines: Sequence[Line], base: Checkout) -> list[Line]:
+def with_base(lines: Sequence[Line]) -> list[Line]:
     """``lines``, with each of ours followed by the same of another checkout."""
     found = []
     for line in lines:
         found.append(line)
         if line.system in (OURS, OURS_AIO):
             name = at_base(line.name)
-            found.append(dataclasses.replace(line, name=name, checkout=base))
+            found.append(dataclasses.replace(line, name=name, of_base=True))
     return found
 
 

@@ -8,8 +8,7 @@ from typing import Any
 import msgspec
 
 from pubsub_common.errors import PubSubError
-from pubsub_perf.bench import footprint_change
-from pubsub_perf.bench.checkout import Checkout
+from pubsub_perf.bench.checkout import HERE, Checkout
 from pubsub_perf.bench.in_turn.bars import Bar, results_of
 from pubsub_perf.bench.in_turn.cells import Cell, Line
 from pubsub_perf.bench.in_turn.results import Round, rows_of
@@ -23,10 +22,16 @@ Say = Callable[[str], None]
 
 
 def run_cell(
-    cell: Cell, lines: Sequence[Line], repetitions: int, seconds: float, say: Say
+    cell: Cell,
+    lines: Sequence[Line],
+    repetitions: int,
+    seconds: float,
+    say: Say,
+    base: Checkout = HERE,
 ) -> dict[str, list[Round]]:
     """Every line in turn, ``repetitions`` times; each round begins with another line. A run that
-    fails has no figures; ``say`` gets the reason."""
+    fails has no figures; ``say`` gets the reason. ``base`` has the roles of the lines that are
+    ``of_base``."""
     rounds: dict[str, list[Round]] = {line.name: [] for line in lines}
     for number in range(repetitions):
         turn = number % len(lines)
@@ -34,22 +39,15 @@ def run_cell(
             found: Round = None
             try:
                 found = run_scenario(
-                    line.system, line.scenario(cell), seconds, checkout=line.checkout
+                    line.system,
+                    line.scenario(cell),
+                    seconds,
+                    checkout=base if line.of_base else HERE,
                 )
             except PubSubError as error:
                 say(f"{cell.name}, {line.name}: {error}")
             rounds[line.name].append(found)
     return rounds
-
-
-def run_footprint(base: Checkout, repetitions: int, say: Say) -> list[dict[str, Any]]:
-    """Compare memory, start and registrations with another checkout, say each result, and return
-    them, for a JSON file."""
-    found = []
-    for change in footprint_change.changes(base, repetitions):
-        say(footprint_change.line_of(change))
-        found.append(msgspec.to_builtins(change) | {"met": change.met})
-    return found
 
 
 def run_table(
@@ -59,6 +57,7 @@ def run_table(
     seconds: float,
     say: Say,
     keep: Callable[[dict[str, Any]], None],
+    base: Checkout = HERE,
 ) -> dict[str, Any]:
     """Run cells one after the other, say each result, and return all of them, for a JSON file.
     ``keep`` is given what there is after each cell: a table takes long."""
@@ -72,7 +71,7 @@ def run_table(
         "bars": [],
     }
     for cell, lines in chosen:
-        rounds = run_cell(cell, lines, repetitions, seconds, say)
+        rounds = run_cell(cell, lines, repetitions, seconds, say, base)
         rows = list(rows_of(cell, rounds, RAW))
         results = list(results_of(bars, cell, rounds))
         for line in (*(table_of(rows) if rows else ()), *map(line_of, results)):
