@@ -24,6 +24,7 @@ class FakeSubSocket:
     only_session: int | None = None
     lane: None = None
     interrupt_message = INTERRUPT
+    patience_ms = -1
 
     def __init__(self, fd: int, frames: Iterable[bytes]) -> None:
         self.fd = fd
@@ -41,6 +42,9 @@ class FakeSubSocket:
         frame = self.frames.popleft()
         buffer[: len(frame)] = frame
         return len(frame)
+
+    def set_patience(self, patience_ms: int) -> None:
+        self.patience_ms = patience_ms
 
     def receive_waiting(self, buffer: memoryview) -> int:
         return self.receive_into(buffer)

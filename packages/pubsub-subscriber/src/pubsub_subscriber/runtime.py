@@ -35,6 +35,7 @@ from pubsub_common.measurement.clocks import clock_ns
 from pubsub_common.name_list import name_list
 from pubsub_common.net.contexts import terminate_context
 from pubsub_common.net.detached import start_awaited
+from pubsub_common.net.named_endpoints import sooner
 from pubsub_common.protocol.messages import Model
 from pubsub_common.protocol.sequence import Counts
 from pubsub_common.protocol.wildcards import asterisk_warning, validate_subscriptions
@@ -192,7 +193,7 @@ class SubscriberRuntime:
     def _set_up(self) -> None:
         if self._claim is not None:
             self._claim.take()
-        self.receiver.open()
+        self.receiver.open(self._call_control)
         self._brokers = brokers = find_brokers(
             self.config.brokers(),
             self.config.connect_timeout_s,
@@ -301,12 +302,17 @@ class SubscriberRuntime:
         counts.received -= self.receiver.buffered_count()
         return counts
 
+    def _call_control(self) -> None:
+        if self.control is not None:
+            self.control.wake()
+
     # For the control thread
 
     def _check_connections(self) -> float | None:
+        """Returns the seconds until the next call."""
         if self._lane is not None:
             self._lane.prepare()
-        return self.performer.check_connections()
+        return sooner(self.performer.check_connections(), self.receiver.end_late_wait())
 
     def _on_session_update(self, update: SessionUpdate) -> None:
         self._control_thread = threading.get_ident()

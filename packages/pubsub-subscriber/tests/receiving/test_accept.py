@@ -182,8 +182,8 @@ def waiting_in_the_socket(bench: Bench) -> Iterator[Event]:
                 break
             turns.poller._seen_wake_token = turns.poller._wake_token
             assert turns.poller.enter(sub_socket)
-            for burst in turns.bursts_in_socket():
-                yield from burst
+            while turns.next_in_socket(None):
+                yield from receiver._queue.burst
 
 
 PATHS = [

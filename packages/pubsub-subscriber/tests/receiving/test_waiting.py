@@ -4,9 +4,12 @@ socket for any other work."""
 from __future__ import annotations
 
 import errno
+import functools
+import itertools
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -31,11 +34,15 @@ NewPublisher = Callable[..., RawPublisher]
 
 
 class Listener:
-    """A thread that iterates over a subscriber, and waits in its socket."""
+    """A thread that iterates over a subscriber, or with ``by_receive`` calls `receive` with a
+    timeout, and waits in its socket."""
 
-    def __init__(self, subscriber: Subscriber, publisher: RawPublisher) -> None:
+    def __init__(
+        self, subscriber: Subscriber, publisher: RawPublisher, *, by_receive: bool
+    ) -> None:
         self.events: list[Event] = []
         self.subscriber = subscriber
+        self.by_receive = by_receive
         self.thread = threading.Thread(target=self._listen, daemon=True)
         self.thread.start()
         while subscriber._runtime.receiver._turns.poller.waiting_in is None:
@@ -48,7 +55,9 @@ class Listener:
         wait_for(lambda: len(self.events) > before, "an event")
 
     def _listen(self) -> None:
-        for event in self.subscriber:
+        subscriber = self.subscriber
+        one = functools.partial(subscriber.receive, 10 * WAIT_S)
+        for event in iter(one, None) if self.by_receive else subscriber:
             self.events.append(event)
 
     def expect_stopped(self) -> None:
@@ -58,16 +67,22 @@ class Listener:
         assert self.subscriber.malformed_count == 0
 
 
+@pytest.fixture(params=[False, True], ids=["iterating", "receiving"])
+def by_receive(request: pytest.FixtureRequest) -> bool:
+    return bool(request.param)
+
+
 @pytest.fixture(params=["centralized", "decentralized"])
 def listening(
     request: pytest.FixtureRequest,
+    by_receive: bool,
     broker: FakeBroker,
     new_subscriber: NewSubscriber,
     new_publisher: NewPublisher,
 ) -> Iterator[tuple[Listener, RawPublisher]]:
     publisher = new_publisher("A")
     subscriber = connect(broker, request.param, publisher, new_subscriber)
-    listener = Listener(subscriber, publisher)
+    listener = Listener(subscriber, publisher, by_receive=by_receive)
     yield listener, publisher
     subscriber.stop()
     assert ended(listener.thread)
@@ -158,10 +173,11 @@ def test_an_unusual_frame_is_handled_during_a_wait_in_the_socket(
     new_publisher: NewPublisher,
     model: Model,
     kind: str,
+    by_receive: bool,
 ) -> None:
     publisher = new_publisher("A", "B")
     subscriber = connect(broker, model, publisher, new_subscriber, "A", "B")
-    listener = Listener(subscriber, publisher)
+    listener = Listener(subscriber, publisher, by_receive=by_receive)
     number = listener.events[-1].sequence + 1
 
     def frame(topic: str, sequence: int, payload: bytes) -> bytes:
@@ -291,6 +307,62 @@ def test_a_signal_handler_may_stop_a_wait_in_the_socket(
 
     assert received
     assert ended(helper)
+
+
+def test_a_wait_with_a_timeout_ends_in_the_socket_too(
+    broker: FakeBroker, new_subscriber: NewSubscriber, new_publisher: NewPublisher
+) -> None:
+    publisher = new_publisher("A")
+    subscriber = connect(broker, "decentralized", publisher, new_subscriber)
+    poller = subscriber._runtime.receiver._turns.poller
+
+    for timeout_s in (0.05, 0.002, 0.1):
+        _until_it_waits_in_the_socket(subscriber, publisher)
+        begun_at = time.monotonic()
+        assert subscriber.receive(timeout_s) is None
+        assert timeout_s <= time.monotonic() - begun_at < WAIT_S
+        assert poller.waiting_in is None
+        publisher.publish("A", b"later")
+        event = subscriber.receive(WAIT_S)
+        assert event is not None
+        assert event.payload == b"later"
+
+    _until_it_waits_in_the_socket(subscriber, publisher)
+    assert subscriber.receive(0.0) is None  # it does not wait at all
+
+
+def test_signals_do_not_prolong_a_wait_with_a_timeout(
+    broker: FakeBroker, new_subscriber: NewSubscriber, new_publisher: NewPublisher
+) -> None:
+    publisher = new_publisher("A")
+    subscriber = connect(broker, "decentralized", publisher, new_subscriber)
+    _until_it_waits_in_the_socket(subscriber, publisher)
+    deadline = time.monotonic() + WAIT_S
+    signals = itertools.count()
+
+    def tick(*_: object) -> None:
+        next(signals)
+        if time.monotonic() > deadline:
+            raise TimeoutError  # instead of a test that hangs
+
+    before = signal.signal(signal.SIGALRM, tick)
+    signal.setitimer(signal.ITIMER_REAL, 0.005, 0.005)
+    try:
+        assert subscriber.receive(0.2) is None
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert next(signals) > 1
+
+
+def _until_it_waits_in_the_socket(
+    subscriber: Subscriber, publisher: RawPublisher
+) -> None:
+    """The next call of `receive` begins in the socket."""
+    receiver = subscriber._runtime.receiver
+    while receiver._turns.poller.waiting_in is None:
+        publisher.publish("A", b"x")
+        assert subscriber.receive(WAIT_S) is not None
 
 
 def test_without_an_interrupter_events_come_by_the_descriptor(

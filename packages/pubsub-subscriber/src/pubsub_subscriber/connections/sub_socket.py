@@ -44,6 +44,7 @@ _log = logging.getLogger(__name__)
 # Most unwanted messages in a row, before other sockets have their turn.
 _MAX_DROPPED_AT_ONCE: Final = 64
 _INTERRUPT_AGAIN_S: Final = 0.02
+_RCVTIMEO: Final = int(zmq.RCVTIMEO)
 
 
 class SubSocket(DataSocket):
@@ -97,6 +98,11 @@ class SubSocket(DataSocket):
         # The ready topic of each topic, as it was requested last.
         self._ready_requests: dict[str, ReadyRequest] = {}
         self._total_topics = 0
+        # How long a wait in the socket may take, in milliseconds; -1: no limit.
+        self.patience_ms = -1
+        self._set_option: Callable[[int, int], None] = zmq.backend.Socket.set.__get__(
+            self.socket
+        )
         self._interrupter = Interrupter(self.socket)
         # The message of the interrupter. Without it no thread can interrupt, so no thread may
         # wait in the socket. The lock guards it.
@@ -162,6 +168,12 @@ class SubSocket(DataSocket):
     def may_wait(self) -> bool | None:
         """The last result of `enable_interrupt`; None: not called yet."""
         return self._interrupter.usable
+
+    def set_patience(self, patience_ms: int) -> None:
+        """Let waits in the socket end after so many milliseconds, with `zmq.Again`. The
+        caller holds the lock."""
+        self._set_option(_RCVTIMEO, patience_ms)
+        self.patience_ms = patience_ms
 
     def receive_waiting(self, buffer: memoryview) -> int:
         """Wait for a message; returns its size. -1 if no thread could interrupt the wait. The

@@ -172,11 +172,11 @@ class FastPath:
             return self._defer(size, received_ns)
         return False
 
-    def take_next(self, sub_socket: SubSocket) -> bool:
+    def take_next(self, sub_socket: SubSocket, patience_ms: int = -1) -> bool:
         """Wait in the socket for one message, and make a burst of its events. False if it is not
-        a usual message, another thread interrupts, or none of its events is delivered. The
-        socket must be interruptible. Nothing may be deferred or in doubt, or wait in the
-        queue.
+        a usual message, none comes within ``patience_ms`` milliseconds (-1: no limit),
+        another thread interrupts, or none of its events is delivered. The socket must be
+        interruptible. Nothing may be deferred or in doubt, or wait in the queue.
 
         The shortest path from a message to the user, for one event at a time.
         """
@@ -184,8 +184,12 @@ class FastPath:
         receive = sub_socket.receive_into
         self._source = sub_socket
         try:
+            if sub_socket.patience_ms != patience_ms:
+                with sub_socket.lock: sub_socket.set_patience(patience_ms)  # noqa: E701  # fmt: skip
             with sub_socket.lock: size = receive(view) if sub_socket.interrupt_message else -1  # noqa: E701  # fmt: skip
-        except zmq.Again:  # a flood of unwanted messages, see `SubSocket.restrict_to`
+        except (
+            zmq.Again
+        ):  # late, or a flood of unwanted messages (`SubSocket.restrict_to`)
             return False
         except zmq.ZMQError:
             if not sub_socket.closed:

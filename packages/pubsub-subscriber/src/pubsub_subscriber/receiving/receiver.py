@@ -70,6 +70,8 @@ class Receiver:
         self.buffered_count = self._queue.count
         self.is_inside = self._turns.is_inside
         self.due_at = self._turns.cold.due_at
+        # For the control thread.
+        self.end_late_wait = self._turns.socket_wait.end_late
         # Running receptions end, new ones raise.
         self.end = self._turns.end
         # For a thread that does not wait for events: they are buffered.
@@ -86,9 +88,11 @@ class Receiver:
         `open` and after `close`."""
         return self._turns.poller.waker
 
-    def open(self) -> None:
-        """Prepare to receive."""
+    def open(self, call_control: Callable[[], None] = lambda: None) -> None:
+        """Prepare to receive. ``call_control`` makes the control thread call `end_late_wait`
+        soon."""
         self._turns.poller.waker = Waker()
+        self._turns.socket_wait.call_control = call_control
 
     def close(self) -> None:
         """End the receive calls of other threads, and close all sockets; their messages are
@@ -154,14 +158,17 @@ class Receiver:
         turns.begin()
         while turns.advance(queue.start_burst, None, under_way=True):
             yield queue.burst
-            if turns.enter_socket():
-                yield from turns.bursts_in_socket()
+            while turns.next_in_socket(None):
+                yield queue.burst
 
     def receive(self, deadline: float | None) -> Event | None:
         """The next event; None if there will be none, or none before the deadline."""
+        queue, turns = self._queue, self._turns
         while True:
-            for event in self._queue.burst: return event  # noqa: E701  # fmt: skip
-            if not self._turns.advance(self._queue.start_burst, deadline):
+            for event in queue.burst: return event  # noqa: E701  # fmt: skip
+            if turns.next_in_socket(deadline):
+                continue
+            if not turns.advance(queue.start_burst, deadline):
                 return None
 
     def next_arrived(self, topic: str) -> Event | None:

@@ -20,12 +20,11 @@ from __future__ import annotations
 import functools
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from operator import length_hint
 from typing import Any, Final
 
 from pubsub_common.errors import PubSubError
-from pubsub_common.protocol.events import Event
 from pubsub_common.uninterrupted import run_uninterrupted
 from pubsub_subscriber.receiving.cold_work import ColdWork
 from pubsub_subscriber.receiving.event_queue import EventQueue
@@ -33,6 +32,7 @@ from pubsub_subscriber.receiving.fast_path import FastPath
 from pubsub_subscriber.receiving.fullness import Fullness
 from pubsub_subscriber.receiving.performer import Performer
 from pubsub_subscriber.receiving.socket_poller import SocketPoller
+from pubsub_subscriber.receiving.socket_wait import SocketWait
 
 # The results of a step.
 _AGAIN, _READY, _END, _COLD, _REPORT, _CLOSED = range(6)
@@ -42,10 +42,6 @@ _AGAIN, _READY, _END, _COLD, _REPORT, _CLOSED = range(6)
 _STOP_S: Final = 1.0
 # How often another thread is woken until it releases the turn.
 _CALL_OUT_S: Final = 0.05
-# After so many messages with shorter gaps, switch from one-at-a-time to burst receive.
-# Fewer may have come in one burst; then one-at-a-time continues.
-_BURST_AFTER: Final = 16
-_BURST_GAP_NS: Final = 20_000
 
 
 class Turns:
@@ -67,6 +63,7 @@ class Turns:
         self._check_usable = check_usable
         self._turn: Any = threading.RLock()
         self._stop_at = 0.0
+        self.socket_wait = SocketWait(queue, fast_path, self.poller)
         self.cold = ColdWork(queue, performer, fast_path, self.poller)
         self.is_full = Fullness(queue, performer.reports)
 
@@ -164,7 +161,8 @@ class Turns:
         with self._turn: self.poller.wait(deadline, self.cold.due_at())  # noqa: E701  # fmt: skip
 
     def enter_socket(self) -> bool:
-        """Whether to continue with `bursts_in_socket`: there is nothing else to wait for."""
+        """Begin to wait in the socket, if there is nothing else to wait for. Whether this
+        thread may."""
         poller = self.poller
         sub_socket = poller.only_socket
         if self.closed or not poller.idle or sub_socket is None or self.queue.waits():
@@ -177,29 +175,22 @@ class Turns:
             return False
         with self._turn: return poller.enter(sub_socket)  # noqa: E701  # fmt: skip
 
-    def bursts_in_socket(self) -> Iterator[Iterator[Event]]:
-        """Wait in the socket for one message after the other: the bursts of their events,
-        until everything must be checked again. After `enter_socket`."""
-        queue, poller = self.queue, self.poller
-        fast_path, turn = self.fast_path, self._turn
-        sub_socket = poller.waiting_in
-        streak = last_ns = 0
-        while (
-            sub_socket is not None
-            and not self.closed
-            and poller.waiting_in is sub_socket  # else other work was done meanwhile
-            and streak < _BURST_AFTER
-            and not fast_path.large
-            and (queue.is_plain or queue.wanted())
-        ):
-            with turn: ready = fast_path.take_next(sub_socket)  # noqa: E701  # fmt: skip
-            if not ready:
-                break
-            received_ns = queue.events[0].received_ns
-            streak = streak + 1 if received_ns - last_ns < _BURST_GAP_NS else 0
-            last_ns = received_ns
-            yield queue.burst
-        poller.waiting_in = None
+    def next_in_socket(self, deadline: float | None) -> bool:
+        """Wait in the socket for one message, if there is nothing else to wait for. True if
+        a burst of its events is ready. Else everything must be checked, by `advance`. Each
+        caller has taken the burst before."""
+        poller = self.poller
+        if poller.waiting_in is None and not self.enter_socket():
+            return False
+        # Also in a forked child, where the turn may never be released.
+        if self.closed or self.is_inside():
+            return False
+        patience_ms = -1
+        if deadline is not None:
+            patience_ms = self.socket_wait.patience_ms(deadline)
+            if not patience_ms:
+                return False
+        with self._turn: return self.socket_wait.take_next(patience_ms)  # noqa: E701  # fmt: skip
 
     def _has_ended(self) -> bool:
         """Nothing can be received. Always False."""
@@ -221,6 +212,7 @@ class Turns:
         limited: bool,
     ) -> int:
         queue, poller = self.queue, self.poller
+        poller.waiting_in = None
         if self.performer.reports and not length_hint(queue.burst):
             return _REPORT
         if self.fast_path.in_doubt:
