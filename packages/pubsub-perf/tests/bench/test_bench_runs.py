@@ -80,6 +80,8 @@ def test_roles_with_keys_are_weighed_against_those_without() -> None:
         ),
         Scenario("throughput", 64, sending="generator", receiving="batches"),
         Scenario("throughput", 64, 2, receiving="receive"),
+        Scenario("throughput", 1 << 16, shared_memory=True),
+        Scenario("throughput", 1 << 16, 2, shared_memory=True, receiving="views"),
         Scenario("throughput", 64, 2, brokered=True, overflow="block"),
         Scenario("throughput", 64, 2, brokered=True, publishers=2, forwarders=2),
     ],

@@ -124,6 +124,7 @@ def run_scenario(
             rate=scenario.rate,
             sending=scenario.sending,
             receiving=scenario.receiving,
+            shared_memory=scenario.shared_memory,
             topics=topics_of(
                 scenario.publishers, scenario.forwarders, ports.get("control", 0)
             ),

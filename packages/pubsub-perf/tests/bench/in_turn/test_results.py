@@ -116,6 +116,8 @@ def test_every_cell_is_run_with_the_lines_that_it_has() -> None:
     assert "pubsub, generator" in [line.name for line in found[small]]
     assert "pubsub, generator" not in [line.name for line in found[large]]
     assert all(line.overflow == "drop" for line in found[small])
+    assert "pubsub, shm" in [line.name for line in found[large]]
+    assert "pubsub, shm" not in [line.name for line in found[small]]
 
 
 def test_a_bar_that_is_not_known_is_an_error() -> None:

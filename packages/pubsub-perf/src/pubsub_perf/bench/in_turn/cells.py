@@ -55,7 +55,8 @@ class Cell:
 @dataclasses.dataclass(frozen=True, slots=True)
 class Line:
     """A system, or one kind of call of ours. ``routes`` are those that it is measured on. A call
-    that publishes many events has neither latencies nor large events. ``of_base``: its roles
+    that publishes many events has neither latencies nor large events, and shared memory is for
+    large events only. ``of_base``: its roles
     are those of the checkout that this one is compared with."""
 
     name: str
@@ -64,12 +65,18 @@ class Line:
     sending: Sending = "event"
     receiving: Receiving = "iterate"
     overflow: Overflow = "drop"
+    shared_memory: bool = False
     of_base: bool = False
 
     def runs_in(self, cell: Cell) -> bool:
         """Whether it is measured in this cell."""
-        small = cell.kind == "throughput" and cell.payload_bytes < _MANY_BELOW
-        return cell.route in self.routes and (self.sending == "event" or small)
+        small = cell.payload_bytes < _MANY_BELOW
+        if self.shared_memory and small:
+            return False
+        single = self.sending == "event"
+        return cell.route in self.routes and (
+            single or (small and cell.kind == "throughput")
+        )
 
     def scenario(self, cell: Cell) -> Scenario:
         """What a run of this line in this cell does."""
@@ -80,6 +87,7 @@ class Line:
             brokered=cell.route == "brokered",
             sending=self.sending,
             receiving=self.receiving,
+            shared_memory=self.shared_memory,
             overflow=self.overflow,
             rate=cell.rate,
         )
@@ -91,6 +99,8 @@ ASYNCIO_RECEIVE: Final = "pubsub, asyncio receive"
 LIST: Final = "pubsub, list"
 GENERATOR: Final = "pubsub, generator"
 BLOCK: Final = "pubsub, block"
+SHARED: Final = "pubsub, shm"
+VIEWS: Final = "pubsub, shm views"
 # All lines of this package, the reference last.
 LINES: Final = (
     Line(OURS, OURS),
@@ -99,6 +109,8 @@ LINES: Final = (
     Line(ASYNCIO_RECEIVE, OURS_AIO, ("direct",), receiving="receive"),
     Line(LIST, OURS, sending="list", receiving="batches"),
     Line(GENERATOR, OURS, ("direct",), sending="generator", receiving="batches"),
+    Line(SHARED, OURS, ("direct",), shared_memory=True),
+    Line(VIEWS, OURS, ("direct",), receiving="views", shared_memory=True),
     Line(BLOCK, OURS, ("brokered",), overflow="block"),
     Line(RAW, RAW),
 )

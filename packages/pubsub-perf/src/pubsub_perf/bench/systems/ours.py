@@ -3,11 +3,12 @@ over a `Subscriber`, `receive` and `batches`; the broker is the console script."
 
 from __future__ import annotations
 
+import inspect
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import repeat
 from pathlib import Path
-from typing import Final, cast
+from typing import Any, Final, cast
 
 from pubsub_common.protocol.events import Event
 from pubsub_perf.bench.workload.job import Job, JobResult
@@ -48,6 +49,16 @@ def broker(ports: dict[str, int], scenario: Scenario, folder: Path) -> list[str]
     return [*command, "--centralized"] if scenario.brokered else command
 
 
+def shared_memory(job: Job, role: Callable[..., object]) -> dict[str, Any]:
+    """The arguments of a role for large events. Another checkout may not know them."""
+    if "shared_memory" not in inspect.signature(role).parameters:
+        return {}
+    options: dict[str, Any] = {"shared_memory": "on" if job.shared_memory else "off"}
+    if job.receiving == "views" and job.part == "subscriber":
+        options["views"] = True
+    return options
+
+
 def publish(job: Job, run: JobRun) -> JobResult:
     topic = job.topic
     with Publisher(
@@ -60,6 +71,7 @@ def publish(job: Job, run: JobRun) -> JobResult:
         keys=job.keys,
         overflow="block",
         linger_s=60.0,
+        **shared_memory(job, Publisher),
     ) as publisher:
         publisher.wait_for_subscribers(job.subscribers, _READY_S)
         payload = b"." * job.payload_bytes
@@ -104,6 +116,7 @@ def subscribe(job: Job, run: JobRun) -> JobResult:
         address=_ADDRESS,
         clock="monotonic",
         keys=job.keys,
+        **shared_memory(job, Subscriber),
     ) as subscriber:
         run.barrier()
         if job.receiving == "batches":

@@ -13,10 +13,13 @@ from pubsub_common.errors import ConfigError
 from pubsub_common.protocol.events import Event
 from pubsub_perf.bench.systems.ours import broker as broker
 from pubsub_perf.bench.systems.ours import port_names as port_names
+from pubsub_perf.bench.systems.ours import shared_memory
 from pubsub_perf.bench.systems.ours import unavailable as unavailable
 from pubsub_perf.bench.workload.job import BURST, Job, JobResult
 from pubsub_perf.bench.workload.job_run import JobRun
+from pubsub_publisher import Publisher as ThreadedPublisher
 from pubsub_publisher.aio import Publisher
+from pubsub_subscriber import Subscriber as ThreadedSubscriber
 from pubsub_subscriber.aio import Subscriber
 
 _ADDRESS: Final = "127.0.0.1"
@@ -45,6 +48,7 @@ async def _publish(job: Job, run: JobRun) -> JobResult:
         clock="monotonic",
         overflow="block",
         linger_s=60.0,
+        **shared_memory(job, ThreadedPublisher),
     ) as publisher:
         await publisher.wait_for_subscribers(job.subscribers, _READY_S)
         run.barrier()  # it blocks the loop, in which nothing else runs
@@ -90,6 +94,7 @@ async def _subscribe(job: Job, run: JobRun) -> JobResult:
         broker_port=job.ports["control"],
         address=_ADDRESS,
         clock="monotonic",
+        **shared_memory(job, ThreadedSubscriber),
     ) as subscriber:
         run.barrier()
         events: AsyncIterable[Event] = subscriber

@@ -21,6 +21,7 @@ class Scenario:
     brokered: bool = False
     sending: Sending = "event"
     receiving: Receiving = "iterate"
+    shared_memory: bool = False
     overflow: Overflow = "drop"
     rate: float = 0.0
     publishers: int = 1
