@@ -629,6 +629,28 @@ def test_joins_and_leaves_are_logged_once_each(
     assert len(said) == 4
 
 
+def test_a_client_that_adds_and_removes_topics_neither_left_nor_joined(
+    context: zmq.Context[zmq.Socket[bytes]],
+    run: Run,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO, "pubsub_broker")
+    peer = Peer(context, run())
+    peer.register("publisher")
+    peer.register("publisher", "A", session=peer.session)
+    peer.register("publisher", "A", "B", session=peer.session)
+    peer.register("publisher", "B", session=peer.session)
+    peer.disconnect()
+
+    assert [record.getMessage() for record in caplog.records][1:] == [
+        f"publisher {HOST}:1 joined: no topics yet",
+        f"publisher {HOST}:1 added topics: A",
+        f"publisher {HOST}:1 added topics: B",
+        f"publisher {HOST}:1 removed topics: A",
+        f"publisher {HOST}:1 left",
+    ]
+
+
 def test_of_many_topics_the_log_names_some(
     context: zmq.Context[zmq.Socket[bytes]],
     run: Run,

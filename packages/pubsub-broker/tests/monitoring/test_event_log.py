@@ -50,6 +50,31 @@ def test_one_that_comes_and_goes_without_end_leaves_others_their_lines(
     )
 
 
+@pytest.mark.parametrize(
+    ("before", "after", "said"),
+    [
+        ((), ("A",), "added topics: A"),
+        (("A",), ("A", "B", "C"), "added topics: B, C"),
+        (("A", "B"), ("B",), "removed topics: A"),
+        (("A",), ("B",), "added topics: B; removed topics: A"),
+        (("A", "B"), ("B", "A"), "rejoined: B, A"),
+    ],
+)
+def test_a_client_with_other_topics_has_one_line(
+    caplog: pytest.LogCaptureFixture,
+    before: tuple[str, ...],
+    after: tuple[str, ...],
+    said: str,
+) -> None:
+    was, now = (
+        msgspec.structs.replace(client(1, "10.0.0.1"), topics=topics)
+        for topics in (before, after)
+    )
+    EventLog().write(Joined(now, again=True, before=was), 0.0)
+
+    assert caplog.messages == [f"subscriber 10.0.0.1 {said}"]
+
+
 def test_the_line_of_a_client_without_topics_says_so(
     caplog: pytest.LogCaptureFixture,
 ) -> None:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 
-def counted(number: int, noun: str, plural: str | None = None) -> str:
+def counted(
+    number: int, noun: str, plural: str | None = None, *, grouped: bool = False
+) -> str:
     """``number`` and ``noun``, which gets an "s" unless the number is 1 or ``plural`` is
-    given."""
+    given. ``grouped`` puts commas between thousands, for texts that no program reads."""
     if number == 1:
         return f"1 {noun}"
-    return f"{number} {plural or noun + 's'}"
+    digits = f"{number:,}" if grouped else f"{number}"
+    return f"{digits} {plural or noun + 's'}"

@@ -61,6 +61,18 @@ def complete_in_bash(folder: Path, *words: str) -> list[str]:
     return sorted(out.splitlines()) if out.strip() else []
 
 
+@pytest.fixture
+def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A config file that the environment names."""
+    path = tmp_path / "my settings.toml"
+    path.write_text(
+        "[common]\ncount = 3  # [context.no]\n[context.lab]\nkeys = 'x'\n"
+        " [context.home_2] # there\n"
+    )
+    monkeypatch.setenv("PUBSUB_CONFIG", str(path))
+    return path
+
+
 def test_bash_completes_long_options(tmp_path: Path) -> None:
     assert complete_in_bash(tmp_path, "--cl") == ["--clock"]
     assert complete_in_bash(tmp_path, "-t", "A", "--bro") == [
@@ -91,6 +103,19 @@ def test_bash_completes_names_of_folders(tmp_path: Path) -> None:
     (tmp_path / "another").touch()
 
     assert complete_in_bash(tmp_path, "--secure", "a") == ["a folder"]
+
+
+def test_bash_completes_names_of_contexts(
+    config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert complete_in_bash(config.parent, "--context", "") == ["home_2", "lab"]
+    assert complete_in_bash(config.parent, "--context", "l") == ["lab"]
+    for without in ("/nowhere", None):
+        if without is None:
+            monkeypatch.delenv("PUBSUB_CONFIG")
+        else:
+            monkeypatch.setenv("PUBSUB_CONFIG", without)
+        assert complete_in_bash(config.parent, "--context", "") == []
 
 
 def test_bash_completes_commands(tmp_path: Path) -> None:
@@ -134,7 +159,7 @@ def answers_with(terminal: int, typed: bytes, expected: bytes) -> None:
         shown += os.read(terminal, 4096)
 
 
-def test_fish_offers_options_and_values() -> None:
+def test_fish_offers_options_and_values(config: Path) -> None:
     need("fish")
     script = completion.script(PROGRAM, USAGE, "fish")
 
@@ -145,6 +170,7 @@ def test_fish_offers_options_and_values() -> None:
     assert offers(f"{PROGRAM} --cl") == ["--clock"]
     assert offers(f"{PROGRAM} --overflow ") == ["block", "drop"]
     assert offers(f"{PROGRAM} --broker-port ") == []
+    assert offers(f"{PROGRAM} --context ") == ["home_2", "lab"]
     assert offers(f"{PROGRAM} sta") == ["start", "status"]
 
 
@@ -156,6 +182,30 @@ def test_zsh_takes_the_script() -> None:
     out = run(["zsh", "-fc", f"{load}{script}\nprint $_comps[{PROGRAM}]"])
 
     assert out == "_pubsub_thing\n"
+
+
+def test_the_tab_key_completes_a_context_in_an_interactive_zsh(config: Path) -> None:
+    need("zsh")
+    script = completion.script(PROGRAM, USAGE, "zsh")
+    (config.parent / "script").write_text(script)
+    ours, theirs = pty.openpty()
+    with subprocess.Popen(
+        ["zsh", "-fi"],
+        cwd=config.parent,
+        env=os.environ | {"PS1": "prompt> ", "TERM": "dumb"},
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        start_new_session=True,
+    ) as process:
+        os.close(theirs)
+        try:
+            load = b"autoload -Uz compinit && compinit -D -u; source ./script"
+            answers_with(ours, load + b"; echo rea''dy\n", b"ready\r\n")
+            answers_with(ours, b"pubsub-thing --context l\t", b"ab ")
+        finally:
+            process.kill()
+            os.close(ours)
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

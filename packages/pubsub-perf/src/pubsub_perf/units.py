@@ -61,8 +61,3 @@ def loss(lost: int | None, expected: int | None) -> str:
     if expected is None:
         return f"{lost:,} lost"
     return f"{lost:,} lost of {expected:,}"
-
-
-def counted(count: int, one: str, many: str) -> str:
-    """``1 cell``, ``2 cells``."""
-    return f"{count:,} {one if count == 1 else many}"

@@ -40,10 +40,12 @@ class Detach:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Joined:
-    """A client registered. For the log."""
+    """A client registered. ``before`` is the same client with other topics, which it replaces.
+    For the log."""
 
     client: Client
     again: bool
+    before: Client | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

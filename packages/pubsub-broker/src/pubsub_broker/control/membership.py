@@ -29,6 +29,13 @@ _MAX_DEPARTED: Final = 4096
 _DEPARTED_MEMORY: Final = 16 * 1024 * 1024
 
 
+def only_topics_differ(before: Client, client: Client) -> bool:
+    """Whether two registrations of a session are the same client with other topics."""
+    return (before.role, before.address) == (client.role, client.address) and (
+        before.topics != client.topics
+    )
+
+
 class Membership:
     """Keeps registry, notifications and expected clients consistent, and returns the
     effects of each change. ``now`` is seconds of one monotonic clock."""
@@ -73,9 +80,11 @@ class Membership:
             and previous.topics == client.topics
         )
         if previous is not None and not unchanged:
-            effects += self.remove(
-                client.session, {}, "registered again with changes", now
-            )
+            reason = "registered again with changes"
+            gone = self.remove(client.session, {}, reason, now)
+            if only_topics_differ(previous, client):  # it has not left
+                gone = [each for each in gone if not isinstance(each, Departed)]
+            effects += gone
         if self._attachments is not None:
             self._attachments.returns(client.session, now)
         self._clients.put(client, broker, now)

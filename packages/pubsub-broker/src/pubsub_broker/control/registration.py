@@ -15,7 +15,7 @@ from pubsub_broker.control.client_metrics import MetricsTable
 from pubsub_broker.control.clients import Clients
 from pubsub_broker.control.dissemination import Dissemination
 from pubsub_broker.control.effects import Effect, Joined, Send
-from pubsub_broker.control.membership import Membership
+from pubsub_broker.control.membership import Membership, only_topics_differ
 from pubsub_broker.control.notifications import Notifications
 from pubsub_broker.control.pending import Pending, PendingTable
 from pubsub_broker.errors import Refusal
@@ -110,6 +110,11 @@ class Registration:
         """Enter the client here."""
         client, request = pending.client, pending.request
         previous = self._clients.all.get(client.session)
+        changed = (
+            previous is not None
+            and self._clients.is_own(client.session)
+            and only_topics_differ(previous, client)
+        )
         earlier = self._metrics.get(client.session)
         effects = self._membership.enter(client, self._clients.broker, now)
         self._metrics.open(client, earlier, now, new=request.session is None)
@@ -118,7 +123,7 @@ class Registration:
         again = previous is not None or request.session is not None
         reply = self._reply(request, pending.version, client, connection)
         effects.append(Send(pending.peer, reply))
-        effects.append(Joined(client, again))
+        effects.append(Joined(client, again, previous if changed else None))
         return effects
 
     def _check_session(

@@ -70,10 +70,8 @@ class EventLog:
     def write(self, effect: Effect, now: float) -> None:
         """Log an effect, if it has a log line."""
         match effect:
-            case Joined(client, again):
-                did = "rejoined" if again else "joined"
-                topics = _first(client.topics, _CLIENT_TOPICS) or "no topics yet"
-                line = f"{_describe(client)} {did}: {topics}"
+            case Joined(client, again, before):
+                line = f"{_describe(client)} {_joined(client, before, again=again)}"
                 self._about(client, logging.INFO, line, now)
             case Departed(client, reason):
                 line = f"{_describe(client)} {reason}"
@@ -131,6 +129,23 @@ class EventLog:
     def _warn(self, line: str | None) -> None:
         if line is not None:
             _log.warning("%s", printable(line))
+
+
+def _joined(client: Client, before: Client | None, *, again: bool) -> str:
+    """What a client did: it joined, or has other topics than ``before``."""
+    was = dict.fromkeys(() if before is None else before.topics)
+    now = dict.fromkeys(client.topics)
+    added = [topic for topic in now if topic not in was]
+    removed = [topic for topic in was if topic not in now]
+    if before is None or not (added or removed):
+        topics = _first(client.topics, _CLIENT_TOPICS) or "no topics yet"
+        return f"{'rejoined' if again else 'joined'}: {topics}"
+    changes = (("added", added), ("removed", removed))
+    return "; ".join(
+        f"{did} topics: {_first(topics, _CLIENT_TOPICS)}"
+        for did, topics in changes
+        if topics
+    )
 
 
 def loss_lines(subscriber: str, events: Mapping[str, int]) -> list[str]:

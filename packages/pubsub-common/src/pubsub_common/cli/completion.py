@@ -17,6 +17,13 @@ from pubsub_common.errors import ConfigError
 # The values that an option takes, by what stands for them in usage texts.
 FILE: Final = "FILE"
 FOLDER: Final = "DIR"
+# Its values are the contexts in the config file that `parser.CONFIG_VARIABLE` names. The shell
+# reads them, as the file may change.
+CONTEXT: Final = "--context"
+_CONTEXTS: Final = (
+    r"sed -n 's/^ *\[context\.\([A-Za-z0-9_-]*\)\].*/\1/p' "
+    '"{variable}" 2> /dev/null'
+)
 CHOICES: Final[Mapping[str, Sequence[str]]] = {
     "CLOCK": CLOCKS,
     "POLICY": ("drop", "block"),
@@ -84,7 +91,10 @@ def _bash(program: str, lines: Sequence[OptionLine], others: Mapping[str, str]) 
         if line.value is None:
             continue
         reply = kinds.get(line.value)
-        if reply is None:
+        if line.long == CONTEXT:
+            names = _CONTEXTS.format(variable="${PUBSUB_CONFIG-}")
+            reply = f'COMPREPLY=($(compgen -W "$({names})" -- "$word"))'
+        elif reply is None:
             choices = " ".join(CHOICES.get(line.value, ()))
             reply = f"COMPREPLY=($(compgen -W '{choices}' -- \"$word\"))"
         replies.setdefault(reply, []).extend(_names(line))
@@ -127,6 +137,9 @@ def _zsh(program: str, lines: Sequence[OptionLine], others: Mapping[str, str]) -
             value = f":{line.value}:_files"
         elif line.value == FOLDER:
             value = f":{line.value}:_files -/"
+        elif line.long == CONTEXT:
+            found = _CONTEXTS.format(variable="$PUBSUB_CONFIG")
+            value = f":{line.value}:{{compadd -- $({found})}}"
         elif line.value is not None:
             choices = " ".join(CHOICES.get(line.value, ()))
             # An action of a space: there is nothing to offer, not even files.
@@ -158,6 +171,9 @@ def _fish(program: str, lines: Sequence[OptionLine], others: Mapping[str, str]) 
             words += ["-r", "-F"]
         elif line.value == FOLDER:
             words += ["-x", "-a", "'(__fish_complete_directories)'"]
+        elif line.long == CONTEXT:
+            found = _CONTEXTS.format(variable="$PUBSUB_CONFIG")
+            words += ["-x", "-a", _fish_quoted(f"({found})")]
         elif line.value is not None:
             words += ["-x"]
             if choices := CHOICES.get(line.value):

@@ -54,7 +54,8 @@ def _prose(title: str, sections: Sequence[Section]) -> Iterator[str]:
         yield f".SH {title}"
     for each in sections:
         yield ".PP"
-        yield from map(_text, each.lines)
+        table = each.lines[0].startswith(" ")
+        yield from _listed(each.lines) if table else map(_text, each.lines)
 
 
 def _listed(lines: Sequence[str]) -> list[str]:

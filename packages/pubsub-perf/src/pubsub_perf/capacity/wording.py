@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Sequence
 
-from pubsub_perf import units
+from pubsub_common.counted import counted
 from pubsub_perf.capacity.assumptions import ETCD_QUOTA_BYTES, assumptions
 from pubsub_perf.capacity.costs import EventCosts
 from pubsub_perf.capacity.growth import Point
@@ -25,9 +25,9 @@ def lines(
 ) -> Iterator[str]:
     """The prediction as lines; ``load`` is for the largest group."""
     yield (
-        f"{units.counted(workload.subscribers, 'subscriber', 'subscribers')} of "
-        f"{units.counted(workload.topics_each, 'topic', 'topics')} each, "
-        f"{units.counted(workload.topics, 'topic', 'topics')} ({workload.popularity}), "
+        f"{counted(workload.subscribers, 'subscriber', grouped=True)} of "
+        f"{counted(workload.topics_each, 'topic', grouped=True)} each, "
+        f"{counted(workload.topics, 'topic', grouped=True)} ({workload.popularity}), "
         f"events of {workload.payload_bytes:,} B."
     )
     yield (
@@ -56,7 +56,7 @@ def _row(point: Point) -> str:
 
 
 def _registry(brokers: int, load: RegistryLoad) -> Iterator[str]:
-    yield f"The registry, with {units.counted(brokers, 'broker', 'brokers')}:"
+    yield f"The registry, with {counted(brokers, 'broker')}:"
     yield f"- memory of each broker for all clients: {_mib(load.mirror_bytes)}"
     beyond = ""
     if load.etcd_bytes > ETCD_QUOTA_BYTES:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from pubsub_common.cli import console_script
-from pubsub_perf import units
+from pubsub_common.counted import counted
 from pubsub_perf.commands.registry import PROGRAM, parse
 from pubsub_perf.commands.table_options import TABLE_OPTIONS, table_source
 
@@ -92,7 +92,7 @@ def _print(written: WrittenAnalysis, console: Console) -> None:
         style = _STYLES[finding.verdict]
         lines = [finding.sentence, *finding.notes]
         if finding.left_out:
-            cells = units.counted(len(finding.left_out), "cell", "cells")
+            cells = counted(len(finding.left_out), "cell")
             lines.append(f"{cells} left out, see analysis.md")
         table.add_row(
             escape(f"{finding.number}. {finding.claim}"),

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 from pubsub_common.ascii_numbers import real_number
 from pubsub_common.cli import console_script
 from pubsub_common.cli.standard_streams import OutputFailed
+from pubsub_common.counted import counted
 from pubsub_common.errors import ConfigError
 from pubsub_common.files import reason_of
 from pubsub_perf.commands.registry import PROGRAM, parse
@@ -156,7 +157,7 @@ def _print(found: Comparison, console: Console) -> None:
     pooled = found.pooled
     if pooled is None:
         return
-    over = units.counted(pooled.cells, "cell", "cells")
+    over = counted(pooled.cells, "cell")
     tail = "" if pooled.p99 is None else f", p99 {wording.ratio(pooled.p99)}"
     console.print(
         f"All together, {over}: p50 {wording.ratio(pooled.p50)}{tail}: "

@@ -11,7 +11,6 @@ from pubsub_common.cli import console_script
 from pubsub_common.cli.parser import clear_environment
 from pubsub_common.counted import counted
 from pubsub_common.errors import ConfigError, PubSubError
-from pubsub_perf import units
 from pubsub_perf.commands.machine_options import Machines
 from pubsub_perf.commands.registry import PROGRAM
 from pubsub_perf.experiment import one_sweep
@@ -275,6 +274,6 @@ def _show_and_judge(
         raise PubSubError(f"{failed} of {counted(len(results), 'cell')} failed")
     if broken:
         raise PubSubError(
-            f"{units.counted(len(broken), 'threshold is', 'thresholds are')} broken"
+            f"{counted(len(broken), 'threshold is', 'thresholds are')} broken"
         )
     return console_script.EXIT_OK

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from pubsub_common.cli import console_script
+from pubsub_common.counted import counted
 from pubsub_perf.commands.registry import PROGRAM, parse
 from pubsub_perf.results.folder_extent import MAX_FILES
 
@@ -38,12 +39,11 @@ def run(words: Sequence[str]) -> int:
         ConfigError: there is nothing to pack, or the file cannot be written.
     """
     options = parse(USAGE, words)
-    from pubsub_perf import units
     from pubsub_perf.results.packs import pack
 
     out = Path(options["--out"]) if options["--out"] else None
     made = pack(Path(options["DIR"]), out, many=options["--yes"])
-    files = units.counted(made.files, "file", "files")
+    files = counted(made.files, "file", grouped=True)
     console_script.print_line(
         f"{made.path}: {files}, {made.size_bytes:,} bytes, SHA-256 {made.sha256}"
     )

@@ -10,8 +10,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from pubsub_common.counted import counted
 from pubsub_common.printable import printable
-from pubsub_perf import units
 from pubsub_perf.experiment.progress import clock
 from pubsub_perf.experiment.sweep import TimeLeft, cell_folder, finished
 from pubsub_perf.plan.cases import Case
@@ -45,8 +45,8 @@ def print_plan(console: Console, experiment: Experiment, out: Path) -> None:
                     str(runs[case] - still[case]),
                 )
         console.print(table)
-    cells = units.counted(len(runs), "cell", "cells")
-    total = units.counted(len(cases), "run", "runs")
+    cells = counted(len(runs), "cell")
+    total = counted(len(cases), "run")
     done = len(cases) - len(waiting)
     left = clock(TimeLeft(waiting).left_s())
     console.print(

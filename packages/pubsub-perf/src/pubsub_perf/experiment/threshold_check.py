@@ -7,9 +7,9 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Final
 
+from pubsub_common.counted import counted
 from pubsub_common.defaults import MIN_COUNT_P99, MIN_COUNT_P999
 from pubsub_common.errors import ConfigError
-from pubsub_perf import units
 from pubsub_perf.experiment.sweep import cell_folder
 from pubsub_perf.plan.cases import Case
 from pubsub_perf.plan.experiment import Experiment
@@ -90,5 +90,7 @@ def _reason(cell: Cell | None, name: str, value: float | None) -> str:
     count = summary_of(cell).statistics.count
     needed = _NEEDED.get(name.partition("_")[0], 1)
     if name not in COUNTS and count < needed:
-        return f"the cell has {units.counted(count, 'event', 'events')}; it needs {needed:,}"
+        return (
+            f"the cell has {counted(count, 'event', grouped=True)}; it needs {needed:,}"
+        )
     return ""

@@ -20,6 +20,7 @@ from matplotlib.ticker import (
 )
 from numpy.typing import NDArray
 
+from pubsub_common.counted import counted
 from pubsub_perf import units
 from pubsub_perf.units import Unit
 
@@ -48,7 +49,7 @@ class Extent:
         """A note on values that the axis cannot show."""
         if not self.hidden:
             return []
-        values = units.counted(self.hidden, "value", "values")
+        values = counted(self.hidden, "value", grouped=True)
         return [f"{values} of 0 or less cannot be drawn on a log axis."]
 
 

@@ -13,6 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
+from pubsub_common.counted import counted
 from pubsub_perf import units
 from pubsub_perf.plots import style
 from pubsub_perf.plots.axes import Extent, extent, latency_axis
@@ -155,8 +156,8 @@ def _total(cells: Sequence[CellSummary]) -> str:
     samples = sum(m.statistics.count for m in cells)
     known = [m.statistics for m in cells if m.statistics.lost is not None]
     lost = sum(s.lost or 0 for s in known) if known else None
-    counted = bool(known) and all(s.expected is not None for s in known)
-    expected = sum(s.expected or 0 for s in known) if counted else None
+    all_known = bool(known) and all(s.expected is not None for s in known)
+    expected = sum(s.expected or 0 for s in known) if all_known else None
     text = f"n = {samples:,}, {units.loss(lost, expected)}"
     if known and len(known) < len(cells):
         text += f", not counted in {len(cells) - len(known)} of {len(cells)} cells"
@@ -175,13 +176,13 @@ def _caption(cells: Sequence[CellSummary]) -> Iterator[str]:
         yield "A line passes through the middle of several cells with as many hosts."
     few = sum(m.statistics.p99_s is None for m in cells)
     if few:
-        yield f"No p99 of {units.counted(few, 'cell', 'cells')} with under 100 samples."
+        yield f"No p99 of {counted(few, 'cell')} with under 100 samples."
 
 
 def _unplaced(cells: Sequence[CellSummary]) -> Iterator[str]:
     count = sum(1 for m in cells if len(m.ordered) and not m.cell.hosts)
     if count:
-        yield f"{units.counted(count, 'cell', 'cells')} with unknown hosts not shown."
+        yield f"{counted(count, 'cell')} with unknown hosts not shown."
 
 
 def _description(cells: Sequence[CellSummary], hosts: Sequence[int]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
+from pubsub_common.counted import counted
 from pubsub_perf import units
 from pubsub_perf.analysis.values.results import QueueingView, QueuePoint
 
@@ -14,7 +15,7 @@ def alert(points: Sequence[QueuePoint], overloaded: Collection[str]) -> str:
     if not count:
         return ""
     return (
-        f"\N{WARNING SIGN} In {units.counted(count, 'cell', 'cells')} (ringed) the "
+        f"\N{WARNING SIGN} In {counted(count, 'cell')} (ringed) the "
         "machine was strained or saturated: a queue for its processors is in no "
         "prediction."
     )
@@ -41,7 +42,7 @@ def caption(view: QueueingView, points: Sequence[QueuePoint]) -> list[str]:
     ]
     without = sum(point.predicted_s is None for point in points)
     if without:
-        which = units.counted(without, "cell", "cells")
+        which = counted(without, "cell")
         lines.append(f"No prediction for {which}: no steady state, or not known.")
     if view.full_at_hosts is not None:
         lines.append(f"The broker is full at {view.full_at_hosts:,} hosts.")

@@ -6,6 +6,7 @@ import statistics
 from collections.abc import Iterator, Sequence
 from typing import Final
 
+from pubsub_common.counted import counted
 from pubsub_perf import units
 from pubsub_perf.analysis.values.results import (
     Analysis,
@@ -75,7 +76,7 @@ def alert(cells: Sequence[CellResult]) -> str:
     count = sum(map(degraded, cells))
     if not count:
         return ""
-    which = units.counted(count, "cell", "cells")
+    which = counted(count, "cell")
     return (
         f"\N{WARNING SIGN} In {which} (ringed) the machine was strained or saturated: "
         "these latencies describe the machine more than the network."

@@ -15,6 +15,7 @@ from typing import Any, Final, Literal
 
 import matplotlib
 
+from pubsub_common.counted import counted
 from pubsub_perf import units
 from pubsub_perf.plots.kind_markers import Marker
 from pubsub_perf.results.cell_summary import CellSummary
@@ -184,8 +185,8 @@ def conditions(cells: Sequence[CellSummary]) -> str:
     roles = {(m.cell.publishers, m.cell.subscribers) for m in cells}
     if len(roles) == 1 and publishers is not None:
         parts.append(
-            f"{units.counted(publishers, 'publisher', 'publishers')} to "
-            f"{units.counted(subscribers, 'subscriber', 'subscribers')}"
+            f"{counted(publishers, 'publisher', grouped=True)} to "
+            f"{counted(subscribers, 'subscriber', grouped=True)}"
         )
     loads = {m.load for m in cells}
     if len(loads) == 1:

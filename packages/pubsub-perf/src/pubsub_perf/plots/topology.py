@@ -14,6 +14,7 @@ from matplotlib.collections import LineCollection
 from matplotlib.colors import Normalize
 from matplotlib.lines import Line2D
 
+from pubsub_common.counted import counted
 from pubsub_perf import units
 from pubsub_perf.plan.topologies import Network
 from pubsub_perf.plots import style
@@ -195,7 +196,7 @@ def _legend(view: NetworkView) -> list[Line2D]:
         look = host_mark(role, 9.0) | {"markerfacecolor": fill}
         handles.append(Line2D([], [], label=label, **look))
     count = len(view.network.switches)
-    label = units.counted(count, "switch", "switches")
+    label = counted(count, "switch", "switches")
     handles.append(Line2D([], [], label=label, **SWITCH | {"markersize": 6}))
     limited = cell_fields.number(view.summary.cell.meta, "parameters", "bandwidth_mbit")
     if limited is not None and not all_shaped(view.network):
@@ -232,6 +233,6 @@ def _description(network_views: Sequence[NetworkView]) -> str:
     network = network_views[0].network
     return (
         f"Drawing of {network.name}: {len(network.hosts)} hosts and "
-        f"{units.counted(len(network.switches), 'switch', 'switches')}. "
+        f"{counted(len(network.switches), 'switch', 'switches')}. "
         f"{'; '.join(parts)}."
     )

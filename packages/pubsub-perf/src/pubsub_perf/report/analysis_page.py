@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 
+from pubsub_common.counted import counted
 from pubsub_common.errors import ConfigError
 from pubsub_common.files import reason_of, write_atomically
 from pubsub_common.printable import printable
@@ -93,15 +94,15 @@ def write(analysis: Analysis, out: Path) -> WrittenAnalysis:
 
 
 def _summary(analysis: Analysis) -> str:
-    counted = sum(cell.counted for cell in analysis.cells)
+    judged = sum(cell.counted for cell in analysis.cells)
     runs = sum(len(cell.runs) for cell in analysis.cells)
     text = (
-        f"{units.counted(len(analysis.cells), 'cell', 'cells')} of "
-        f"{units.counted(runs, 'run', 'runs')} in all, {counted} counted."
+        f"{counted(len(analysis.cells), 'cell')} of "
+        f"{counted(runs, 'run')} in all, {judged} counted."
     )
     lossy = sum(bool(cell.lost) for cell in analysis.cells)
     if lossy:
-        text += f" In {units.counted(lossy, 'cell', 'cells')} events were lost."
+        text += f" In {counted(lossy, 'cell')} events were lost."
     return text
 
 

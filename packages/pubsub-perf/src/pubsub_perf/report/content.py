@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Final
 
+from pubsub_common.counted import counted
 from pubsub_common.printable import printable
 from pubsub_perf import units
 from pubsub_perf.analysis.values import wording
@@ -119,25 +120,25 @@ def _summary(cells: Sequence[CellSummary]) -> Iterator[str]:
     finished = [c for c in plain if not c.failed]
     networks = len({c.network for c in plain})
     yield (
-        f"{units.counted(len(plain), 'cell', 'cells')} on "
-        f"{units.counted(networks, 'network', 'networks')}, {_outcomes(plain)}."
+        f"{counted(len(plain), 'cell')} on "
+        f"{counted(networks, 'network')}, {_outcomes(plain)}."
     )
     samples = sum(m.statistics.count for m in cells)
-    counted = [c for c in finished if c.lost is not None and c.expected is not None]
-    lost = sum(c.lost or 0 for c in counted)
-    expected = sum(c.expected or 0 for c in counted)
-    text = units.counted(samples, "latency sample", "latency samples")
+    known = [c for c in finished if c.lost is not None and c.expected is not None]
+    lost = sum(c.lost or 0 for c in known)
+    expected = sum(c.expected or 0 for c in known)
+    text = counted(samples, "latency sample", grouped=True)
     if finished:  # Failed cells have no loss.
-        text += f"; {units.loss(lost, expected)}" if counted else "; loss not counted"
-    if counted and len(finished) < len(plain):
+        text += f"; {units.loss(lost, expected)}" if known else "; loss not counted"
+    if known and len(finished) < len(plain):
         text += " in the cells that did not fail"
-    if counted and len(counted) < len(finished):
-        missing = units.counted(len(finished) - len(counted), "cell", "cells")
+    if known and len(known) < len(finished):
+        missing = counted(len(finished) - len(known), "cell")
         text += f", and not counted in {missing}"
     yield f"{text}."
     degraded = sum(c.degraded for c in plain)
     if degraded:
-        which = units.counted(degraded, "cell", "cells")
+        which = counted(degraded, "cell")
         yield f"In {which} the machine was strained or saturated."
 
 
@@ -155,7 +156,7 @@ def _outcomes(cells: Sequence[Cell]) -> str:
     )
     text = f"{failed:,}{of} failed" if failed else f"none{of} failed"
     if runs:
-        text += f", but {units.counted(runs, 'run', 'runs')} of them did"
+        text += f", but {counted(runs, 'run')} of them did"
     return text
 
 
@@ -208,11 +209,11 @@ def _footnotes(cells: Sequence[CellSummary]) -> Iterator[str]:
     files = [file for m in cells for file in m.cell.files]
     unusable = sum(file.rows - len(file.latencies) for file in files)
     if unusable:
-        events = units.counted(unusable, "event", "events")
+        events = counted(unusable, "event", grouped=True)
         yield f"Received without a latency that is a number: {events}, in no percentile."
     not_positive = sum(m.statistics.not_positive for m in cells)
     if not_positive:
-        values = units.counted(not_positive, "latency", "latencies")
+        values = counted(not_positive, "latency", "latencies", grouped=True)
         yield (
             f"{values} of 0 or less, which only a clock fault can cause, "
             "counted like any other."
@@ -265,7 +266,7 @@ def _spread(values: Counter[str]) -> str:
     if len(values) == 1:
         return next(iter(values))
     shown = values.most_common(_MAX_VALUES)
-    parts = [f"{value} ({units.counted(n, 'cell', 'cells')})" for value, n in shown]
+    parts = [f"{value} ({counted(n, 'cell')})" for value, n in shown]
     if len(values) > len(shown):
         parts.append(f"{len(values) - len(shown)} more")
     return "; ".join(parts)

@@ -6,8 +6,8 @@ import dataclasses
 from collections.abc import Iterator
 from typing import Final
 
+from pubsub_common.counted import counted
 from pubsub_common.printable import printable
-from pubsub_perf import units
 from pubsub_perf.analysis.values import wording
 from pubsub_perf.analysis.values.results import Analysis, Estimate, Part, PatternResult
 from pubsub_perf.plan.cases import MODELS
@@ -84,16 +84,16 @@ def findings_of(analysis: Analysis) -> Findings:
 
 def _cautions(analysis: Analysis) -> Iterator[str]:
     """Cautions about counted cells."""
-    counted = [cell for cell in analysis.cells if cell.counted]
+    judged = [cell for cell in analysis.cells if cell.counted]
     unjudged = sum(
         any(run.fidelity is None for run in cell.runs if run.why_not is None)
-        for cell in counted
+        for cell in judged
     )
     if unjudged:
-        yield wording.unjudged(unjudged, len(counted))
-    backlogs = sum(cell.backlog is not None for cell in counted)
+        yield wording.unjudged(unjudged, len(judged))
+    backlogs = sum(cell.backlog is not None for cell in judged)
     if backlogs:
-        yield wording.unsteady(backlogs, len(counted))
+        yield wording.unsteady(backlogs, len(judged))
 
 
 def _finding(pattern: PatternResult) -> Finding:
@@ -106,9 +106,7 @@ def _finding(pattern: PatternResult) -> Finding:
         sentence=pattern.sentence,
         effect=f"{pattern.effect}: {_effect(pattern.estimate)}",
         parts=tuple(map(_part, pattern.parts)),
-        used=f"{units.counted(used, 'cell', 'cells')}: {', '.join(pattern.used)}"
-        if used
-        else "none",
+        used=f"{counted(used, 'cell')}: {', '.join(pattern.used)}" if used else "none",
         left_out=tuple(
             printable(f"{item.cell}: {item.reason}") for item in pattern.left_out
         ),

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
+from pubsub_common.counted import counted
 from pubsub_common.files import write_atomically
 from pubsub_perf import __version__, units
 from pubsub_perf.folder_files import make_folder
@@ -86,8 +87,8 @@ def write_overview(
     variables = {
         "kind": kind,
         "title": title,
-        "summary": f"{units.counted(cells, 'cell', 'cells')} in "
-        f"{units.counted(len(pages), 'scenario', 'scenarios')}. "
+        "summary": f"{counted(cells, 'cell')} in "
+        f"{counted(len(pages), 'scenario')}. "
         "The cells of a scenario differ only in model, network and run, so each scenario is "
         "analysed by itself.",
         "folder": FOLDER,

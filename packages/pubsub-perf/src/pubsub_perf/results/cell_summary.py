@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from pubsub_perf import units
+from pubsub_common.counted import counted
 from pubsub_perf.results import cell_fields
 from pubsub_perf.results.cells import NO_RULE, Cell, SubscriberData
 from pubsub_perf.results.summary_statistics import SummaryStatistics
@@ -39,7 +39,7 @@ class CellSummary:
         delay = cell_fields.number(parameters, "delay_ms")
         parts = []
         if events is not None:
-            sent = units.counted(events, "event", "events")
+            sent = counted(events, "event", grouped=True)
             size = "" if payload is None else f" of {payload:,} B"
             parts.append(f"{sent}{size} per publisher")
         if interval is not None:
@@ -69,7 +69,7 @@ def sample_footnotes(cells: Sequence[CellSummary]) -> Iterator[str]:
     if left_out:
         rules = dict.fromkeys(m.warmup_rule for m in cells if m.warmup)
         yield (
-            f"{units.counted(left_out, 'event', 'events')} of warm-up "
+            f"{counted(left_out, 'event', grouped=True)} of warm-up "
             f"({'; '.join(rules)}) left out of the percentiles; they are in the files "
             "and in the counts."
         )

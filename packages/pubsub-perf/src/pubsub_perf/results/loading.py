@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pubsub_perf import units
+from pubsub_common.counted import counted
 from pubsub_perf.results.cells import Dataset
 from pubsub_perf.results.dataset import read_dataset
 from pubsub_perf.results.table import Column, Table, joined
@@ -36,10 +36,10 @@ class Results:
     def __repr__(self) -> str:
         cells = self.dataset.cells
         counts = (
-            units.counted(len(cells), "cell", "cells"),
-            units.counted(sum(len(cell.runs) for cell in cells), "run", "runs"),
-            units.counted(len({c.scenario for c in cells}), "scenario", "scenarios"),
-            units.counted(len(self.problems), "problem", "problems"),
+            counted(len(cells), "cell"),
+            counted(sum(len(cell.runs) for cell in cells), "run"),
+            counted(len({c.scenario for c in cells}), "scenario"),
+            counted(len(self.problems), "problem"),
         )
         return f"<Results {self.name!r}: {', '.join(counts)}>"
 

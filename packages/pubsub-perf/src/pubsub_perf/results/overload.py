@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from pubsub_perf import units
+from pubsub_common.counted import counted
 from pubsub_perf.results import cell_fields
 from pubsub_perf.results.cell_fields import Meta
 from pubsub_perf.results.cells import DEGRADED
@@ -31,7 +31,7 @@ def _sentences(
     degraded: Sequence[Meta | None], runs: Sequence[Meta | None]
 ) -> Iterator[str]:
     yield (
-        f"In {len(degraded)} of {units.counted(len(runs), 'run', 'runs')} the machine was "
+        f"In {len(degraded)} of {counted(len(runs), 'run')} the machine was "
         "strained or saturated: their latencies describe the machine more than the network, "
         "and no verdict counts them."
     )
@@ -99,7 +99,7 @@ def _hosts(meta: Meta | None) -> int | None:
 
 def _processors(degraded: Sequence[Meta | None]) -> str:
     count = cell_fields.count(degraded[0], "machine", "cpus")
-    return "" if not count else f": {units.counted(count, 'processor', 'processors')}"
+    return "" if not count else f": {counted(count, 'processor')}"
 
 
 def _mean(runs: Sequence[Meta | None], name: str) -> float | None:

@@ -13,49 +13,60 @@ from pubsub_common.protocol.messages import Role
 PROGRAM = "pubsub-conformance"
 USAGE = f"""Try whether a client, in any language, speaks the protocol of pubsub.
 
+Examples:
+  {PROGRAM} --list
+  {PROGRAM} subscriber -- \\
+      pubsub-subscriber -b {{host}}:{{port}} -t {{topics}} --json --flush
+  {PROGRAM} publisher -- \\
+      pubsub-publisher -b {{host}}:{{port}} -t {{topics}} -m {{total}} -s {{interval}} \\
+      --bind-port 0
+
 Usage:
-  {PROGRAM} subscriber [options] [--only NAME]... [--without NAME]... -- COMMAND...
-  {PROGRAM} publisher [options] [--only NAME]... [--without NAME]... -- COMMAND...
+  {PROGRAM} subscriber [options] -- COMMAND...
+  {PROGRAM} publisher [options] -- COMMAND...
   {PROGRAM} [subscriber | publisher] [options]
 
-Each scenario starts COMMAND again, with a scripted broker and peers around it. These
-parts of its words are replaced:
+Each scenario starts COMMAND again, with a scripted broker and peers around it. A
+subscriber writes each event to standard output at once, as a line of JSON with topic,
+publisher, sequence, and payload or payload_base64. A publisher registers, publishes on
+its topics in turn, and disconnects. Both disconnect and end at SIGTERM. These parts of
+the words of COMMAND are replaced:
 
   {{host}} {{port}}       the broker
-  {{topics}}            a word that is this alone becomes one for each topic, and an option
-                      before it is repeated: -t {{topics}} becomes -t A -t B. Within a
-                      longer word: all of them, with commas
-  {{count}} {{total}}     of a publisher: how many events on each topic, and on all together
+  {{topics}}            a word that is this alone becomes one for each topic, and an
+                      option before it is repeated: -t {{topics}} becomes -t A -t B.
+                      Within a longer word: all of them, with commas
+  {{count}} {{total}}     of a publisher: the events on each topic, and on all together
   {{interval}}          of a publisher: the seconds between two events
 
-A subscriber writes each event to standard output at once, as a line of JSON with topic,
-publisher, sequence, and payload or payload_base64. A publisher registers, publishes on its
-topics in turn, and disconnects. Both disconnect and end at SIGTERM.
+The result of a scenario is a line: pass or FAIL, its name, the duty of a client; after a
+failure also the expected and the seen behaviour, and the section of docs/protocol.md
+with the rule.
 
-  {PROGRAM} subscriber -- pubsub-subscriber -b {{host}}:{{port}} -t {{topics}} --json --flush
-  {PROGRAM} publisher -- \\
-      pubsub-publisher -b {{host}}:{{port}} -t {{topics}} -m {{total}} -s {{interval}} --bind-port 0
-
-Each scenario is a line: pass or FAIL, its name, the duty of a client; after a failure also
-the expected and the seen behaviour, and the section of docs/protocol.md with the rule.
-
-Options:
+What:
   --list                          show the scenarios, instead of trying any
   --only NAME                     try only this one; repeat for more
   --without NAME                  leave this one out; repeat for more
-  --recover                       try also what a subscriber that asks for missing
-                                  events must do
-  --brokers                       try also what a client that knows several brokers
-                                  must do
-  --timeout SECONDS               how long what must come may take; more, where the
-                                  protocol says more [default: 10]
+  --recover                       try also the duties of a subscriber that asks for
+                                  missing events
+  --brokers                       try also the duties of a client that knows several
+                                  brokers
+
+How long:
+  --timeout SECONDS               time limit for the next action of a client; more,
+                                  where the protocol says more [default: 10]
+
+Output:
+  -v, --verbose                   show all messages of a failed scenario, on standard
+                                  error
+
+Rare:
   --jobs N                        scenarios that are tried at once [default: 4]
-{option_texts.VERBOSE_OPTION.replace("what happens", "a failure: all messages, to standard error")}
 {option_texts.COMPLETION_OPTION}
 {option_texts.HELP_OPTIONS}
 
-Exit codes: 0 all passed; 1 one failed, or it was interrupted; 2 options that make no sense,
-or a COMMAND that cannot be started. Errors are one line each.
+Exit codes: 0 all passed; 1 one failed, or a signal stopped it; 2 wrong options, or a
+COMMAND that cannot be started. Each error is one line.
 """
 
 

@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from pubsub_perf import units
+from pubsub_common.counted import counted
 from pubsub_perf.analysis.growth import ranking, shapes, slopes
 from pubsub_perf.analysis.growth.ranking import LEAD, LEAD_OF_CELLS, Ranked, Scatter
 from pubsub_perf.analysis.growth.shapes import MIN_SIZES, NOT_CURVED, QUADRATIC
@@ -72,7 +72,7 @@ def _result(
     )
     count = len(sizes(cells))
     if count < MIN_SIZES:
-        note = f"{units.counted(count, 'size', 'sizes')}; a shape needs {MIN_SIZES}"
+        note = f"{counted(count, 'size')}; a shape needs {MIN_SIZES}"
         return GrowthResult(model, kind, points, note=note)
     hosts = np.array([float(cell.hosts or 0) for cell in cells])
     centres = np.array([shapes.centre_of(cell) for cell in cells])

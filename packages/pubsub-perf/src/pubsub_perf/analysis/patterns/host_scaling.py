@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 
-from pubsub_perf import units
+from pubsub_common.counted import counted
 from pubsub_perf.analysis.patterns import reasons, trends
 from pubsub_perf.analysis.patterns.evidence import (
     Evidence,
@@ -99,7 +99,7 @@ def grows_faster_centralized(evidence: Evidence) -> PatternResult:
 
 def _networks(count: int, estimate: Estimate) -> str:
     """The number of networks behind a slope."""
-    over = units.counted(count, "network", "networks")
+    over = counted(count, "network")
     if estimate.bounded:
         return f"inferred over {over}"
     return f"{over}: too few sizes to tell growth from how networks differ"

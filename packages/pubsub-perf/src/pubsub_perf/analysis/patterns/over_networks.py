@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from pubsub_perf import units
+from pubsub_common.counted import counted
 from pubsub_perf.analysis.stats import student
 from pubsub_perf.analysis.stats.student import Student
 from pubsub_perf.analysis.stats.verdicts import DECIDING
@@ -52,7 +52,7 @@ class Mean:
     @property
     def told(self) -> str:
         """The basis of the mean, as text."""
-        over = units.counted(self.networks, "network", "networks")
+        over = counted(self.networks, "network")
         if self.networks < MIN_NETWORKS:
             return f"by the runs of {over} alone"
         text = f"{self.agree} of {over} agree"

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
+from pubsub_common.counted import counted
 from pubsub_common.defaults import MIN_COUNT_P99
-from pubsub_perf import units
 from pubsub_perf.analysis.values import wording
 from pubsub_perf.analysis.values.results import LeftOut
 from pubsub_perf.analysis.values.samples import CENTRALIZED, DECENTRALIZED, Samples
@@ -20,7 +20,7 @@ def no_pairs(samples: Samples, alone: Sequence[LeftOut]) -> str:
     both = _networks(every, CENTRALIZED) & _networks(every, DECENTRALIZED)
     if not both:
         return f"no network was measured with both models{not_counted(samples)}"
-    which = units.counted(len(both), "network", "networks")
+    which = counted(len(both), "network")
     have = "has" if len(both) == 1 else "have"
     unlike = [item for item in alone if item.reason.startswith("loads differ")]
     if unlike:
@@ -56,7 +56,7 @@ def not_counted(samples: Samples) -> str:
         f"{reason} ({count:,})" if len(reasons) > 1 else reason
         for reason, count in reasons.most_common()
     ]
-    of = units.counted(len(items) + len(samples.cells), "cell", "cells")
+    of = counted(len(items) + len(samples.cells), "cell")
     are = "is" if len(items) == 1 else "are"
     return f"; {len(items):,} of {of} {are} left out ({wording.listing(told)})"
 

@@ -10,6 +10,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from pubsub_common.counted import counted
 from pubsub_perf import units
 from pubsub_perf.analysis.queueing.broker_load import BrokerLoad
 from pubsub_perf.analysis.queueing.broker_model import (
@@ -113,7 +114,7 @@ def _of_one_load(loads: Sequence[BrokerLoad]) -> tuple[list[BrokerLoad], list[st
     most = Counter(map(key, loads)).most_common(1)[0][0]
     kept = [load for load in loads if key(load) == most]
     others = len(loads) - len(kept)
-    which = units.counted(others, "cell", "cells")
+    which = counted(others, "cell")
     missing = [f"Not shown: {which} under another load."] if others else []
     return sorted(kept, key=lambda load: (load.hosts or 0, load.network)), missing
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from pubsub_common.counted import counted
 from pubsub_perf import units
 from pubsub_perf.analysis.values.results import EXPONENTS, Estimate, GrowthResult
 
@@ -101,7 +102,7 @@ def spread(deviation: float) -> str:
 
 def unjudged(cells: int, of: int) -> str:
     """A caution about ``cells`` of ``of`` without a fidelity record."""
-    which = f"{cells} of {units.counted(of, 'cell', 'cells')}"
+    which = f"{cells} of {counted(of, 'cell')}"
     return (
         f"No fidelity record in {which}: it is unknown whether the machine kept up, and a "
         "busy machine may have caused these latencies."
@@ -110,7 +111,7 @@ def unjudged(cells: int, of: int) -> str:
 
 def unsteady(cells: int, of: int) -> str:
     """A caution about ``cells`` of ``of`` in which latency grows during the runs."""
-    which = f"{cells} of {units.counted(of, 'cell', 'cells')}"
+    which = f"{cells} of {counted(of, 'cell')}"
     return (
         f"No steady state in {which}: latency grows during the runs, so its values depend "
         "on the length of a run. Shapes of growth leave these cells out."

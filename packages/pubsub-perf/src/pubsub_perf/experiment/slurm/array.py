@@ -11,8 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
+from pubsub_common.counted import counted
 from pubsub_common.errors import PubSubError
-from pubsub_perf import units
 from pubsub_perf.experiment.slurm import commands, submission
 from pubsub_perf.experiment.slurm.commands import NoAnswer
 from pubsub_perf.experiment.slurm.intake import Intake
@@ -51,9 +51,7 @@ def run_array(
         intake.tell_finished()
         if parts := intake.unfinished():
             job = submission.submit(wish, notes, tasks_of(parts))
-            say(
-                f"job {job.number} has {units.counted(len(job.tasks), 'task', 'tasks')}"
-            )
+            say(f"job {job.number} has {counted(len(job.tasks), 'task')}")
             _collect(job, notes, intake, progress)
     return intake.results()
 
