@@ -44,7 +44,9 @@ class DrainingPublishers:
 
     def next_check(self) -> float | None:
         """When `finish` is due; None: never, in the current state."""
-        return min((item.check_at for item in self._departures.values()), default=None)
+        if not self._departures:  # almost always, and a forwarder asks at each wait
+            return None
+        return min(item.check_at for item in self._departures.values())
 
     def postpone(self, now: float) -> None:
         """Nothing was read until now, so their times begin again."""

@@ -115,19 +115,25 @@ class PythonForwarder:
     def _turn(self) -> None:
         sockets = self._sockets
         self._apply_changes()
-        moved = sockets.forward_subscriptions()
-        if sockets.output.held is not None:
+        output = sockets.output
+        moved = output.has_subscription() and sockets.forward_subscriptions()
+        if output.held is not None:
             # This may send the current subscriptions to a publisher that came back.
             sockets.has_input()
             if not sockets.retry():
-                self._held_poller.poll(RETRY_S * 1000)
-                self._waker.clear()
+                self._wait(self._held_poller, RETRY_S * 1000)
                 return
         moved = self._forward_burst() or moved
-        if not moved and sockets.output.held is None:
+        if not moved and output.held is None:
             self._watch(sockets.inputs())
-            self._idle_poller.poll(self._timeout_ms())
-            self._waker.clear()
+            self._wait(self._idle_poller, self._timeout_ms())
+            # First of all: an event does not wait for the rest of a turn.
+            self._forward_burst()
+
+    def _wait(self, poller: select.poll, timeout_ms: float | None) -> None:
+        for fd, _ in poller.poll(timeout_ms):
+            if fd == self._waker.fd:
+                self._waker.clear()
 
     def _watch(self, inputs: Sequence[zmq.Socket[bytes]]) -> None:
         """Prepare to wait for these sockets and those of subscribers."""
