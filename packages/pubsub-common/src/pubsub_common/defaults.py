@@ -83,9 +83,9 @@ PAYLOAD_LIMIT_BYTES: Final = QUEUE_BYTES
 SHARED_MEMORY_FROM: Final = 16 * 1024
 # Most shared memory of a publisher, for all sizes of events: enough for some of 8 MiB.
 SHARED_MEMORY_BYTES: Final = 128 * 1024 * 1024
-# How long a sender waits for room there before the event goes by TCP. A subscriber that reads
-# makes room in a few microseconds; this is a scheduler's turn.
-SHARED_MEMORY_WAIT_S: Final = 0.001
+# Longest wait of a sender for room there, before events go by TCP. A subscriber that reads
+# makes room in microseconds; this is some turns of the scheduler.
+SHARED_MEMORY_WAIT_S: Final = 0.01
 # Most bytes of a topic's history, for any number of events.
 HISTORY_BYTES: Final = 64 * 1024 * 1024
 # Most bytes of all topics' histories together, with Python's own for each event. One topic may have

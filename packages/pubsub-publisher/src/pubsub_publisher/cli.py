@@ -112,6 +112,7 @@ Rare:
   --hold                          when ready, print "ready" and wait for a line on
                                   standard input: the time of the first generated
                                   event in ns of the clock; an empty line: now
+{option_texts.SHARED_MEMORY_OPTION}
 {option_texts.RARE_CLIENT_OPTIONS}
 {option_texts.COMMON_END}
 """
@@ -147,6 +148,7 @@ def config_of(
         bind=role_config.listen_host(options, "--bind"),
         bind_port=console_script.port_number(options, "--bind-port", minimum=0),
         overflow=overflow,
+        shared_memory=options["--shared-memory"],
         queue_limit=None
         if options["--queue-limit"] is None
         else console_script.whole_number(options, "--queue-limit"),

@@ -27,6 +27,7 @@ class LocalSubscribers:
 
     def __init__(self) -> None:
         self.wanted = self.complete = False
+        self.departures = 0  # of narrow subscribers, which may have been killed
         self._session = -1
         self._narrow: set[int] = set()
         # With the publisher whose memory they read.
@@ -48,6 +49,7 @@ class LocalSubscribers:
                 return False
             if found.publisher is None:
                 _change(self._narrow, found.subscriber, begins=begins)
+                self.departures += not begins
             else:
                 _change(
                     self._readers, (found.subscriber, found.publisher), begins=begins

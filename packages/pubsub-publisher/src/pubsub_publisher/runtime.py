@@ -308,6 +308,8 @@ class PublisherRuntime:
             from pubsub_publisher.security.authenticator import Authenticator
 
             self._authenticator = Authenticator(self._context, self._events, self._keys)
+            if self._events.guard is not None:
+                self._events.guard.shares_memory = self._place is not None
 
     def _being_opened(self) -> EventSocket:
         """Raises:

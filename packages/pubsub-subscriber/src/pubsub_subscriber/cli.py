@@ -97,6 +97,7 @@ Rare:
   --recover-bytes BYTES           with --recover or --start history: bytes kept of
                                   events that wait for earlier events, with 256 added
                                   for each event [default: {defaults.RECOVER_BYTES}]
+{option_texts.SHARED_MEMORY_OPTION}
 {option_texts.RARE_CLIENT_OPTIONS}
 {option_texts.COMMON_END}
 """
@@ -128,6 +129,7 @@ def config_of(
         **arguments,
         filename=options["--filename"],
         safe_csv=options["--safe-csv"],
+        shared_memory=options["--shared-memory"],
         indefinite=limit is None,
         max_event_count=None if limit is None else limit.events,
         centralized=options["--centralized"] if told_the_model else None,

@@ -36,6 +36,7 @@ from pubsub_common.name_list import name_list
 from pubsub_common.net.contexts import terminate_context
 from pubsub_common.net.detached import start_awaited
 from pubsub_common.net.named_endpoints import sooner
+from pubsub_common.protocol.events import Event
 from pubsub_common.protocol.messages import Model
 from pubsub_common.protocol.sequence import Counts
 from pubsub_common.protocol.wildcards import asterisk_warning, validate_subscriptions
@@ -83,7 +84,7 @@ class SubscriberRuntime:
         )
         sockets = SocketSet()
         place = place_for(config.shared_memory, secure=config.keys is not None)
-        self._lane = None if place is None else LocalLane(place)
+        self._lane = None if place is None else LocalLane(place, views=config.views)
         self._factory = ConnectionFactory(
             self.core,
             sockets,
@@ -104,6 +105,7 @@ class SubscriberRuntime:
             clock_ns(config.clock),
             config.event_limit,
             self.check_usable,
+            _view if config.views else None,
         )
         self.recording = Recording(config, self.receiver)
         self.life = LifeCycle("subscriber", self._cut_off)
@@ -324,3 +326,10 @@ class SubscriberRuntime:
                 self.performer.apply_updates()
             case Rejected():
                 self.receiver.wake()
+
+
+def _view(event: Event) -> bool:
+    """Make the payload of an event a view. Always True: the event is delivered."""
+    if not isinstance(event.payload, memoryview):
+        event.payload = memoryview(event.payload)  # type: ignore[assignment]
+    return True

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from pubsub_common.cli.usage_text import OptionLine, commands, option_lines
-from pubsub_common.defaults import CLOCKS
+from pubsub_common.defaults import CLOCKS, SHARED_MEMORY
 from pubsub_common.errors import ConfigError
 
 # The values that an option takes, by what stands for them in usage texts.
@@ -26,6 +26,7 @@ _CONTEXTS: Final = (
 )
 CHOICES: Final[Mapping[str, Sequence[str]]] = {
     "CLOCK": CLOCKS,
+    "MODE": SHARED_MEMORY,
     "POLICY": ("drop", "block"),
     "WHEN": ("now", "history"),
     "SHELL": ("bash", "zsh", "fish"),

@@ -54,6 +54,10 @@ CENTRALIZED_OPTION: Final = """\
 QUEUE_OPTION: Final = f"""\
   --queue-limit N                 events kept for a slow connection
                                   [default: {defaults.QUEUE_LIMIT}]"""
+SHARED_MEMORY_OPTION: Final = """\
+  --shared-memory MODE            with the extra shm, events of 16 KiB and more pass by
+                                  shared memory on one host: auto (not if the broker is
+                                  secure), on or off [default: auto]"""
 # Where there is a queue (`role_config.queue_arguments`).
 BYTES_OPTIONS: Final = f"""\
   --queue-bytes BYTES             bytes kept for a slow connection

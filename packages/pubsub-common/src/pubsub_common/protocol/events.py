@@ -88,6 +88,12 @@ class Event(msgspec.Struct, array_like=True, gc=False):
         return (self.received_ns - self.published_ns) / 1e9
 
 
+class _ViewedEvent(Event, array_like=True, gc=False):
+    """An event with a payload that is not copied from the frame."""
+
+    payload: memoryview  # type: ignore[assignment]
+
+
 class _WireEvent(msgspec.Struct, array_like=True, gc=False):
     """The known elements of an event's array."""
 
@@ -104,6 +110,8 @@ _encode_into = _encoder.encode_into
 # For arrays of exactly five, the usual ones. An Event has two more fields, which keep their
 # defaults.
 decode_body = msgspec.msgpack.Decoder(Event).decode
+# As `decode_body`, but the payload is a view of the frame, which must stay as it is.
+decode_viewed_body = msgspec.msgpack.Decoder(_ViewedEvent).decode
 _decode_wire = msgspec.msgpack.Decoder(_WireEvent).decode
 
 

@@ -119,6 +119,11 @@ def parse_lane_subscription(raw: bytes) -> ReadsMemory | None:
     return None
 
 
+def is_lane_subscription(raw: bytes) -> bool:
+    """Whether a subscription is one of the three of the lane."""
+    return raw == REFERENCES or parse_lane_subscription(raw) is not None
+
+
 def narrow_prefixes(topic: str) -> tuple[bytes, bytes]:
     """The subscriptions of a narrow subscriber to a topic."""
     prefix = topic_prefix(topic)

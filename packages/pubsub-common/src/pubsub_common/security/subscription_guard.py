@@ -27,7 +27,8 @@ import zmq
 
 from pubsub_common.limits.held_subscriptions import Known
 from pubsub_common.limits.port_limits import Subscriptions
-from pubsub_common.protocol.events import parse_ready_request
+from pubsub_common.protocol.events import EVENT_MARK, parse_ready_request
+from pubsub_common.protocol.local_lane import is_lane_subscription, is_narrow
 from pubsub_common.protocol.recovery_messages import (
     parse_position_prefix,
     parse_recovery_request,
@@ -60,6 +61,8 @@ def topic_of(subscription: bytes) -> str | None:
     position = parse_position_prefix(subscription)
     if position is not None:
         return position
+    if is_narrow(subscription):
+        subscription = subscription[: -len(EVENT_MARK)]
     if subscription[-1:] != b"\0" or b"\0" in subscription[:-1]:
         return None
     try:
@@ -95,6 +98,8 @@ class SubscriptionGuard:
         """Puts ``socket``, which is not bound yet, into manual mode. ``trusts``:
         whether a public key belongs to a forwarder, which subscribes for all others."""
         self._trusts = trusts
+        # Whether subscribers may read memory that this publisher shares, with any topics.
+        self.shares_memory = False
         socket.setsockopt(zmq.XPUB_MANUAL, 1)
         self._socket = socket
         self._permits = permits
@@ -151,10 +156,15 @@ class SubscriptionGuard:
     def _all_granted(self, peer: _Peer) -> bool:
         """Whether it has subscriptions, all of them allowed. A client that may no
         longer connect has no permissions."""
-        topics = [topic_of(subscription) for subscription in peer.subscriptions]
-        return bool(topics) and all(
-            topic is not None and self._permits(peer.user, topic) for topic in topics
+        return bool(peer.subscriptions) and all(
+            self._granted(peer, subscription) for subscription in peer.subscriptions
         )
+
+    def _granted(self, peer: _Peer, subscription: bytes) -> bool:
+        if self.shares_memory and is_lane_subscription(subscription):
+            return True
+        topic = topic_of(subscription)
+        return topic is not None and self._permits(peer.user, topic)
 
     def _begin(self, frame: zmq.Frame, subscription: bytes) -> bool:
         peer = self._peer(frame, user_of(frame))
@@ -166,8 +176,8 @@ class SubscriptionGuard:
         peer.subscriptions.add(subscription)
         peer.size += len(subscription)
         self._counts[subscription] = self._counts.get(subscription, 0) + 1
-        topic = topic_of(subscription)
-        if topic is None or not self._permits(peer.user, topic):
+        if not self._granted(peer, subscription):
+            topic = topic_of(subscription)
             what = "part of a topic's name" if topic is None else repr(topic)
             self._refuse(peer, what)
             return False

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from pubsub_common.errors import PubSubError
+from pubsub_common.shared_memory.leftovers import remove_leftovers
 from pubsub_common.shared_memory.place import MEMORY
 
 # A publisher has one port for each size of memory. Further subscribers get their events by TCP.
@@ -48,6 +49,7 @@ class Library:
         self.prefix = f"pubsub_{os.getuid()}_"
         config = iceoryx2.config.default()
         folder = _own_folder()
+        remove_leftovers(folder, MEMORY, self.prefix)
         config.global_cfg.root_path = iceoryx2.Path.new(f"{folder}/")
         config.global_cfg.prefix = iceoryx2.FileName.new(self.prefix)
         try:

@@ -7,6 +7,7 @@ is told the number by a reference (`pubsub_common.protocol.local_lane`), and ski
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import struct
@@ -35,9 +36,11 @@ HEADER_BYTES: Final = _HEADER.size
 # Room for topic and numbers beside a payload of a power of two.
 _BESIDE: Final = 4096
 _SMALLEST: Final = 32_768
-_FEWEST_SAMPLES: Final = 4
-_PORT_BYTES: Final = 8 * 2**20
+_FEWEST_SAMPLES: Final = 8
+_PORT_BYTES: Final = 2 * 2**20
 _POLL_S: Final = 0.00002
+# Senders may wait for so much of the other time.
+_WAITING: Final = 3
 
 
 def slot_bytes(size: int) -> int:
@@ -74,14 +77,18 @@ class RingWriter:
         self._bytes = 0
         self._wanted: set[int] = set()
         self._refused: set[int] = set()
-        # No room came free while a sender waited: no sender waits until there is some.
-        self._stuck = False
+        self._no_room = library.module.LoanError
+        # How long senders may wait for room; whether there was any since the last wait, and
+        # when that ended.
+        self._credit_s = SHARED_MEMORY_WAIT_S
+        self._freed = False
+        self._waited_until = 0.0
         self.number = 0
         self.failure: SharedMemoryError | None = None
 
-    def write(self, head: bytes, payload: bytes | bytearray, *, waits: bool) -> int:
-        """Write a frame of two parts. Returns the number of its sample; 0 if there is no room.
-        ``waits``: wait a moment for room."""
+    def write(self, head: bytes, payload: bytes | bytearray, wait_s: float) -> int:
+        """Write a frame of two parts. Returns the number of its sample; 0 if there is no room,
+        for ``wait_s`` seconds at most."""
         size = HEADER_BYTES + len(head) + len(payload)
         slot = slot_bytes(size)
         port = self._ports.get(slot)
@@ -90,7 +97,7 @@ class RingWriter:
                 self._wanted.add(slot)
                 self._wake()
             return 0
-        sample = self._loan(port, size, waits)
+        sample = self._loan(port, size, wait_s)
         if sample is None:
             return 0
         number = self.number + 1
@@ -144,7 +151,7 @@ class RingWriter:
     @property
     def stuck(self) -> bool:
         """Whether a subscriber does not let go of its samples."""
-        return self._stuck
+        return not self._freed and self._credit_s <= 0
 
     def close(self) -> None:
         """Give back the memory."""
@@ -160,26 +167,36 @@ class RingWriter:
             leak(each)
         self._ports.clear()
 
-    def _loan(self, port: Any, size: int, waits: bool) -> Any:
-        error = self._library.module.LoanError
-        until = 0.0
-        while True:
-            try:
+    def _loan(self, port: Any, size: int, wait_s: float) -> Any:
+        """A free sample, perhaps after a wait; None if there is none."""
+        try:
+            sample = port.loan_slice_uninit(size)
+        except self._no_room:
+            sample = self._loan_later(port, size, wait_s)
+        self._freed |= sample is not None
+        return sample
+
+    def _loan_later(self, port: Any, size: int, wait_s: float) -> Any:
+        """Senders wait for at most three quarters of the time, and no longer in a row than
+        ``wait_s``, so that a slow subscriber does not stop the others; and not at all while
+        no sample becomes free."""
+        now = time.monotonic()
+        if self._freed:
+            self._credit_s += _WAITING * (now - self._waited_until)
+        self._credit_s = min(self._credit_s, SHARED_MEMORY_WAIT_S)
+        self._freed = False
+        began_at, until = now, now + min(self._credit_s, wait_s)
+        sample = None
+        while sample is None and now < until:
+            time.sleep(_POLL_S)
+            now = time.monotonic()
+            with contextlib.suppress(self._no_room):
                 sample = port.loan_slice_uninit(size)
-            except error:
-                if not waits or self._stuck:
-                    return None
-                now = time.monotonic()
-                if not until:
-                    until = now + SHARED_MEMORY_WAIT_S
-                elif now >= until:
-                    self._stuck = True
-                    self._wake()
-                    return None
-                time.sleep(_POLL_S)
-                continue
-            self._stuck = False
-            return sample
+        self._credit_s -= now - began_at
+        self._waited_until = now
+        if sample is None and self._credit_s <= 0:
+            self._wake()
+        return sample
 
     def _open(self, slot: int, count: int) -> Any:
         """A new port, with a probe for all subscribers.

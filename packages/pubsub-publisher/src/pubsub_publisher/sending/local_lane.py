@@ -15,7 +15,7 @@ from typing import Any, Final, Protocol
 
 import zmq
 
-from pubsub_common.defaults import SHARED_MEMORY_FROM
+from pubsub_common.defaults import SHARED_MEMORY_FROM, SHARED_MEMORY_WAIT_S
 from pubsub_common.protocol.events import encode_body
 from pubsub_common.protocol.local_lane import (
     encode_reference,
@@ -29,10 +29,12 @@ from pubsub_publisher.sending.frame_encoder import Frame
 
 _log = logging.getLogger(__name__)
 
-# How often what killed processes have left is looked for, while there is no room.
+# After a departure, and between two looks while there is no room: a killed process is dead by then.
 _CLEAN_UP_S: Final = 1.0
 # How often new memory is checked: whether all subscribers have seen it.
 _PROBE_S: Final = 0.005
+# asyncio waits no longer than this: nothing else runs meanwhile.
+_NOBLOCK_WAIT_S: Final = 0.001
 NOBLOCK: Final = int(zmq.NOBLOCK)
 
 # Address, session, number and time stamp.
@@ -67,7 +69,9 @@ class LocalLane:
         self._failed = False
         self._reference_head = b""
         self._probe_due = False
-        self._cleaned_at = 0.0
+        # The departures after which it was cleaned up, and when that is due again.
+        self._departures = 0
+        self._clean_up_at: float | None = None
 
     # For a sender, which holds the lock
 
@@ -95,7 +99,9 @@ class LocalLane:
         if ring is None or not self._local.complete:
             return -1
         head = prefix + body
-        number = ring.write(head, rest, waits=not flags)
+        number = ring.write(
+            head, rest, _NOBLOCK_WAIT_S if flags else SHARED_MEMORY_WAIT_S
+        )
         if not number:
             return -1
         send, size = self._events.send_frame, len(head) + len(rest)
@@ -116,9 +122,11 @@ class LocalLane:
         """Make the memory that is needed, and remove what killed processes have left. The
         caller does not hold the lock. Returns the seconds until the next call; None: after
         the next change."""
-        if not self._local.wanted or self._failed:
-            self._events.lane_from = sys.maxsize
+        if self._failed:
             return None
+        if not self._local.wanted:
+            self._events.lane_from = sys.maxsize
+            return self._clean_up(now) if self._ring is not None else None
         ring = self._ring or self._new_ring()
         if ring is None:
             return None
@@ -132,10 +140,7 @@ class LocalLane:
         if ring.failure is not None:
             _log.warning("no shared memory (%s): large events go by TCP", ring.failure)
             ring.failure = None
-        if ring.stuck and now - self._cleaned_at > _CLEAN_UP_S:
-            self._cleaned_at = now
-            library().clean_up()
-        return _PROBE_S if ring.is_opening else None
+        return _PROBE_S if ring.is_opening else self._clean_up(now)
 
     def close(self) -> None:
         """Give back the memory."""
@@ -148,6 +153,21 @@ class LocalLane:
         """In a forked child: the memory is the parent's."""
         if self._ring is not None:
             self._ring.cut_off()
+
+    def _clean_up(self, now: float) -> float | None:
+        """If a subscriber has gone, or does not read, remove what it has left if it was
+        killed. Returns the seconds until this must be called again."""
+        ring, departures = self._ring, self._local.departures
+        stuck = ring is not None and ring.stuck
+        if departures == self._departures and not stuck:
+            return None
+        if self._clean_up_at is None:
+            self._clean_up_at = now + _CLEAN_UP_S
+        if now < self._clean_up_at:
+            return self._clean_up_at - now
+        self._departures, self._clean_up_at = departures, None
+        library().clean_up()
+        return None
 
     def _send_probe(self) -> None:
         """Make subscribers look for new memory."""

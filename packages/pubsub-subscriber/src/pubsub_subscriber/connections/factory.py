@@ -92,6 +92,7 @@ class ConnectionFactory:
             self._keys.pair,
             self._core.streams.departures.__contains__,
             self.places,
+            self.lane,
         )
 
     def _new_sub_socket(self, topics: Iterable[str]) -> SubSocket:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from pubsub_common.errors import ProtocolError
+from pubsub_common.protocol.events import decode_body, decode_viewed_body
 from pubsub_common.protocol.local_lane import decode_reference
 
 if TYPE_CHECKING:
@@ -24,14 +25,18 @@ _log = logging.getLogger(__name__)
 class LocalLane:
     """The memory that a subscriber shares with publishers in its ``place``."""
 
-    def __init__(self, place: str) -> None:
+    def __init__(self, place: str, *, views: bool = False) -> None:
+        """``views``: payloads are views of the memory, not copies."""
         self.place = place
+        self.decode = decode_viewed_body if views else decode_body
         # Makes the control thread call `prepare`, and then `subscribe`.
         self.wake: Callable[[], None] = lambda: None
         self._rings: dict[int, RingReader] = {}  # by session
         self._seen: set[int] = set()
         self._wanted: set[int] = set()
         self._failed = False
+        # A publisher has left, which may have been killed.
+        self._left = False
 
     # For the receiving thread
 
@@ -68,6 +73,11 @@ class LocalLane:
     def prepare(self) -> None:
         """Open the memory of publishers that have sent large events. It takes a while, so
         the caller holds no lock."""
+        if self._left:
+            from pubsub_common.shared_memory.library import library
+
+            self._left = False
+            library().clean_up()
         while self._wanted and not self._failed:
             session = self._wanted.pop()
             # With the extra, and only now: it takes time and memory.
@@ -85,12 +95,16 @@ class LocalLane:
         woken."""
         if self._failed:
             return sub_socket.widen()
-        return bool(self._rings) and sub_socket.narrow(tuple(self._rings))
+        only = sub_socket.only_session
+        publishers = [each for each in self._rings if only in (None, each)]
+        return bool(publishers) and sub_socket.narrow(publishers)
 
     def forget(self, session: int) -> None:
         """A publisher has left, and all its events have arrived."""
-        self._rings.pop(session, None)
         self._seen.discard(session)
+        if self._rings.pop(session, None) is not None:
+            self._left = True
+            self.wake()
 
     def cut_off(self) -> None:
         """In a forked child: the memory is the parent's."""

@@ -26,6 +26,7 @@ from pubsub_common.security.handshake_failure import (
 )
 from pubsub_subscriber.connections.direct import begin, move
 from pubsub_subscriber.connections.interface import NewSubSocket
+from pubsub_subscriber.connections.local_lane import LocalLane
 from pubsub_subscriber.connections.socket_set import SocketSet
 from pubsub_subscriber.connections.sub_socket import SubSocket
 from pubsub_subscriber.streams.stream_table import location_of
@@ -78,6 +79,7 @@ class SecureDirectConnections:
         pair: KeyPair,
         has_left: Callable[[int], bool],
         places: NamedEndpoints,
+        lane: LocalLane | None = None,
     ) -> None:
         """``pair`` are the keys of this client. ``has_left`` returns whether the publisher of
         a session has left."""
@@ -86,6 +88,7 @@ class SecureDirectConnections:
         self._pair = pair
         self._has_left = has_left
         self._places = places
+        self._lane = lane
         self._numbers = itertools.count(1)
         self._connections: dict[int, _PublisherConnection] = {}  # by session
         # Publishers that got no socket, by session.
@@ -145,6 +148,8 @@ class SecureDirectConnections:
         except BaseException:
             sub_socket.close(0)
             raise
+        if self._lane is not None and publisher.place == self._lane.place:
+            sub_socket.lane = self._lane
         number = next(self._numbers)
         self._connections[publisher.session] = _PublisherConnection(
             number, sub_socket, publisher, handshake_monitor
@@ -170,6 +175,8 @@ class SecureDirectConnections:
 
     def disconnect(self, publisher: PublisherInfo, *, address_in_use: bool) -> bool:
         self._unconnected.pop(publisher.session, None)
+        if self._lane is not None:
+            self._lane.forget(publisher.session)
         connection = self._connections.get(publisher.session)
         if connection is None:
             return False
@@ -211,6 +218,9 @@ class SecureDirectConnections:
             elif now - connection.left_at > _MAX_DRAIN_S:
                 connection.retry_at = None
                 connection.sub_socket.disconnect(self._place_of(connection))
+            lane = connection.sub_socket.lane
+            if lane is not None and lane.subscribe(connection.sub_socket):
+                self._sockets.wake()
         self._retry_unconnected()
         return _RETRY_S if self._connections or self._unconnected else None
 

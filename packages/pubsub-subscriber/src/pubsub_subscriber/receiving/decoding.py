@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Final
 
 import msgspec
@@ -26,16 +27,19 @@ _TOPIC_BYTES: Final = 512
 
 
 def decode_item(
-    frame: bytes | memoryview, core: SubscriberCore
+    frame: bytes | memoryview,
+    core: SubscriberCore,
+    decode: Callable[[memoryview], Event] = decode_body,
 ) -> Event | Batch | None:
-    """The event or the batch in a frame of a subscribed topic; None for any other frame."""
+    """The event or the batch in a frame of a subscribed topic; None for any other frame.
+    ``decode`` may be `decode_viewed_body`."""
     head = bytes(frame[:_TOPIC_BYTES])
     begin = head[: head.find(b"\0") + 3]
     body = memoryview(frame)[len(begin) - 1 :]
     if begin not in core.topics.by_event:
         return decode_other(begin, body, core.topics)
     try:
-        item = decode_body(body)
+        item = decode(body)
     except MALFORMED:
         return None
     item.topic = core.topics.by_event[begin]

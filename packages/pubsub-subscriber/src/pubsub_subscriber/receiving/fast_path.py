@@ -319,7 +319,7 @@ class FastPath:
             memory[0] = FREE  # what is missing counts as lost with the next number
             return True
         core = self._core
-        item = decoding.decode_item(view, core)
+        item = decoding.decode_item(view, core, lane.decode)
         tracker = None if item is None else decoding.tracker_of(item, core)
         if (
             item is None

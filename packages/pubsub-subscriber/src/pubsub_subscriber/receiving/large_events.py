@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 
 import zmq
 
-from pubsub_common.protocol.events import Event
+from pubsub_common.protocol.events import Event, decode_body
 from pubsub_common.protocol.local_lane import LANE_MARK
 from pubsub_subscriber.connections.sub_socket import SubSocket
 from pubsub_subscriber.core import SubscriberCore
@@ -55,14 +55,16 @@ def take_large(
                 return Taken(empty=True, large=large)
             view = sub_socket.receive_frame(_NOBLOCK).buffer
             received_ns = now_ns()
+            decode = decode_body
             refers = lane is not None and view[:1] == LANE_MARK
             large = not refers and len(view) >= LARGE_BYTES
             if lane is not None and refers:
+                decode = lane.decode
                 found = lane.take(bytes(view))
                 if found is None:
                     break
                 view = found
-            event = decode_item(view, core)
+            event = decode_item(view, core, decode)
             if not isinstance(event, Event) or only not in (None, event.session):
                 return Taken(False, large, (bytes(view), received_ns, sub_socket))
             tracker = tracker_of(event, core)
