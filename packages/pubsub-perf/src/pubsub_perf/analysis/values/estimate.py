@@ -1,12 +1,14 @@
-"""A number with its interval, and a point of a curve."""
+"""A number with its interval, a point of a curve, and a verdict."""
 
 from __future__ import annotations
 
 import dataclasses
-from typing import Final
+from typing import Final, Literal
 
 # Runs of a cell below which its values have no interval.
 MIN_RUNS: Final = 3
+
+Verdict = Literal["supported", "contradicted", "undecided"]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
