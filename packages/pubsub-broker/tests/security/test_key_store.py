@@ -324,7 +324,9 @@ def test_clients_come_and_go(
     assert main(["keygen", folder, "alice", "bob"]) == 0
     assert main(["enroll", "carol", "--days", "2", "--secure", folder]) == 0
     assert main(["revoke", "bob", "--secure", folder]) == 0
-    capsys.readouterr()
+    assert capsys.readouterr().out.endswith("bob is revoked\n")
+    assert main(["revoke", "bob", "--secure", folder]) == 0
+    assert capsys.readouterr().out == "bob was revoked before\n"
     assert main(["list", "--secure", folder]) == 0
 
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]

@@ -233,6 +233,9 @@ keys = "lab.keys"
 queue-limit = 5
 [context.far]
 broker-address = "10.0.0.5"
+[context.home]
+broker-address = "127.0.0.1"
+connect-timeout = 30
 """
 
 
@@ -256,6 +259,12 @@ def test_a_context_goes_before_the_environment_and_the_file(
         "5555",
     )
     assert options["--keys"] == "mine.keys"
+    options = read(file, CONTEXTS, "--context", "home")
+    assert (options["--broker-address"], options["--broker-port"]) == (
+        "127.0.0.1",
+        "5555",
+    )
+    assert float(options["--connect-timeout"]) == 30
     options = read(file, CONTEXTS, "--context", "lab", "-b", "10.0.0.9", "-t", "A")
     assert options["--broker-address"] == "10.0.0.9"
     assert options["--topic"] == ["A"]
@@ -264,7 +273,7 @@ def test_a_context_goes_before_the_environment_and_the_file(
 @pytest.mark.parametrize(
     ("name", "text", "said"),
     [
-        ("lb", CONTEXTS, "has no context 'lb'; it has lab, far"),
+        ("lb", CONTEXTS, "has no context 'lb'; it has lab, far, home"),
         ("lab", "", "has no context 'lab'; it has none"),
         ("x", "[context]\nx = 1", "has no context 'x'; it has x"),
         (
@@ -450,6 +459,17 @@ def test_settings_are_shown_with_where_they_come_from(
     assert "count = 3  # command line" in text
     assert "broker-port = 5555  # default" in text
     assert not {"config", "help", "literal"} & tomllib.loads(text)["publisher"].keys()
+
+
+def test_a_default_in_a_context_is_shown_with_its_source(
+    file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file.write_text(CONTEXTS)
+
+    text = shown(capsys, "--config", str(file), "--context", "home")
+
+    assert 'broker-address = "127.0.0.1"  # context' in text
+    assert "connect-timeout = 30.0  # context" in text
 
 
 def test_what_cannot_be_shown_is_said(capsys: pytest.CaptureFixture[str]) -> None:

@@ -181,8 +181,9 @@ def _enroll(options: console_script.Options) -> None:
 
 
 def _revoke(options: console_script.Options) -> None:
-    _store(options).revoke(options["NAME"], now=_now())
-    console_script.print_line(f"{options['NAME']} is revoked")
+    new = _store(options).revoke(options["NAME"], now=_now())
+    did = "is revoked" if new else "was revoked before"
+    console_script.print_line(f"{options['NAME']} {did}")
 
 
 def _list(options: console_script.Options) -> None:

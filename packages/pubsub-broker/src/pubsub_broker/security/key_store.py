@@ -208,8 +208,8 @@ class KeyStore:
                 raise
         return path
 
-    def revoke(self, name: str, *, now: datetime.datetime) -> None:
-        """Revoke a client.
+    def revoke(self, name: str, *, now: datetime.datetime) -> bool:
+        """Revoke a client. Returns whether it was not revoked before.
 
         Raises:
             PubSubError: no client of this name is enrolled, or the list cannot be
@@ -221,11 +221,13 @@ class KeyStore:
             client = clients.get(name)
             if client is None:
                 raise PubSubError(f"no client named {name} is enrolled")
-            if client.revoked is None:
-                clients[name] = EnrolledKey(
-                    name, client.public, client.enrolled, client.expires, now
-                )
-                self._write(list(clients.values()))
+            if client.revoked is not None:
+                return False
+            clients[name] = EnrolledKey(
+                name, client.public, client.enrolled, client.expires, now
+            )
+            self._write(list(clients.values()))
+            return True
 
     def _write(self, clients: list[EnrolledKey]) -> None:
         path = self.directory / _CLIENTS

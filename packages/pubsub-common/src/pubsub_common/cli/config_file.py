@@ -69,14 +69,19 @@ def load(
     tables = [_Table(own, document.get(own, {}), lines, required)]
     if shared is not None:
         tables.insert(0, _Table(COMMON, document.get(COMMON, {}), shared))
-    return _found(path, tables, lines)
+    found = _found(path, tables, lines)
+    defaults = {line.long: _default(line) for line in lines}
+    # A default in a file asks for nothing: so the output of --print-config, as a file,
+    # changes nothing.
+    return {name: value for name, value in found.items() if value != defaults[name]}
 
 
 def load_context(
     path: str, name: str, lines: Sequence[OptionLine], shared: Sequence[OptionLine]
 ) -> dict[str, Any]:
     """The options in the table ``[context.NAME]`` of the file at ``path``, as docopt would
-    give them. It may have the options ``shared``; a program takes those that it has.
+    give them. It may have the options ``shared``; a program takes those that it has. A default
+    overrides what the other tables say.
 
     Raises:
         ConfigError: the file cannot be read, has no such context, or has invalid options.
@@ -119,10 +124,7 @@ def _found(
                 if _line(lines, name) is not None:
                     found[line.long] = converted
     _check_broker(found, path)
-    defaults = {line.long: _default(line) for line in lines}
-    # A default in a file asks for nothing: so the output of --print-config, as a file,
-    # changes nothing.
-    return {name: value for name, value in found.items() if value != defaults[name]}
+    return found
 
 
 def _read(path: str) -> Mapping[str, Any]:
