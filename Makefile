@@ -36,7 +36,7 @@ pytest = PYTHONDONTWRITEBYTECODE= PYTHONPYCACHEPREFIX="$(CURDIR)/.cache/python" 
 # A worker that dies ends the run, because its successor may wait forever.
 parallel = -n $(JOBS) --dist loadscope --max-worker-restart 0
 
-.PHONY: help install build test test-common test-broker test-publisher test-subscriber test-perf test-system test-long attacks chaos chaos-short soak fuzz lint audit contracts format types docs tables check release perf bench bench-check bench-peers mininet browser javascript etcd ssh slurm cluster lock clean
+.PHONY: help install build test test-common test-broker test-publisher test-subscriber test-perf test-system test-long attacks chaos chaos-short soak fuzz lint audit contracts format types docs tables check release perf bench bench-check bench-peers peers-figure mininet browser javascript etcd ssh slurm cluster lock clean
 
 help: ## show the targets
 	@grep -hE '^[a-z-]+[a-z -]*:.*## ' $(MAKEFILE_LIST) | sed -E 's/ test-.*-perf: test-%:/, ...:/; s/:.*## /\t/' | expand -t 18
@@ -127,7 +127,12 @@ bench-peers: install ## measure NATS, Mosquitto, Redis and Zenoh too, installed 
 	@scripts/peers-debs.sh
 	@.tools/bin/python -m pip --python .venv/bin/python install -q --disable-pip-version-check \
 		nats-py uvloop paho-mqtt redis hiredis eclipse-zenoh 2> >(grep -v 'is ignored: it is' >&2)
-	PYTHONPATH=benchmarks .venv/bin/python -m peer_systems $(ARGS)
+	PYTHONPATH="$(CURDIR)/benchmarks" .venv/bin/python -m peer_systems $(ARGS)
+
+peers-figure: install ## draw docs/benchmarks/peers.json, and write it into the tables of the docs
+	PYTHONPATH="$(CURDIR)/benchmarks" .venv/bin/python -m peer_systems \
+		--draw docs/benchmarks/peers.json --out docs/images/peers.png
+	.venv/bin/python scripts/performance_tables.py
 
 mininet: ## install the Debian packages that Mininet needs, where that is possible
 	@scripts/mininet-debs.sh

@@ -26,9 +26,17 @@ _METRICS: Final = {
     "rate": "events/s",
     "p50_us": "µs p50",
     "p99_us": "µs p99",
+    "inside_p50_us": "µs p50 inside",
+    "inside_p99_us": "µs p99 inside",
     "cpu_s_per_million": "CPU s per million",
 }
-_OURS: Final = ("pubsub, batches", "pubsub", "raw")
+_PEER_TABLES: Final = {
+    "rate": "rate",
+    "cpu": "cpu_s_per_million",
+    "p50": "p50_us",
+    "p99": "p99_us",
+    "inside": "inside_p50_us",
+}
 _MARKED: Final = re.compile(
     r"(<!-- (?P<what>table|rows): (?P<name>[\w-]+) -->\n)(?P<old>.*?)(<!-- end -->)",
     re.DOTALL,
@@ -79,25 +87,66 @@ def facts(document: Document) -> str:
     return _table(("Bar", "What", "Value", "At most", ""), "ll>>l", rows)
 
 
-def peers(metric: str) -> Callable[[Document], str]:
-    """The cells of one metric, with every system."""
+def peers(metric: str, route: str) -> Callable[[Document], str]:
+    """A metric of one route: a line for each system and kind of call, a column for each cell. The
+    best of a column is bold."""
 
     def table(document: Document) -> str:
-        found = [row for row in document["rows"] if row["metric"] == metric]
-        there = {name for row in found for name in row["values"]}
-        names = [name for name in (*_OURS, *document["peers"]) if name in there]
-        rows = [
-            (
-                _cell(row),
-                *(_value(row["values"].get(name), metric) for name in names),
-                _standing(row),
-            )
-            for row in found
+        found = [
+            row
+            for row in document["rows"]
+            if row["metric"] == metric and row["cell"]["route"] == route
         ]
-        head = ("cell", *names, "against the best peer")
-        return _table(head, "l" + ">" * len(names) + "l", rows)
+        there = {name for row in found for name in row["values"]}
+        rows = [
+            (name, *(_value(row, name) for row in found))
+            for name in document["lines"]
+            if name in there
+        ]
+        if not rows:
+            return "Not in these figures."
+        head = ("", *(_cell(row["cell"]) for row in found))
+        return _table(head, "l" + ">" * len(found), rows)
 
     return table
+
+
+def peer_bars(document: Document) -> str:
+    """The bars, as ratios within a round."""
+    rows = []
+    if not document["bars"]:
+        return "Not in these figures."
+    for found in document["bars"]:
+        ratio = found["ratio"]
+        lost = f", {found['lost']:,} lost" if found["lost"] else ""
+        rows.append(
+            (
+                found["bar"],
+                f"{found['line']} / {found['against']}",
+                _METRICS[found["metric"]],
+                found["cell"] + lost,
+                f"{ratio['median']:.2f} ({ratio['lowest']:.2f} to {ratio['highest']:.2f})",
+                f"{'≥' if found['metric'] == 'rate' else '≤'} {found['bound']:.2f}",
+                _met(found),
+            )
+        )
+    head = ("Bar", "What", "", "Cell", "Ratio (lowest to highest)", "Asked for", "")
+    return _table(head, "llll>>l", rows)
+
+
+def peer_list(words: Callable[[Document], str]) -> Callable[[Document], str]:
+    """A list of the peers, with notes about a run."""
+
+    def text(document: Document) -> str:
+        lines = [
+            f"- **{peer['title']}**{words(peer)}."
+            for peer in document["peers"].values()
+        ]
+        lines += [f"- {note}" for note in document.get("notes", ())]
+        lines += [f"- Left out: {reason}." for reason in document["missing"].values()]
+        return "\n".join(lines)
+
+    return text
 
 
 def groups(document: Document) -> str:
@@ -141,9 +190,17 @@ TABLES: Final[dict[str, tuple[str, Callable[[Document], str]]]] = {
     "facts": ("bars.json", facts),
     "groups": ("brokers.json", groups),
     "event-costs": ("brokers.json", event_costs),
-    "peers-rate": ("peers.json", peers("rate")),
-    "peers-p50": ("peers.json", peers("p50_us")),
-    "peers-p99": ("peers.json", peers("p99_us")),
+    "peers-settings": (
+        "peers.json",
+        peer_list(lambda peer: f" ({peer['version']}): {peer['settings']}"),
+    ),
+    "peers-gives": ("peers.json", peer_list(lambda peer: f": {peer['gives']}")),
+    "peers-bars": ("peers.json", peer_bars),
+    **{
+        f"peers-{name}-{route}": ("peers.json", peers(metric, route))
+        for name, metric in _PEER_TABLES.items()
+        for route in ("direct", "brokered")
+    },
 }
 
 
@@ -199,21 +256,29 @@ def _met(found: Document) -> str:
     return "met" if found["met"] else "**missed**"
 
 
-def _cell(row: Document) -> str:
-    route = "brokered" if row["brokered"] else "direct"
-    return f"{route}, {row['payload_bytes']} B, {row['subscribers']} sub."
+def _cell(cell: Document) -> str:
+    """Short: a column is narrow."""
+    size = cell["payload_bytes"]
+    units = (("MiB", 1 << 20), ("KiB", 1 << 10), ("B", 1))
+    unit, factor = next(each for each in units if size % each[1] == 0)
+    rate = f", {cell['rate']:,.0f}/s" if cell["rate"] else ""
+    return f"{size // factor} {unit}, {cell['subscribers']} sub.{rate}"
 
 
-def _value(value: float | None, metric: str) -> str:
-    if value is None:
+def _value(row: Document, name: str) -> str:
+    """A median, bold where it is the best of its row."""
+    if name not in row["values"]:
         return ""
-    if metric != "rate":
-        return f"{value:,.0f}"
-    return f"{value / 1000:,.{0 if value >= 100_000 else 1}f}"
-
-
-def _standing(row: Document) -> str:
-    return f"{row['standing']} ({row['lead']} \u00d7 {row['best_peer']})"
+    value = row["values"][name]["median"]
+    medians = [each["median"] for each in row["values"].values()]
+    rate = row["metric"] == "rate"
+    best = max(medians) if rate else min(medians)
+    shown = value / 1000 if rate else value
+    # The digits that differ between runs say nothing.
+    text = f"{shown:,.{0 if shown >= 100 else 1 if shown >= 10 else 2}f}"
+    text = f"**{text}**" if value == best and len(medians) > 1 else text
+    lost = row["lost"].get(name)
+    return f"{text}, {lost:,} lost" if lost else text
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ import msgspec
 from pubsub_common.cli import console_script
 from pubsub_common.cli.parser import clear_environment
 from pubsub_common.errors import ConfigError
+from pubsub_common.files import write_atomically
 from pubsub_perf import __version__
 
 PROGRAM: Final = "peer_systems"
@@ -22,9 +23,13 @@ Usage:
   {PROGRAM} [options]
 
 Options:
+  --bars NAMES            only the cells of these bars, like drop,large
+                          (see docs/performance.md)
+  --only TEXT             only cells with TEXT in their name
   --repetitions N         runs of each, in turn; the median counts [default: 5]
   --seconds S             length of a run [default: 1.5]
-  --out FILE              write everything as JSON to FILE; with --draw, a PNG
+  --out FILE              write everything as JSON to FILE, after each cell; with --draw, a
+                          PNG
   --draw FILE             draw what --out wrote to FILE before; measure nothing
   -v, --verbose           say more about what happens
   -h, --help              show this text
@@ -57,10 +62,25 @@ def run(options: console_script.Options) -> None:
 
     from peer_systems import comparison
 
-    document = comparison.run(Console(), repetitions, seconds)
-    if options["--out"]:
-        text = msgspec.json.format(msgspec.json.encode(document), indent=2)
-        Path(options["--out"]).write_bytes(text + b"\n")
+    console = Console()
+
+    def keep(document: dict[str, Any]) -> None:
+        if options["--out"]:
+            text = msgspec.json.format(msgspec.json.encode(document), indent=2)
+            write_atomically(Path(options["--out"]), text + b"\n")
+
+    names = options["--bars"].split(",") if options["--bars"] else None
+    cells = comparison.chosen(names, options["--only"] or "")
+    if not cells:
+        raise ConfigError("no cell has this bar and name")
+    comparison.run(
+        cells,
+        names,
+        repetitions,
+        seconds,
+        lambda line: console.print(line, highlight=False, soft_wrap=True, markup=False),
+        keep,
+    )
 
 
 def draw(name: str, out: str | None) -> None:
@@ -69,11 +89,11 @@ def draw(name: str, out: str | None) -> None:
     Raises:
         ConfigError: it cannot be read, or has nothing to draw.
     """
-    from peer_systems import throughput_figure
+    from peer_systems import figure
 
     if out is None:
         raise ConfigError("--draw needs --out, the name of the PNG")
-    throughput_figure.draw(read(name), Path(out))
+    figure.draw(read(name), Path(out))
 
 
 def read(name: str) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from pubsub_perf.bench.workload.scenario import Scenario
 _CONFIG: Final = """\
 max_pending: 8589934592
 write_deadline: "120s"
+max_payload: 8388608
 """
 # A written message leaves the process within these many turns of the loop, with uvloop
 # too, which writes at the end of a turn.

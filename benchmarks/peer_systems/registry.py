@@ -9,12 +9,15 @@ import os
 import re
 import shutil
 import subprocess
+from pathlib import Path
 from typing import Final
 
 from pubsub_perf.bench import systems
 
 READY_S: Final = 10.0
 _SBIN: Final = "/usr/local/sbin:/usr/sbin:/sbin"
+# By scripts/peers-debs.sh.
+_NEWEST: Final = Path(__file__).resolve().parents[2] / ".tools" / "peers" / "bin"
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,8 +71,10 @@ class PeerSystem:
 
 
 def which(program: str) -> str | None:
-    """The path of a broker. Debian has some where only root looks."""
-    return shutil.which(program, path=f"{os.environ.get('PATH', '')}:{_SBIN}")
+    """The path of a broker: the newest one, else that of this system. Debian has some where
+    only root looks."""
+    places = (str(_NEWEST), os.environ.get("PATH", ""), _SBIN)
+    return shutil.which(program, path=os.pathsep.join(places))
 
 
 def _version_of(package: str) -> str | None:

@@ -80,6 +80,7 @@ def publish(job: Job, run: JobRun) -> JobResult:
 def subscribe(job: Job, run: JobRun) -> JobResult:
     done = threading.Event()
     end = job.end_bytes
+    copied = job.receiving == "bytes"
     count = first_ns = last_ns = 0
     add = run.latencies_ns.append if job.kind == "latency" else None
     now_ns = time.monotonic_ns
@@ -87,6 +88,8 @@ def subscribe(job: Job, run: JobRun) -> JobResult:
     def take(sample: Any) -> None:
         nonlocal count, first_ns, last_ns
         payload = sample.payload
+        if copied:
+            payload = payload.to_bytes()
         if len(payload) == end:
             last_ns = now_ns()
             done.set()
@@ -94,7 +97,7 @@ def subscribe(job: Job, run: JobRun) -> JobResult:
         if not count:
             first_ns = now_ns()
         elif add is not None:
-            add(now_ns() - int.from_bytes(payload.to_bytes()[:8], "little"))
+            add(now_ns() - int.from_bytes(bytes(payload)[:8], "little"))
         count += 1
 
     with _open(job) as session:

@@ -3,6 +3,7 @@ one."""
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.metadata
 import json
 import shutil
@@ -10,14 +11,22 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from peer_systems import __main__ as main
-from peer_systems import registry, throughput_figure
-from peer_systems.comparison import row_of, standing
+from peer_systems import comparison, figure, registry
+from peer_systems.comparison import (
+    PEER_BARS,
+    ZENOH_BYTES,
+    lines,
+    missing,
+)
 from peer_systems.registry import PEER_SYSTEMS, load
+from pubsub_perf.bench.in_turn.bars import Bar
+from pubsub_perf.bench.in_turn.cells import LINES, Cell, cells
 from pubsub_perf.bench.scenario_runner import run_scenario
-from pubsub_perf.bench.workload.scenario import Figures, Scenario
+from pubsub_perf.bench.workload.scenario import Scenario
 
 MODES = [
     pytest.param(name, brokered, id=f"{name}-{'brokered' if brokered else 'direct'}")
@@ -187,30 +196,28 @@ def test_a_peer_tells_its_versions(name: str, brokered: bool) -> None:
     )
 
 
-def rate(value: float) -> list[Figures]:
-    """One run with this rate."""
-    return [
-        Figures(
-            rate=value,
-            sent=100,
-            received=100,
-            lost=0,
-            cpu_s_per_million=2.0,
-            p50_us=10.0,
-            p99_us=20.0,
-        )
-    ]
+def spread(value: float) -> dict[str, float]:
+    return {"median": value, "lowest": 0.9 * value, "highest": 1.2 * value}
+
+
+def row(cell: Cell, metric: str, **ratios: float) -> dict[str, Any]:
+    """A row of ``--out``, in which plain pyzmq has 100."""
+    return {
+        "cell": dataclasses.asdict(cell),
+        "metric": metric,
+        "values": {name: spread(100 * ratio) for name, ratio in ratios.items()},
+        "ratios": {name: spread(ratio) for name, ratio in ratios.items()},
+    }
 
 
 def peers_document() -> dict[str, Any]:
-    row = {
-        "measure": "throughput",
-        "brokered": False,
-        "payload_bytes": 16,
-        "subscribers": 1,
-        "values": {"pubsub": 1e6, "raw": 1.1e6, "nats": 3e5},
+    return {
+        "rows": [
+            row(Cell("direct", 16, 1), "rate", pubsub=1.1, zenoh=0.5, raw=1.0),
+            row(Cell("brokered", 16, 1), "rate", pubsub=1.1, nats=0.2, raw=1.0),
+            row(Cell("direct", 64, 8, 1000.0), "p50_us", pubsub=1.1, raw=1.0),
+        ]
     }
-    return {"rows": [row, row | {"brokered": True}, row | {"payload_bytes": 1024}]}
 
 
 def test_the_peers_can_be_drawn(tmp_path: Path) -> None:
@@ -221,25 +228,45 @@ def test_the_peers_can_be_drawn(tmp_path: Path) -> None:
     assert picture.read_bytes().startswith(b"\x89PNG")
 
 
-def test_what_the_figure_lacks_is_explained() -> None:
+def test_throughput_and_latency_are_drawn_on_both_routes() -> None:
     document = peers_document() | {"missing": {"redis": "not installed"}}
-    document["rows"][2]["values"] = {"pubsub": 1e5, "raw": 1e5}
-    figure = throughput_figure.drawing_of(document).figure
-    text = " ".join(each.get_text() for each in figure.texts).replace("\n", " ")
+
+    drawn = figure.drawing_of(document).figure
+
+    text = " ".join(each.get_text() for each in drawn.texts).replace("\n", " ")
     assert "Without redis: not installed." in text
-    assert "Direct there is no mark of nats at 1,024 B, which was not measured." in text
-    assert "half of it to each side" in text
+    titles = [axes.get_title(loc="left") for axes in drawn.axes]
+    assert titles == [
+        "direct, events/s, 1 subscriber",
+        "through a broker, events/s, 1 subscriber",
+        "direct, p50 felt",
+        "through a broker, p50 felt",
+    ]
+    labels = [label.get_text() for label in drawn.axes[2].get_xticklabels()]
+    assert labels == ["64 B\n1,000/s\n8 subscribers"]
+
+
+def test_a_range_is_drawn_behind_each_median() -> None:
+    drawn = figure.drawing_of(peers_document()).figure
+
+    _level, *lines = drawn.axes[0].get_lines()
+    assert [np.asarray(line.get_ydata()).tolist() for line in lines] == [
+        pytest.approx([0.99, 1.32]),
+        pytest.approx([1.1]),
+        pytest.approx([0.45, 0.6]),
+        pytest.approx([0.5]),
+    ]
 
 
 def test_systems_are_told_apart_without_colour() -> None:
-    looks = throughput_figure.LOOKS.values()
+    looks = figure.LOOKS.values()
     assert len({look.marker for look in looks}) == len(looks)
 
 
 @pytest.mark.parametrize(
     ("document", "words", "said"),
     [
-        ({"rows": []}, ["--out=x.png"], "no throughput of peers"),
+        ({"rows": []}, ["--out=x.png"], "this holds no results"),
         ({}, ["--out=x.png"], "was not written by --out"),
         ({"rows": []}, [], "--draw needs --out"),
     ],
@@ -258,15 +285,81 @@ def test_what_cannot_be_drawn_is_one_line(
     assert said in capsys.readouterr().err
 
 
-def test_a_lead_that_noise_could_make_is_a_tie() -> None:
-    assert [standing(lead) for lead in (1.31, 1.29, 0.78, 0.76)] == [
-        "ahead",
-        "tie",
-        "tie",
-        "behind",
-    ]
-    scenario = Scenario("throughput", 16)
-    row = row_of(
-        scenario, "rate", {"pubsub": rate(300), "nats": rate(200), "raw": rate(1)}
+@pytest.mark.parametrize("bar", PEER_BARS, ids=lambda bar: f"{bar.line}-{bar.against}")
+def test_every_bar_is_about_lines_that_run_in_cells_of_the_table(
+    bar: Bar, all_installed: None
+) -> None:
+    table = set(cells())
+    known = {line.name: line for line in lines()}
+
+    for cell in bar.cells:
+        assert cell in table
+        assert known[bar.line].runs_in(cell)
+        assert known[bar.against].runs_in(cell)
+
+
+def test_the_peers_that_are_there_have_lines_on_the_routes_that_they_have(
+    all_installed: None,
+) -> None:
+    found = {line.name: line.routes for line in lines()}
+
+    assert found["nats"] == ("brokered",)
+    assert found["zenoh"] == ("direct", "brokered")
+    assert found["zenoh-shm"] == found[ZENOH_BYTES] == ("direct",)
+    assert list(found)[-1] == "raw"
+    assert missing() == {}
+
+
+def test_missing_peers_have_no_lines(nothing_installed: None) -> None:
+    assert [line.name for line in lines()] == [line.name for line in LINES]
+    assert set(missing()) == set(PEER_SYSTEMS)
+    assert all("pip install" in reason for reason in missing().values())
+
+
+def test_results_have_the_settings_of_the_peers(
+    nothing_installed: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        comparison, "run_table", lambda *_: _[-1]({"rows": [], "bars": []})
     )
-    assert (row.best_peer, row.lead, row.standing) == ("nats", 1.5, "ahead")
+    said: list[str] = []
+    kept: list[dict[str, Any]] = []
+
+    comparison.run([], ["large"], 1, 0.1, said.append, kept.append)
+
+    assert said[0].startswith("nats: left out: NATS needs")
+    assert kept[0]["peers"] == {}
+    assert set(kept[0]["missing"]) == set(PEER_SYSTEMS)
+    assert kept[0]["lines"][0] == "pubsub"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--bars=x"], "no bar x: choose from receive, block"),
+        (["--only=nothing like it"], "no cell has this bar and name"),
+        (["--seconds=0"], "--seconds must be more than 0"),
+    ],
+)
+def test_bad_options_are_one_line(
+    words: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main.main(words) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_a_run_with_a_peer_is_written(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    targets("zenoh-shm", brokered=False)
+    file = tmp_path / "peers.json"
+    words = ["--bars=large", "--only=direct, 64 KiB, 1 sub", f"--out={file}"]
+
+    assert main.main([*words, "--repetitions=1", "--seconds=0.1"]) == 0
+
+    assert "bar large" in capsys.readouterr().out
+    found = json.loads(file.read_text())
+    assert {"zenoh-shm", ZENOH_BYTES, "pubsub, shm views"} <= set(
+        found["rows"][0]["values"]
+    )
+    assert found["peers"]["zenoh-shm"]["version"].startswith("eclipse-zenoh ")

@@ -16,10 +16,9 @@ KIB: Final = 1024
 MIB: Final = 1024 * KIB
 SIZES: Final = (16, 256, KIB, 64 * KIB, MIB)
 SUBSCRIBERS: Final = (1, 4)
-# Size, rate and subscribers of the cells for latencies: small events, large, and camera frames.
+# Size, rate and subscribers of the cells for latencies: small events, and camera frames.
 PACED: Final = (
     (64, 1000.0, (1, 8)),
-    (64 * KIB, 1000.0, (1, 4)),
     (MIB, 100.0, (1, 4)),
 )
 # A message holds only a few larger events: publishing many at once then gains nothing.

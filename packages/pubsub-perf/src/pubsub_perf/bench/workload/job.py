@@ -10,7 +10,7 @@ Part = Literal["publisher", "subscriber"]
 JobKind = Literal["throughput", "latency"]
 # How a program publishes and receives, where a system has several kinds of call.
 Sending = Literal["event", "list", "generator"]
-Receiving = Literal["iterate", "receive", "batches", "views"]
+Receiving = Literal["iterate", "receive", "batches", "views", "bytes"]
 TOPIC: Final = "bench"
 # Events between two looks at the clock.
 BURST: Final = 64
@@ -23,11 +23,12 @@ class Job(msgspec.Struct, kw_only=True, frozen=True):
     (throughput) or ``rate`` a second by an absolute schedule (latency); then one of
     another size, which ends its subscribers. In a latency run the first eight bytes of a
     payload are the time before its publish call, in nanoseconds, little-endian. ``sending``
-    and ``receiving`` are the kinds of call: ``views`` iterates over payloads that are
-    not copied. ``shared_memory``: large events do not pass through TCP, where the system
-    has a choice. ``brokered``: events pass through a broker.
-    ``keys`` is the file of keys of all clients, where the run is secure. ``ports`` are the
-    run's TCP ports on loopback, by names that each system chooses.
+    and ``receiving`` are the kinds of call: ``views`` iterates over payloads that are not
+    copied, ``bytes`` copies each, where the usual call of a system does not.
+    ``shared_memory``: large events do not pass through TCP, where the system has a choice.
+    ``brokered``: events pass through a broker. ``keys`` is the file of keys of all clients,
+    where the run is secure. ``ports`` are the run's TCP ports on loopback, by names that
+    each system chooses.
     """
 
     system: str
