@@ -16,8 +16,13 @@ check | status)
     exec pubsub-broker "$command" --broker-address "$address" --broker-port "$port" "$@"
     ;;
 *)
+    forward=${PUBSUB_FORWARD_PORT-}
+    # A config file may say so, too. Wrong options get their error below.
+    if pubsub-broker "$@" --print-config 2>/dev/null | grep -q '^centralized = true'; then
+        forward=${forward:-5560-5569}
+    fi
     exec pubsub-broker --bind "$address" --port "$port" \
-        --forward-port "${PUBSUB_FORWARD_PORT:-5560-5569}" \
+        ${forward:+--forward-port "$forward"} \
         ${PUBSUB_ADVERTISE:+--advertise "$PUBSUB_ADVERTISE"} "$@"
     ;;
 esac

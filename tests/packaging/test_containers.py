@@ -103,7 +103,11 @@ def test_all_that_is_copied_is_there_and_in_the_context() -> None:
 def entrypoint(tmp_path: Path) -> Callable[..., list[str]]:
     """The words of the command that the entry point runs."""
     program = tmp_path / PROGRAM
-    program.write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n')
+    real = Path(sys.executable).with_name(PROGRAM)
+    program.write_text(
+        f'#!/bin/sh\ncase "$*" in *--print-config) exec {real} "$@" ;; esac\n'
+        'printf "%s\\n" "$@"\n'
+    )
     program.chmod(0o755)
 
     def words_of(*words: str, **variables: str) -> list[str]:
@@ -132,6 +136,7 @@ def test_the_entry_point_serves_all_addresses(
     assert config.advertised is None
 
     words = entrypoint(
+        "-c",
         PUBSUB_ADDRESS="::",
         PUBSUB_PORT="7000",
         PUBSUB_FORWARD_PORT="7001",
@@ -141,6 +146,26 @@ def test_the_entry_point_serves_all_addresses(
     assert (config.host, config.port) == ("[::]", 7000)
     assert config.forward_ports == range(7001, 7002)
     assert config.advertised == ("nat.example", 80)
+
+
+def test_the_entry_point_gives_ports_for_events_to_brokers_that_forward(
+    entrypoint: Callable[..., list[str]], tmp_path: Path
+) -> None:
+    place = ["--bind", "0.0.0.0", "--port", "5555"]
+    assert entrypoint() == place
+    assert entrypoint("--log-format", "json") == [*place, "--log-format", "json"]
+
+    file = tmp_path / "settings.toml"
+    file.write_text("[broker]\ncentralized = true\n")
+    ports = ["--forward-port", "5560-5569"]
+    assert entrypoint(PUBSUB_CONFIG=str(file)) == [*place, *ports]
+    for words in (["-vc"], ["--cent"], ["--config", str(file)]):
+        assert entrypoint(*words) == [*place, *ports, *words]
+
+    # A forgotten -c is not silent.
+    words = entrypoint(PUBSUB_FORWARD_PORT="6000")
+    with pytest.raises(SystemExit):
+        console_script.parse(USAGE, words, PROGRAM, "1")
 
 
 @pytest.mark.parametrize(
