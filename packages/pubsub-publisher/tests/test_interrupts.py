@@ -23,6 +23,7 @@ from pubsub_common.protocol.events import PRIVATE_MARK
 from pubsub_common.protocol.messages import Disconnect, Register
 from pubsub_common.testing import WAIT_S, wait_for
 from pubsub_publisher import Publisher
+from pubsub_publisher.sending import quick_sources
 
 NewPublisher = Callable[..., Publisher]
 Subscribe = Callable[..., RawSubscriber]
@@ -169,20 +170,30 @@ def check_padded(subscriber: RawSubscriber, accepted: list[bytes], size: int) ->
     check(subscriber, padded)
 
 
-@pytest.mark.parametrize("kind", ["list", "generator", "pairs"])
+@pytest.mark.parametrize("kind", ["list", "generator", "quick", "mixed", "pairs"])
 def test_publish_events_interrupted_at_any_line(
-    new_publisher: NewPublisher, subscribe: Subscribe, kind: str
+    new_publisher: NewPublisher,
+    subscribe: Subscribe,
+    kind: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    if kind in ("quick", "mixed"):  # the source is quick after its first event
+        monkeypatch.setattr(quick_sources, "LOOK_AFTER", 1)
+        monkeypatch.setattr(quick_sources, "QUICK_NS", 10**12)
     publisher = new_publisher("A", queue_limit=100_000)
     subscriber = subscribe(publisher, "A", session=5, queue_limit=100_000)
     publisher.wait_for_subscribers(1, WAIT_S)
 
     def call(name: Callable[[bytes], bytes]) -> None:
-        payloads = [name(b"%d" % number) for number in range(3)]
+        count = 7 if kind == "quick" else 3
+        payloads = [name(b"%d" % number) for number in range(count)]
         if kind == "list":
             publisher.publish_events(payloads)
-        elif kind == "generator":
+        elif kind in ("generator", "quick"):
             publisher.publish_events(payload for payload in payloads)
+        elif kind == "mixed":
+            several = payloads[0], payloads[1].decode(), payloads[2]
+            publisher.publish_events(each for each in several)
         else:
             publisher.publish_events([("A", payload) for payload in payloads])
 

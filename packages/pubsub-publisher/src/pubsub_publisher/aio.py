@@ -31,7 +31,8 @@ from pubsub_publisher.publishing import checked_payload, generated, sender_of
 from pubsub_publisher.readings import PublisherReadings
 from pubsub_publisher.sending.batching import Item, batches
 from pubsub_publisher.sending.frame_sender import STOPPED
-from pubsub_publisher.topics.topic_state import Stamped, TopicState
+from pubsub_publisher.topics.event_columns import Stamped
+from pubsub_publisher.topics.topic_state import TopicState
 
 _RETRY_S: Final = 0.001
 _RETRY_MAX_S: Final = 0.01

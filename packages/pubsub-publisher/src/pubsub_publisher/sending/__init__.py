@@ -1,4 +1,4 @@
 """The data socket: sends events and batches, receives subscriptions.
 
-Shell, except `batching`.
+Shell, except `batching` and `quick_sources`.
 """

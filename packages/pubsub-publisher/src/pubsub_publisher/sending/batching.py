@@ -3,7 +3,8 @@
 A batch is sent when it is full, when its first event is a millisecond old, or when the call
 that fills it ends. A list is cut at once.
 
-Threads gather events in the topic (`send_all`). The gathering thread checks the clock at each
+Threads gather events in the topic (`send_all`), or take many at once from a quick source
+(`quick_sources`). The gathering thread checks the clock at each
 event; while it waits for its next event (the iterable may be slow), the control thread checks
 the clock. For asyncio, which must not wait for room, a batch is a separate list (`batches`).
 """
@@ -12,37 +13,24 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Final, Protocol
 
 from pubsub_common.errors import ConfigError, PubSubError
 from pubsub_common.protocol.topics import validate_topic
 from pubsub_common.queue_bounds import QueueBounds
 from pubsub_publisher.payloads import Payload, bytes_payload, is_bytes_like
+from pubsub_publisher.sending import quick_sources
+from pubsub_publisher.sending.quick_sources import STOPPED, BatchSocket
+from pubsub_publisher.topics.event_columns import Stamped
 from pubsub_publisher.topics.topic_set import unknown_topic
 from pubsub_publisher.topics.topic_state import (
     BATCH_BYTES,
     BATCH_EVENTS,
     MAX_BATCH_AGE_NS,
-    Stamped,
     TopicState,
 )
 
-_STOPPED: Final = "this publisher was stopped before the events could leave"
-
 Item = Payload | str | tuple[str, Payload | str]
 Topics = Mapping[str, TopicState]
-
-
-class BatchSocket(Protocol):
-    """The methods of `EventSocket` that batches need."""
-
-    bounds: QueueBounds
-
-    def gather(self, topic: TopicState, payload: bytes) -> bool: ...
-
-    def send_batch(self, topic: TopicState, payloads: Sequence[bytes]) -> bool: ...
-
-    def flush(self, topic: TopicState) -> bool: ...
 
 
 @dataclasses.dataclass(slots=True)
@@ -85,7 +73,7 @@ def send_all(
             socket.flush(topic)
         raise
     if [topic for topic in used if not socket.flush(topic)]:
-        raise PubSubError(_STOPPED)
+        raise PubSubError(STOPPED)
     return count
 
 
@@ -140,7 +128,7 @@ def _send_list(
         if not payloads:
             _send_each(socket, part, topic, used, topics, declare)
         elif not socket.send_batch(topic, payloads):
-            raise PubSubError(_STOPPED)
+            raise PubSubError(STOPPED)
     return len(items)
 
 
@@ -152,18 +140,32 @@ def _send_each(
     topics: Topics,
     declare: Callable[[str], TopicState],
 ) -> int:
-    gather, bounds = socket.gather, socket.bounds
-    count = 0
-    for item in items:
+    gather, bounds, source = socket.gather, socket.bounds, iter(items)
+
+    def find(item: Item) -> tuple[TopicState, bytes]:
+        name, payload = _topic_and_payload(topics, item, default, bounds)
+        topic = topics.get(name) or declare(name)
+        used[topic] = None
+        return topic, payload
+
+    count = plain = 0
+    looked_ns = socket.monotonic_ns()
+    for item in source:
         if type(item) is bytes and default is not None:
             topic, payload = default, item
+            plain += 1
         else:
-            name, payload = _topic_and_payload(topics, item, default, bounds)
-            topic = topics.get(name) or declare(name)
-            used[topic] = None
+            topic, payload = find(item)
+            plain = 0
         if not gather(topic, payload):
-            raise PubSubError(_STOPPED)
+            raise PubSubError(STOPPED)
         count += 1
+        if plain >= quick_sources.LOOK_AFTER and default is not None:
+            plain, before_ns = 0, looked_ns
+            looked_ns = socket.monotonic_ns()
+            if looked_ns - before_ns < quick_sources.QUICK_NS:
+                count += quick_sources.send_quick(socket, source, default, find)
+                looked_ns = socket.monotonic_ns()
     return count
 
 

@@ -17,6 +17,8 @@ To gather is to append to the topic's list, which is one step without a lock: th
 accepted by that step. So an exception from outside loses no accepted event. An event that a
 signal handler publishes while it interrupts a send is gathered, and the control thread sends
 it at once.
+A quick source of `publish_events` is different: its items are fetched, many in one step, and
+checked when they are sent or gathered (`pubsub_publisher.topics.fetched`).
 
 Numbers are assigned under the lock, when a frame is made. A frame is *in doubt* from before
 it is sent until its events are counted as sent: when an exception comes in between, libzmq
@@ -33,7 +35,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final
 
 import zmq
@@ -44,11 +46,13 @@ from pubsub_publisher.core import PublisherCore
 from pubsub_publisher.sending.frame_sender import NOBLOCK, FrameSender
 from pubsub_publisher.sending.sections import on_stack, uses_sections
 from pubsub_publisher.sending.xpub_socket import OCCUPIED
+from pubsub_publisher.topics.event_columns import EventColumns
+from pubsub_publisher.topics.fetched import Fetch
 from pubsub_publisher.topics.topic_state import (
     BATCH_BYTES,
     BATCH_EVENTS,
     MAX_BATCH_AGE_NS,
-    EventColumns,
+    UNBATCHED_BYTES,
     Events,
     TopicState,
     batch_limit,
@@ -59,9 +63,9 @@ _BLOCKED_MS: Final = 20
 _YIELD_S: Final = 0.0005
 # While too many bytes wait, the control thread checks again after this time.
 _FULL_S: Final = 0.01
-# For larger payloads, the cost of a separate message is small.
-_UNBATCHED_BYTES: Final = 32_768
 _PAUSE_NS: Final = 20_000
+# No clock shows this.
+_NO_TIME: Final = -1
 _STREAK: Final = 64
 
 
@@ -116,7 +120,7 @@ class EventSocket(FrameSender):
         lock, now_ns, gathered = self.lock, self._now_ns, topic.gathered
         append, send_one, locked = gathered.append, self._send_one, lock.locked
         flags = 0 if waiting else NOBLOCK
-        unbatched = min(_UNBATCHED_BYTES, self.bounds.payload_bytes + 1)
+        unbatched = min(UNBATCHED_BYTES, self.bounds.payload_bytes + 1)
         last_ns = streak = limit = begun_ns = 0
         largest = -1
 
@@ -192,9 +196,17 @@ class EventSocket(FrameSender):
         events = EventColumns([now_ns() for _ in payloads], payloads)
         return self.send_in_turn(topic, events)
 
+    def fetch(self, topic: TopicState, source: Iterator[object]) -> Fetch:
+        """Prepare to publish the payloads of ``source`` on the topic. `flush` sends those
+        that have come; so does the control thread, when the first one is a millisecond old."""
+        # The stamp is taken right after its item has come.
+        fetch = Fetch(zip(source, iter(self._now_ns, _NO_TIME)))  # noqa: B905
+        topic.fetched.append(fetch.fetched)
+        return fetch
+
     def flush(self, topic: TopicState) -> bool:
-        """Send a topic's gathered events, and wait for room. False if this was closed or
-        stopped first."""
+        """Send a topic's fetched and gathered events, and wait for room. False if this was
+        closed or stopped first."""
         return self.send_in_turn(topic, ())
 
     def send_in_turn(self, topic: TopicState, events: Events) -> bool:

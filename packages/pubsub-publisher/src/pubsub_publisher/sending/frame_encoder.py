@@ -8,7 +8,8 @@ from pubsub_common.protocol.batches import encode_batch_body
 from pubsub_common.protocol.events import encode_body, encode_large_event
 from pubsub_common.queue_bounds import COUNTED_BYTES, QueueBounds
 from pubsub_publisher.core import PublisherCore
-from pubsub_publisher.topics.topic_state import EventColumns, Events, TopicState
+from pubsub_publisher.topics.event_columns import EventColumns
+from pubsub_publisher.topics.topic_state import Events, TopicState
 
 # For larger payloads, a copy costs more than the work that avoids it, and counting their bytes is
 # cheap.

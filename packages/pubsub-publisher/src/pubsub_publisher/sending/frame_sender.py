@@ -20,9 +20,11 @@ from pubsub_publisher.core import PublisherCore
 from pubsub_publisher.sending.frame_encoder import LARGE_BYTES, Frame, FrameEncoder
 from pubsub_publisher.sending.sections import uses_sections
 from pubsub_publisher.sending.xpub_socket import XpubSocket
+from pubsub_publisher.topics.event_columns import Stamped
 from pubsub_publisher.topics.topic_state import (
+    BATCH_BYTES,
+    UNBATCHED_BYTES,
     Events,
-    Stamped,
     TopicState,
 )
 
@@ -54,7 +56,7 @@ class FrameSender(XpubSocket):
         """The age of gathered events uses ``monotonic_ns``, because the clock of the time
         stamps may be set."""
         super().__init__(context, topics, core, bounds)
-        self._monotonic_ns = monotonic_ns
+        self.monotonic_ns = monotonic_ns
         self._accepting = True
         self._encoder = FrameEncoder(core, bounds)
         self._large_from = self._encoder.large_from
@@ -129,7 +131,7 @@ class FrameSender(XpubSocket):
                 self._repair()
             if not self._accepting:
                 return 0
-            if topic.gathered:
+            if topic.gathered or topic.fetched:
                 self._flush(topic, flags)
         except zmq.Again:
             return -stamp_ns
@@ -217,7 +219,7 @@ class FrameSender(XpubSocket):
     def _reserve(self, topic: TopicState, event: Stamped) -> int:
         """The number of an event that the caller sends; -1 if other events of its topic must
         be sent first."""
-        if topic.gathered:
+        if topic.waits:
             return -1
         first, events = topic.next_sequence, (event,)
         self._in_doubt = topic, first, events, None
@@ -228,7 +230,7 @@ class FrameSender(XpubSocket):
     def _look_after(self, topic: TopicState) -> None:
         """Make the control thread check a topic's gathered events. It is woken before that is
         recorded: it may be woken twice, but is never forgotten."""
-        topic.begun_at_ns = self._monotonic_ns()
+        topic.begun_at_ns = self.monotonic_ns()
         self._gathering.add(topic)
         if not self._batches_watched:
             self.wake()
@@ -251,22 +253,39 @@ class FrameSender(XpubSocket):
         return stamp_ns
 
     def _flush(self, topic: TopicState, flags: int) -> None:
-        """Send the gathered events of a topic.
+        """Send the fetched and the gathered events of a topic.
 
         Raises:
             zmq.Again: There is no room; some events may have left.
         """
         # First, so that a thread that gathers an event meanwhile checks the topic itself.
         topic.watched = False
+        if topic.fetched:
+            self._flush_fetched(topic, flags)
         left = len(topic.gathered)
         while left > 0:
             part = topic.next_part(left)
             self._transmit(topic, part, flags)
             left -= len(part)
-        if topic.gathered:
+        if topic.gathered or (topic.fetched and self._accepting):
             self._look_after(topic)
         else:
             self._gathering.discard(topic)
+
+    def _flush_fetched(self, topic: TopicState, flags: int) -> None:
+        """Send the fetched events of a topic, or gather them, as far as they are plain."""
+        below = min(UNBATCHED_BYTES, self.bounds.payload_bytes + 1, self.lane_from)
+        for fetched in tuple(topic.fetched):
+            ended = fetched.ended  # first: nothing comes after that
+            if fetched.items:
+                most = min(BATCH_BYTES, self.bounds.payload_bytes)
+                events = None if topic.gathered else fetched.whole(most)
+                if events is None:
+                    topic.gather_fetched(fetched, below)
+                else:
+                    self._transmit(topic, events, flags)
+            if ended:
+                topic.fetched.remove(fetched)
 
     def _flush_old(self, age_ns: int) -> bool:
         """Send the events that were gathered at least so long ago, while there is room.
@@ -275,7 +294,7 @@ class FrameSender(XpubSocket):
             self._overlooked[0].begun_at_ns = 0
             self._gathering.add(self._overlooked[0])
             del self._overlooked[0]
-        begun_at_ns = self._monotonic_ns() - age_ns
+        begun_at_ns = self.monotonic_ns() - age_ns
         for topic in tuple(self._gathering):
             if topic.begun_at_ns <= begun_at_ns:
                 try:

@@ -2,46 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 from pubsub_common.protocol.batches import batch_prefix
 from pubsub_common.protocol.events import event_prefix
+from pubsub_publisher.topics.event_columns import EventColumns, Stamped
+from pubsub_publisher.topics.fetched import Fetched, in_order
 from pubsub_publisher.topics.history import History
 
 # Large enough that the cost of a message is small, small enough for the caches.
 BATCH_BYTES: Final = 65_536
 BATCH_EVENTS: Final = 256
+# For larger payloads, the cost of a separate message is small.
+UNBATCHED_BYTES: Final = 32_768
 # How long the first event of a batch waits for the others.
 MAX_BATCH_AGE_NS: Final = 1_000_000
 
 # Above this size, gathered events leave one by one.
 _MESSAGE_BYTES: Final = 16 * 2**20
-
-# When an event was published, in nanoseconds, and its payload.
-Stamped = tuple[int, bytes]
-
-
-class EventColumns:
-    """Events as a list of time stamps and a list of payloads, as in a batch frame. Making
-    pairs would take a third of the time of publishing a list."""
-
-    __slots__ = ("payloads", "stamps_ns")
-
-    def __init__(self, stamps_ns: Sequence[int], payloads: Sequence[bytes]) -> None:
-        """One stamp for each payload."""
-        self.stamps_ns = stamps_ns
-        self.payloads = payloads
-
-    def __len__(self) -> int:
-        return len(self.payloads)
-
-    def __getitem__(self, index: int) -> Stamped:
-        return self.stamps_ns[index], self.payloads[index]
-
-    def __iter__(self) -> Iterator[Stamped]:
-        return zip(self.stamps_ns, self.payloads, strict=True)
-
 
 Events = Sequence[Stamped] | EventColumns
 
@@ -67,6 +46,7 @@ class TopicState:
         "begun_at_ns",
         "begun_ns",
         "event_prefix",
+        "fetched",
         "gathered",
         "gathered_bytes",
         "history",
@@ -82,6 +62,9 @@ class TopicState:
         self.next_sequence = 0
         self.history = history
         self.gathered: list[Stamped] = []
+        # Of the calls that take items from quick sources. Their events leave before those that
+        # are gathered after them.
+        self.fetched: list[Fetched] = []
         # Of payload, at least of large ones; threads may count some twice.
         self.gathered_bytes = 0
         self.watched = False
@@ -93,6 +76,26 @@ class TopicState:
     def next_number(self) -> int:
         """The number of the next event that is published."""
         return self.next_sequence + len(self.gathered)
+
+    @property
+    def waits(self) -> bool:
+        """Whether events of this topic have not left."""
+        return bool(self.gathered) or any(each.items for each in self.fetched)
+
+    def gather_fetched(self, fetched: Fetched, below_bytes: int) -> None:
+        """Move the first of these items to the gathered events, in the order of their times:
+        an item's source may publish, too. Only plain bytes, smaller than this."""
+        items, gathered = fetched.items, self.gathered
+        events = fetched.events(below_bytes)
+        count, end = len(events), len(gathered)
+        if not count:
+            return
+        start = end
+        if end and gathered[end - 1][0] > events[0][0]:
+            start = 0
+            events = in_order(gathered[:end], events)
+        self.gathered_bytes += sum(len(payload) for _, payload in events)
+        gathered[start:end] = events; del items[:count]; fetched.count += count  # noqa: E702  # fmt: skip
 
     def next_part(self, limit: int) -> list[Stamped]:
         """The first gathered events that fit into one message, at most ``limit``."""
@@ -106,6 +109,8 @@ class TopicState:
         if self.history is not None:
             self.history.add(first, events)
         self.next_sequence = first + len(events)
+        if isinstance(events, EventColumns):
+            events.have_left()
         gathered = self.gathered
         if gathered and gathered[0] is events[0]:
             del gathered[: len(events)]
