@@ -21,6 +21,7 @@ from pubsub_common.protocol.client_names import is_client_name
         (["/lib/pubsub_subscriber/__main__.py"], "pubsub-subscriber"),
         (["/opt/my_app/__main__.py"], "my_app"),
         (["-c"], "python"),
+        (["-"], "python"),
         ([""], "python"),
         ([], "python"),
         (["/opt/my app\n.py"], "my_app_"),

@@ -34,7 +34,7 @@ def _program() -> str:
     stem = path.parent.name if path.name == "__main__.py" else path.stem
     if stem.startswith("pubsub_"):
         stem = stem.replace("_", "-")
-    return "python" if stem in ("", "-c", "-m") else _shown(stem)
+    return "python" if stem in ("", "-", "-c", "-m") else _shown(stem)
 
 
 def _shown(text: str) -> str:
