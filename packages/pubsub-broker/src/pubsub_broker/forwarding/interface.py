@@ -50,6 +50,9 @@ class Forwarder(ForwarderControl, Protocol):
     def start(self) -> None:
         """Start the thread."""
 
+    def look(self, now: float) -> None:
+        """Check, every `LOOK_EVERY_S` seconds, which loop forwards best."""
+
     def forwarded(self) -> int:
         """Messages received from publishers since the start."""
 

@@ -12,6 +12,7 @@ import zmq
 from pubsub_broker.config import Overflow
 from pubsub_broker.control.effects import Attach, Detach
 from pubsub_broker.control.topic_spread import forwarder_of
+from pubsub_broker.forwarding.calm_proxy import CalmProxy
 from pubsub_broker.forwarding.clear_ports import bind_next
 from pubsub_broker.forwarding.interface import Forwarder, ForwarderControl
 from pubsub_broker.forwarding.publisher_book import PublisherBook
@@ -168,9 +169,14 @@ class ForwarderPool:
     def bound_bytes(self, now: float) -> list[Unread]:
         """Where too many bytes wait for a subscriber: close its connection, or stop
         forwarding until it has read. Returns the closed connections."""
-        return self._slow_subscribers.look(
+        due = now >= self._slow_subscribers.look_at
+        closed = self._slow_subscribers.look(
             now, self.ports, self._controls(), self.socket_sets
         )
+        if due:
+            for forwarder in self._forwarders:
+                forwarder.look(now)
+        return closed
 
     def next_deadline(self) -> float | None:
         """When `apply_changes` or `bound_bytes` is due without new changes."""
@@ -279,6 +285,9 @@ class ForwarderPool:
         )
 
     def _forwarder(self, sockets: ForwarderSockets, name: str) -> Forwarder:
-        if isinstance(sockets, PlainSockets) and not self._blocking:
+        if not isinstance(sockets, PlainSockets):
+            return PythonForwarder(sockets, name, self._on_failure)
+        if not self._blocking:
             return ZmqProxyForwarder(self._context, sockets, name, self._on_failure)
-        return PythonForwarder(sockets, name, self._on_failure)
+        proxy = CalmProxy(self._context, sockets, name, self._bounds.messages)
+        return PythonForwarder(sockets, name, self._on_failure, proxy)

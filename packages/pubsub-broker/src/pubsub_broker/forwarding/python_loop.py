@@ -9,7 +9,9 @@ message that finds a queue full is held, and nothing is read until it has been s
 Then libzmq's inbound queues fill up, then TCP's, and then the publishers notice. The
 loop serves subscriptions, connections and the stop all the time.
 
-It waits on file descriptors. Those of ZeroMQ sockets are edge triggered, and any
+While traffic is calm, libzmq's proxy forwards after all, faster (`calm_proxy`).
+
+Otherwise it waits on file descriptors. Those of ZeroMQ sockets are edge triggered, and any
 operation on a socket may consume the notification (see `pubsub_common.net.sockets`), so
 it waits only after a turn in which no socket had a message. While a message is held
 this is not certain, and no wait is longer than `RETRY_S`.
@@ -26,12 +28,15 @@ from typing import Final
 
 import zmq
 
+from pubsub_broker.forwarding.calm_proxy import CalmProxy
 from pubsub_broker.forwarding.event_output import RETRY_S
 from pubsub_broker.forwarding.sockets import ForwarderSockets
 from pubsub_common.net.waker import Waker
 
 # Messages forwarded before other work gets its turn.
 _BURST: Final = 256
+# How long the thread may take to end after its time, before connections are closed.
+_END_S: Final = 0.5
 
 
 class PythonForwarder:
@@ -42,7 +47,9 @@ class PythonForwarder:
         sockets: ForwarderSockets,
         name: str,
         on_failure: Callable[[], None] = lambda: None,
+        proxy: CalmProxy | None = None,
     ) -> None:
+        self._proxy = proxy
         self.error: BaseException | None = None
         self._sockets = sockets
         self._on_failure = on_failure
@@ -59,38 +66,64 @@ class PythonForwarder:
 
     def apply(self, changes: list[tuple[bool, str]]) -> None:
         self._changes.extend(changes)
-        self._waker.wake()
+        self._wake()
 
     def wait_applied(self, until: float) -> None:
         """The thread connects by itself."""
 
     def disconnect_subscribers(self, keys: Iterable[str]) -> None:
         self._unwanted.extend(keys)
-        self._waker.wake()
+        self._wake()
+
+    def look(self, now: float) -> None:
+        if self._proxy is not None and self._proxy.look(
+            self._counted, now, self.thread
+        ):
+            self._waker.wake()
 
     def forwarded(self) -> int:
-        return self._counted
+        proxy = self._proxy
+        return self._counted + (0 if proxy is None else proxy.counted().messages)
 
     def large_bytes(self) -> tuple[int, int]:
-        return self._sockets.large_bytes()
+        large, largest = self._sockets.large_bytes()
+        if self._proxy is None:
+            return large, largest
+        told = self._proxy.told()
+        return large + told.size, max(largest, told.largest())
 
     def detach_due(self) -> float | None:
         return None  # its thread handles detachments itself
 
     @property
     def held_since(self) -> float | None:
-        return self._sockets.held_since
+        since = self._sockets.held_since
+        if since is None and self._proxy is not None:
+            return self._proxy.blocked_since()
+        return since
 
     def begin_close(self, until: float) -> None:
         if self._until is None:
             self._until = until
-            self._waker.wake()
+            self._wake()
 
     def close(self, until: float) -> None:
         self.begin_close(until)
+        if self._proxy is not None:
+            self.thread.join(max(0.0, until - time.monotonic()) + _END_S)
+            while self.thread.is_alive():
+                self._proxy.unblock()
+                self.thread.join(_END_S)
+            self._proxy.close()
         self.thread.join()
         self._sockets.close(max(0.0, until - time.monotonic()))
         self._waker.close()
+
+    def _wake(self) -> None:
+        """Have the thread see what was noted for it before this call."""
+        self._waker.wake()
+        if self._proxy is not None:
+            self._proxy.leave()
 
     # In the thread
 
@@ -125,10 +158,21 @@ class PythonForwarder:
                 return
         moved = self._forward_burst() or moved
         if not moved and output.held is None:
+            if self._proxy is not None and self._proxy.forward(self._is_free):
+                return
             self._watch(sockets.inputs())
             self._wait(self._idle_poller, self._timeout_ms())
             # First of all: an event does not wait for the rest of a turn.
             self._forward_burst()
+
+    def _is_free(self) -> bool:
+        """Whether only messages and subscriptions can need this thread."""
+        return not (
+            self._changes
+            or self._unwanted
+            or self._until is not None
+            or self._sockets.detach_due() is not None
+        )
 
     def _wait(self, poller: select.poll, timeout_ms: float | None) -> None:
         for fd, _ in poller.poll(timeout_ms):

@@ -72,6 +72,7 @@ class ForwarderSockets(PublisherInputs):
         # Publishers that libzmq has given up: the next `attach` reconnects. Any thread
         # may add to it.
         self.lost: set[str] = set()
+        self.port = 0  # towards subscribers, from `bind` on
 
     def bind(self, host: str, port: int) -> None:
         """Offer events to subscribers at ``host:port``.
@@ -79,7 +80,7 @@ class ForwarderSockets(PublisherInputs):
         Raises:
             zmq.ZMQError: the port is taken or the host is not ours.
         """
-        bind(self.xpub, endpoint(host, port))
+        self.port = bind(self.xpub, endpoint(host, port))
 
     def pin(self, threads: int) -> None:
         """Have these of libzmq's threads serve all sockets, present and future ones; a

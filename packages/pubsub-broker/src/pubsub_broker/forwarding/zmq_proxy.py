@@ -21,24 +21,28 @@ ANSWER_S: Final = 10.0
 # that.
 COUNTS_S: Final = 0.02
 
-_STATISTICS: Final = b"STATISTICS"
-_TERMINATE: Final = b"TERMINATE"
+STATISTICS: Final = b"STATISTICS"
+TERMINATE: Final = b"TERMINATE"
 
 
-class _Counted(NamedTuple):
+class Counted(NamedTuple):
     """The messages and bytes received on XSUB."""
 
     messages: int
     size: int
 
-    def plus(self, statistics: list[bytes]) -> _Counted:
+    def plus(self, statistics: list[bytes]) -> Counted:
         """Add the messages and bytes that the proxy has received since it was entered:
         the first two of eight counters (messages and bytes, in and out, front and back
         end)."""
         messages, size = (
             int.from_bytes(each, sys.byteorder) for each in statistics[:2]
         )
-        return _Counted(self.messages + messages, self.size + size)
+        return Counted(self.messages + messages, self.size + size)
+
+    def largest(self) -> int:
+        """A guess at the size of the largest messages: four times the mean."""
+        return 4 * self.size // max(1, self.messages)
 
 
 class ZmqProxyForwarder:
@@ -63,7 +67,7 @@ class ZmqProxyForwarder:
         self._changes: list[tuple[bool, str]] = []
         self._stopping = False
         # Until the proxy was entered, and in its last report.
-        self._counted = self._told = _Counted(0, 0)
+        self._counted = self._told = Counted(0, 0)
         # The proxy was asked for its counts and has not answered yet.
         self._asked = False
         # A REP socket answers every command. With a PAIR this depends on the version of
@@ -87,8 +91,8 @@ class ZmqProxyForwarder:
         counts. (Up to libzmq 4.3.5, PAUSE does not stop a busy proxy.)"""
         self._changes = changes
         self._idle.clear()
-        self._send(_STATISTICS)
-        self._send(_TERMINATE)
+        self._send(STATISTICS)
+        self._send(TERMINATE)
 
     def wait_applied(self, until: float) -> None:
         """The thread owns the sockets until it has left the proxy; between proxies we
@@ -115,7 +119,10 @@ class ZmqProxyForwarder:
         """The bytes of all messages, and four times their mean: the proxy reports
         nothing more exact."""
         counted = self._statistics()
-        return counted.size, 4 * counted.size // max(1, counted.messages)
+        return counted.size, counted.largest()
+
+    def look(self, now: float) -> None:
+        """It drops, so it never waits for anyone."""
 
     def detach_due(self) -> float | None:
         # Its thread uses this only in `apply`, and the caller waits meanwhile.
@@ -157,15 +164,15 @@ class ZmqProxyForwarder:
             self._idle.set()  # so that the waiting thread sees the error
             self._on_failure()
 
-    def _statistics(self) -> _Counted:
+    def _statistics(self) -> Counted:
         until = time.monotonic() + COUNTS_S
         while True:
             of_now = not self._asked
             if of_now:
-                self._send(_STATISTICS)
+                self._send(STATISTICS)
                 self._asked = True
             self._check()
-            if not self._control.poll(_ms_until(until)):
+            if not self._control.poll(ms_until(until)):
                 return self._told
             self._told = self._counted.plus(self._control.recv_multipart()[1:])
             self._asked = False
@@ -181,10 +188,11 @@ class ZmqProxyForwarder:
         self._control.send_multipart([b"", command])
 
     def _receive(self, until: float) -> list[bytes]:
-        if not self._control.poll(_ms_until(until)):
+        if not self._control.poll(ms_until(until)):
             raise PubSubError("the forwarder's proxy does not answer")
         return self._control.recv_multipart()[1:]
 
 
-def _ms_until(until: float) -> int:
+def ms_until(until: float) -> int:
+    """Milliseconds until ``until`` (monotonic seconds), at least 0."""
     return round(max(0.0, until - time.monotonic()) * 1000)

@@ -1,0 +1,58 @@
+"""Decides when libzmq's proxy may forward for sockets that wait for slow subscribers.
+
+The proxy answers no command while it waits for a subscriber to read. So it may only
+forward while no queue can fill before the next look: few messages come, and the kernel
+has passed on what each subscriber was sent. Pure.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Final
+
+from pubsub_common.security.unread_queues import LOOK_EVERY_S
+
+# With shorter queues a burst would fill one between two looks.
+LEAST_QUEUE: Final = 1000
+# Parts of a queue: so many messages between two looks are too many; after so many the
+# subscribers are checked. A few looks together stay below a full queue.
+_BUSY_PART: Final = 8
+_CHECK_PART: Final = 4
+# Checks of the subscribers take no larger part of the time.
+_LARGEST_PART: Final = 0.05
+
+
+class CalmTraffic:
+    """For queues of ``limit`` messages. ``clock`` measures how long checks take."""
+
+    def __init__(self, limit: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self.calm = limit >= LEAST_QUEUE
+        self._possible = self.calm
+        self._limit = limit
+        self._clock = clock
+        self._count = 0
+        self._checked_count = 0
+        self._check_at = 0.0
+
+    def look(
+        self, count: int, now: float, *, waits: bool, stalled: Callable[[], bool]
+    ) -> bool:
+        """Decide again, every `LOOK_EVERY_S` seconds; returns `calm`. ``count``: of the
+        messages forwarded so far; ``waits``: a message waits for room; ``stalled``:
+        whether the kernel has data for a subscriber that it cannot send."""
+        if not self._possible:
+            return False
+        came, self._count = count - self._count, count
+        if waits or came * _BUSY_PART > self._limit:
+            self.calm = False
+        elif not self.calm or (count - self._checked_count) * _CHECK_PART > self._limit:
+            if now < self._check_at:
+                return self.calm
+            begun_at = self._clock()
+            self.calm = not stalled()
+            took_s = self._clock() - begun_at
+            self._check_at = now + max(LOOK_EVERY_S, took_s / _LARGEST_PART)
+            if self.calm:
+                self._checked_count = count
+        return self.calm
