@@ -1,4 +1,4 @@
 """Forwards events in the centralized model: sockets and forwarding loops.
 
-Shell, except `draining` and `sender_check`.
+Shell, except `calm_traffic`, `draining` and `sender_check`.
 """

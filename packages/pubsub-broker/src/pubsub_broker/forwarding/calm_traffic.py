@@ -7,11 +7,8 @@ has passed on what each subscriber was sent. Pure.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from typing import Final
-
-from pubsub_common.security.unread_queues import LOOK_EVERY_S
 
 # With shorter queues a burst would fill one between two looks.
 LEAST_QUEUE: Final = 1000
@@ -19,14 +16,15 @@ LEAST_QUEUE: Final = 1000
 # subscribers are checked. A few looks together stay below a full queue.
 _BUSY_PART: Final = 8
 _CHECK_PART: Final = 4
-# Checks of the subscribers take no larger part of the time.
+# Checks of the subscribers are this far apart, and take no larger part of the time.
+_CHECK_EVERY_S: Final = 0.05
 _LARGEST_PART: Final = 0.05
 
 
 class CalmTraffic:
     """For queues of ``limit`` messages. ``clock`` measures how long checks take."""
 
-    def __init__(self, limit: int, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, limit: int, clock: Callable[[], float]) -> None:
         self.calm = limit >= LEAST_QUEUE
         self._possible = self.calm
         self._limit = limit
@@ -38,7 +36,7 @@ class CalmTraffic:
     def look(
         self, count: int, now: float, *, waits: bool, stalled: Callable[[], bool]
     ) -> bool:
-        """Decide again, every `LOOK_EVERY_S` seconds; returns `calm`. ``count``: of the
+        """Decide again, every 50 ms or so; returns `calm`. ``count``: of the
         messages forwarded so far; ``waits``: a message waits for room; ``stalled``:
         whether the kernel has data for a subscriber that it cannot send."""
         if not self._possible:
@@ -52,7 +50,7 @@ class CalmTraffic:
             begun_at = self._clock()
             self.calm = not stalled()
             took_s = self._clock() - begun_at
-            self._check_at = now + max(LOOK_EVERY_S, took_s / _LARGEST_PART)
+            self._check_at = now + max(_CHECK_EVERY_S, took_s / _LARGEST_PART)
             if self.calm:
                 self._checked_count = count
         return self.calm
