@@ -15,6 +15,7 @@ from chaos_kinds import (
     FORWARDERS,
     KEYS,
     PLAIN,
+    SHARED_MEMORY,
     STRENGTHS,
     WILD_FORWARDERS,
     WILDCARDS,
@@ -97,6 +98,14 @@ _CHOSEN: Final[Mapping[Kind, Mapping[str, int]]] = {
         "one of three brokers killed": 1,
         "several of a group at once": 1,
         "broker killed, another one stands by": 1,
+    },
+    SHARED_MEMORY: {
+        "broker killed": 1,
+        "publisher killed": 3,
+        "publisher stopped": 2,
+        "several at once": 2,
+        "subscriber killed": 3,
+        "subscriber stopped": 2,
     },
 }
 _QUICK: Final = ((EVERYTHING, "broker killed"), (STRENGTHS, "publisher killed"))

@@ -28,13 +28,17 @@ class Kind:
     """``keys``: the broker is secure, and its policy grants the necessary permissions.
     ``wildcards``: subscribers have them, and each publisher has its own topic in
     addition to the shared ones. ``strengths``: shared topics are owned, each by another
-    publisher. ``forwarders``: their number, if the broker forwards."""
+    publisher. ``forwarders``: their number, if the broker forwards. Large events go by
+    shared memory, if that is installed."""
 
     name: str = ""
     keys: bool = False
     wildcards: bool = False
     strengths: bool = False
     forwarders: int = 1
+    # Of each event; and events a second of a publisher.
+    payload_bytes: int = 0
+    rate: int = 200
     models: tuple[Model, ...] = ("centralized", "decentralized")
 
     def prepare(self, folder: Path) -> None:
@@ -113,6 +117,9 @@ WILD_FORWARDERS: Final = Kind(
 EVERYTHING: Final = Kind(
     "everything", keys=True, wildcards=True, strengths=True, forwarders=4
 )
+SHARED_MEMORY: Final = Kind(
+    "shared memory", payload_bytes=65_536, rate=100, models=("decentralized",)
+)
 KINDS: Final = (
     PLAIN,
     KEYS,
@@ -121,4 +128,5 @@ KINDS: Final = (
     FORWARDERS,
     WILD_FORWARDERS,
     EVERYTHING,
+    SHARED_MEMORY,
 )

@@ -115,7 +115,8 @@ class Roles:
         more |= self.kind.publisher(name, self.folder)
         given = {
             "bind_port": 0,
-            "rate": 200,
+            "rate": self.kind.rate,
+            "payload_bytes": self.kind.payload_bytes,
             "topics": self.kind.published(name),
             "wait_for": self._waits_for,
             **options,

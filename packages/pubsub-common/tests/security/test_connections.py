@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from support.ipv6 import needs_ipv6
@@ -15,7 +19,10 @@ from pubsub_common.security.connections import (
     Connection,
     close_connection,
     connection_at,
+    own_connections,
 )
+
+_AT_ONCE = fcntl.LOCK_EX | fcntl.LOCK_NB
 
 
 @pytest.fixture(params=["127.0.0.1", pytest.param("::1", marks=needs_ipv6)])
@@ -70,6 +77,17 @@ def test_what_is_no_socket_is_none_and_leaves_no_descriptor() -> None:
         os.close(write_fd)
     assert connection_at(read_fd) is None
     assert not close_connection(Connection(read_fd, ("127.0.0.1", 1), 5))
+
+
+def test_a_look_at_a_file_releases_none_of_its_locks(tmp_path: Path) -> None:
+    with (tmp_path / "locked").open("w") as file:
+        fcntl.lockf(file, fcntl.LOCK_EX)
+        own_connections()
+        assert connection_at(file.fileno()) is None
+        # Another process sees the lock; this one could take it again.
+        taken = f"import fcntl; fcntl.lockf(open({file.name!r}, 'a'), {_AT_ONCE})"
+        run = subprocess.run([sys.executable, "-c", taken], stderr=subprocess.DEVNULL)
+    assert run.returncode != 0
 
 
 def test_a_socket_without_a_peer_is_no_connection() -> None:

@@ -35,6 +35,11 @@ class LocalSubscribers:
         self._others: set[bytes] = set()
         self._wanted_by_others: dict[bytes, bool] = {}
 
+    @property
+    def count(self) -> int:
+        """The number of narrow subscribers."""
+        return len(self._narrow)
+
     def use_session(self, session: int) -> None:
         """Set the publisher's session."""
         self._session = session

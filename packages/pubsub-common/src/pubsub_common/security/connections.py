@@ -127,7 +127,7 @@ def written_through(port: int) -> list[tuple[Connection, Written]]:
 def _written_to(fd: int, port: int) -> tuple[Connection, Written] | None:
     """None: not a connection through this port, or closed, or the kernel is too old."""
     with contextlib.suppress(OSError, ValueError, IndexError):
-        copy = _copy(fd) if stat.S_ISSOCK(os.fstat(fd).st_mode) else None
+        copy = _copy(fd)
         if copy is None:
             return None
         with copy:
@@ -170,8 +170,13 @@ def _descriptors() -> list[int]:
 
 def _copy(fd: int) -> socket.socket | None:
     """A copy of a descriptor as a socket, which the caller closes; None if it is not a
-    socket any more: libzmq may have closed it, and its number may be reused."""
+    socket any more: libzmq may have closed it, and its number may be reused.
+
+    A file is not copied: to close the copy would release all locks (POSIX) that this process
+    has on the file."""
     try:
+        if not stat.S_ISSOCK(os.fstat(fd).st_mode):
+            return None
         copy = os.dup(fd)
     except OSError:
         return None

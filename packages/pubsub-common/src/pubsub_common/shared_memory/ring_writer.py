@@ -86,9 +86,11 @@ class RingWriter:
         self.number = 0
         self.failure: SharedMemoryError | None = None
 
-    def write(self, head: bytes, payload: bytes | bytearray, wait_s: float) -> int:
-        """Write a frame of two parts. Returns the number of its sample; 0 if there is no room,
-        for ``wait_s`` seconds at most."""
+    def write(
+        self, head: bytes, payload: bytes | bytearray, readers: int, wait_s: float
+    ) -> int:
+        """Write a frame of two parts, for at least so many ``readers``. Returns the number of
+        its sample; 0 if there is no room for ``wait_s`` seconds, or a reader is missing."""
         size = HEADER_BYTES + len(head) + len(payload)
         slot = slot_bytes(size)
         port = self._ports.get(slot)
@@ -118,8 +120,9 @@ class RingWriter:
             reached = sample.assume_init().send()
         except Exception:  # of iceoryx2: connections of peers that were killed
             return 0
-        expected = self._service.dynamic_config.number_of_subscribers
-        return number if reached >= expected else 0
+        # Of a killed one the entry stays for a while.
+        entries = self._service.dynamic_config.number_of_subscribers
+        return number if reached >= max(readers, entries) else 0
 
     def work(self) -> bool:
         """Make the ports that are wanted, and begin to use those that all subscribers have.

@@ -99,9 +99,8 @@ class LocalLane:
         if ring is None or not self._local.complete:
             return -1
         head = prefix + body
-        number = ring.write(
-            head, rest, _NOBLOCK_WAIT_S if flags else SHARED_MEMORY_WAIT_S
-        )
+        wait_s = _NOBLOCK_WAIT_S if flags else SHARED_MEMORY_WAIT_S
+        number = ring.write(head, rest, self._local.count, wait_s)
         if not number:
             return -1
         send, size = self._events.send_frame, len(head) + len(rest)
