@@ -64,6 +64,8 @@ def test_both_models_on_a_tree_and_a_switch(tmp_path: Path) -> None:
             )  # 10 and 5 warm-up, twice
             assert cell["hosts"]["kind"] == "mininet"
             assert cell["hosts"]["broker"] == "10.0.0.1"
+            # Frames pass no firewall in the switches.
+            assert not cell["hosts"]["bridge_netfilter"]
             data = tmp_path / "data" / model / network / "subscriber-0.csv"
             assert "10.0.0.2:5556,A," in data.read_text()
 

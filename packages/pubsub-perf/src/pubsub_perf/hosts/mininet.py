@@ -43,6 +43,7 @@ class MininetHosts:
         self._bandwidth_mbit = load.bandwidth_mbit
         self._net: Any = None
         self._nodes: list[Any] = []
+        self._netfilter: bool | None = None
 
     def __enter__(self) -> Self:
         _raise_open_files()
@@ -76,6 +77,7 @@ class MininetHosts:
             autoSetMacs=True,
         )
         self._net.start()
+        self._netfilter = kernel_features.keep_frames_from_netfilter()
         if self._bandwidth_mbit is not None:
             self._shrink_buckets(self._bandwidth_mbit)
         self._nodes = [self._net.get(name) for name in self._network.nodes]
@@ -150,6 +152,7 @@ class MininetHosts:
             "kind": "mininet",
             "switch": "LinuxBridge",
             "mininet": importlib.metadata.version("mininet"),
+            "bridge_netfilter": self._netfilter,
         } | (
             {}
             if self._bandwidth_mbit is None
