@@ -54,7 +54,7 @@ class PublisherFiles:
         if self._collected is None:
             return
         columns, lateness = self._collected
-        self._files.write_details(HEADER, columns)
+        self._files.write_details(HEADER, columns.rows())
         self._files.write_report(
             {
                 "role": "publisher",

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 from pubsub_common.measurement.measurement_files import MeasurementFiles
 
 if TYPE_CHECKING:
-    from pubsub_common.measurement.event_details import Columns
     from pubsub_common.protocol.events import Event
+    from pubsub_subscriber.event_table import EventTable
     from pubsub_subscriber.subscriber import Subscriber
 
 HEADER: Final = (
@@ -32,7 +32,7 @@ class SubscriberFiles:
         ConfigError: A file cannot be written.
         """
         self._files = MeasurementFiles(details, report, safe_csv=safe_csv)
-        self._columns: Columns | None = None
+        self._table: EventTable | None = None
 
     def listener(
         self, show: Callable[[Event], None] | None
@@ -40,19 +40,15 @@ class SubscriberFiles:
         """The function to call for each event; None if there is none."""
         if not self._files.details_wanted:
             return show
-        self._columns = columns = self._files.new_columns(4)
-        add = columns.add
+        from pubsub_subscriber.event_table import EventTable
+
+        self._table = table = EventTable(_numbers_of, len(HEADER) - 2)
+        if show is None:
+            return table.add
 
         def listen(event: Event) -> None:
-            add(
-                (event.publisher, event.topic),
-                event.session,
-                event.sequence,
-                event.published_ns,
-                event.received_ns,
-            )
-            if show is not None:
-                show(event)
+            table.add(event)
+            show(event)
 
         return listen
 
@@ -62,10 +58,14 @@ class SubscriberFiles:
         Raises:
             OSError: A file could not be written.
         """
-        if self._columns is not None:
-            self._files.write_details(HEADER, self._columns)
+        if self._table is not None:
+            self._files.write_details(HEADER, self._table.rows())
         if self._files.report_wanted:
             self._files.write_report(report(subscriber))
+
+
+def _numbers_of(event: Event) -> tuple[int, ...]:
+    return event.session, event.sequence, event.published_ns, event.received_ns
 
 
 def report(subscriber: Subscriber) -> dict[str, Any]:

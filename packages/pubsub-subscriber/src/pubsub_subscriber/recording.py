@@ -7,30 +7,42 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from pathlib import Path
+from typing import cast
 
 from pubsub_common.counted import counted
 from pubsub_common.measurement.latency_file import write_latencies
 from pubsub_common.measurement.latency_histogram import LatencyHistogram
 from pubsub_common.protocol.events import Event
 from pubsub_subscriber.config import SubscriberConfig
-from pubsub_subscriber.measurement.latency_recorder import LatencyRecorder
+from pubsub_subscriber.event_table import EventTable
 from pubsub_subscriber.receiving.receiver import Receiver
 
 _log = logging.getLogger(__name__)
 
 
 class Recording:
-    """``latencies`` has the latencies of all events; the recorder stores each one for the
-    file."""
+    """Records the latency of each event in a histogram; for a file, in a table, of which the
+    histogram is made when it is wanted."""
 
     def __init__(self, config: SubscriberConfig, receiver: Receiver) -> None:
-        self.latencies = LatencyHistogram()
+        self._latencies = LatencyHistogram()
         self._config = config
         # Without one, a function in C that does nothing.
         self.on_event: Callable[[Event], object] = config.on_event or bool
         self._last: Event | None = None  # the last recorded event
         self._receiver = receiver
-        self._recorder = LatencyRecorder()
+        self._table: EventTable | None = None
+        if config.filename is not None:
+            self._table = EventTable(_latency_of, 1)
+
+    @property
+    def latencies(self) -> LatencyHistogram:
+        """The latencies of all recorded events so far. For any thread."""
+        table = self._table
+        if table is not None and len(table) != self._latencies.count:
+            latencies_ns = (int(latency_ns) for *_, latency_ns in table.rows())
+            self._latencies = LatencyHistogram(latencies_ns)
+        return self._latencies
 
     def wanted(self) -> int:
         """How many events are still to be received."""
@@ -53,9 +65,10 @@ class Recording:
     def record(self, event: Event) -> None:
         """Record an event that was passed to the user."""
         self._last = event
-        if self._config.filename is not None:
-            self._recorder.add(event)
-        self.latencies.add(event.latency_ns)
+        if self._table is None:
+            self._latencies.add(event.latency_ns)
+        else:
+            self._table.add(event)
 
     def log_limit(self) -> None:
         """Log it if the number of events has ended the reception."""
@@ -83,9 +96,11 @@ class Recording:
         """
         if last is not None and last is not self._last:
             self.record(last)
-        if self._config.filename is not None:
-            write_latencies(
-                Path(self._config.filename),
-                self._recorder.rows(),
-                safe=self._config.safe_csv,
-            )
+        if self._table is not None and self._config.filename is not None:
+            rows = cast("Iterator[tuple[str, str, int]]", self._table.rows())
+            path = Path(self._config.filename)
+            write_latencies(path, rows, safe=self._config.safe_csv)
+
+
+def _latency_of(event: Event) -> tuple[int]:
+    return (event.received_ns - event.published_ns,)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -49,7 +49,9 @@ class MeasurementFiles:
 
         return Columns(numbers)
 
-    def write_details(self, header: Sequence[str], columns: Columns) -> None:
+    def write_details(
+        self, header: Sequence[str], rows: Iterable[Sequence[str | int]]
+    ) -> None:
         """Write the details, if they were asked for.
 
         Raises:
@@ -59,7 +61,7 @@ class MeasurementFiles:
             from pubsub_common.measurement import event_details
 
             event_details.write_details(
-                Path(self._details), header, columns.rows(), safe=self._safe_csv
+                Path(self._details), header, rows, safe=self._safe_csv
             )
 
     def write_report(self, report: Mapping[str, Any]) -> None:

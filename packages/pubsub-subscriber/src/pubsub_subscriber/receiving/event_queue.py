@@ -57,8 +57,10 @@ class EventQueue:
         self.events: list[Event] = []
         self._batches: list[Batch] = []
         self.taken = 0
-        # A burst has all new events, and no others.
-        self.is_plain = limit is None and accept is None
+        # Up to this number of events, a burst has all new events, and no others.
+        self.plain_until = (
+            0 if accept is not None else sys.maxsize if limit is None else limit
+        )
         self._buffered: list[Item] = []
 
     # Counts
@@ -197,7 +199,7 @@ class EventQueue:
             self._put_back_burst()
         self.buffer_incoming()
         while self._buffered and (wanted := self.wanted()):
-            count = len(self._buffered) if self.is_plain else 1
+            count = len(self._buffered) if self.plain_until == sys.maxsize else 1
             found = [_batch_of(item) for item in self._buffered[:count]]
             if self._accept is None:
                 batches = [_first(batch, wanted) for batch in found]

@@ -223,13 +223,14 @@ class FastPath:
         expected = tracker.expected + 1
         event.topic = topic
         event.received_ns = received_ns
-        if not queue.is_plain:
+        taken = queue.taken + 1
+        if taken > queue.plain_until:
             queue.incoming.append(event)
             tracker.expected = expected
             memory[0] = FREE
             return queue.start_burst()
         # As `EventQueue.start_burst` does it, but without a call.
-        events, taken = [event], queue.taken + 1
+        events = [event]
         burst = iter(events)
         queue.events, queue.burst, queue.taken = events, burst, taken; tracker.expected = expected; memory[0] = FREE  # noqa: E501, E702  # fmt: skip
         if taken > queue.sampler.due:

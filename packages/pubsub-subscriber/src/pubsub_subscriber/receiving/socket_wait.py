@@ -71,7 +71,7 @@ class SocketWait:
             sub_socket is not None
             and self._streak < _BURST_AFTER
             and fast_path.is_ready()
-            and (queue.is_plain or queue.wanted())
+            and (queue.taken < queue.plain_until or queue.wanted())
             and fast_path.take_next(sub_socket, patience_ms)
         ):
             self._until = None
