@@ -72,10 +72,16 @@ class SocketWait:
             and self._streak < _BURST_AFTER
             and fast_path.is_ready()
             and (queue.taken < queue.plain_until or queue.wanted())
-            and fast_path.take_next(sub_socket, patience_ms)
         ):
-            self._until = None
-            return True
+            try:
+                ready = fast_path.take_next(sub_socket, patience_ms)
+            except BaseException:
+                # Events may wait in the queue now: they come before the next message.
+                poller.waiting_in = None
+                raise
+            if ready:
+                self._until = None
+                return True
         self._until = poller.waiting_in = None
         self._streak = 0
         return False
