@@ -14,6 +14,7 @@ from pubsub_common.cli.parser import clear_environment
 from pubsub_common.errors import ConfigError
 from pubsub_common.files import write_atomically
 from pubsub_perf import __version__
+from pubsub_perf.bench.in_turn.results import joined
 
 PROGRAM: Final = "peer_systems"
 USAGE: Final = f"""Measure NATS, Mosquitto, Redis and Zenoh in turn with ours and with plain pyzmq,
@@ -30,6 +31,8 @@ Options:
   --seconds S             length of a run [default: 1.5]
   --out FILE              write everything as JSON to FILE, after each cell; with --draw, a
                           PNG
+  --add                   keep the cells that the FILE of --out has and that this run does
+                          not measure
   --draw FILE             draw what --out wrote to FILE before; measure nothing
   -v, --verbose           say more about what happens
   -h, --help              show this text
@@ -63,11 +66,13 @@ def run(options: console_script.Options) -> None:
     from peer_systems import comparison
 
     console = Console()
+    out = options["--out"]
+    before = read(out) if options["--add"] and out and Path(out).exists() else None
 
     def keep(document: dict[str, Any]) -> None:
-        if options["--out"]:
-            text = msgspec.json.format(msgspec.json.encode(document), indent=2)
-            write_atomically(Path(options["--out"]), text + b"\n")
+        if out:
+            found = msgspec.json.encode(joined(before, document))
+            write_atomically(Path(out), msgspec.json.format(found, indent=2) + b"\n")
 
     names = options["--bars"].split(",") if options["--bars"] else None
     cells = comparison.chosen(names, options["--only"] or "")

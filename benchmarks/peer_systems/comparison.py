@@ -68,7 +68,7 @@ def lines() -> Iterator[Line]:
     for name, peer in PEER_SYSTEMS.items():
         routes = tuple(route for route in ROUTES if _reason(name, route) is None)
         if routes:
-            yield Line(name, peer.module, routes)
+            yield Line(name, peer.module, routes, shared_memory=peer.large_only)
         if routes and name == "zenoh-shm":
             yield Line(
                 ZENOH_BYTES,

@@ -24,7 +24,8 @@ _NEWEST: Final = Path(__file__).resolve().parents[2] / ".tools" / "peers" / "bin
 class PeerSystem:
     """A system. ``packages`` are those of PyPI that it needs, ``better_with`` those it
     does not need; ``debian`` is the Debian package of its broker, and ``program`` the
-    command in it that, called in this way, tells its version. ``settings`` says how it
+    command in it that, called in this way, tells its version. ``large_only``: small events
+    are as in another one. ``settings`` says how it
     is configured here, ``gives`` what it has and ours has not."""
 
     module: str
@@ -35,6 +36,7 @@ class PeerSystem:
     program: tuple[str, ...] = ()
     direct: bool
     brokered: bool
+    large_only: bool = False
     settings: str
     gives: str
 
@@ -143,6 +145,7 @@ PEER_SYSTEMS: Final = {
         packages=("eclipse-zenoh",),
         direct=True,
         brokered=False,
+        large_only=True,
         settings="as zenoh, with shared memory as its defaults have it: payloads over "
         "3 kB do not pass through the socket",
         gives="large payloads between processes of one machine are not copied through "

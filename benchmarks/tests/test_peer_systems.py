@@ -353,12 +353,14 @@ def test_a_run_with_a_peer_is_written(
 ) -> None:
     targets("zenoh-shm", brokered=False)
     file = tmp_path / "peers.json"
-    words = ["--bars=large", "--only=direct, 64 KiB, 1 sub", f"--out={file}"]
-
-    assert main.main([*words, "--repetitions=1", "--seconds=0.1"]) == 0
+    for only in ("direct, 64 KiB, 1 sub", "direct, 64 KiB, 4 sub"):
+        words = ["--bars=large", f"--only={only}", f"--out={file}", "--add"]
+        assert main.main([*words, "--repetitions=1", "--seconds=0.1"]) == 0
 
     assert "bar large" in capsys.readouterr().out
     found = json.loads(file.read_text())
+    subscribers = [row["cell"]["subscribers"] for row in found["rows"]]
+    assert subscribers == [1, 1, 4, 4]
     assert {"zenoh-shm", ZENOH_BYTES, "pubsub, shm views"} <= set(
         found["rows"][0]["values"]
     )

@@ -103,6 +103,7 @@ def document(**ratios: float) -> dict[str, Any]:
         (["--bars=99"], "no comparison has this bar and name"),
         (["--only=nothing like it"], "no comparison has this bar and name"),
         (["--seconds=0"], "--seconds must be more than 0"),
+        (["--calls", "--add"], "--add needs --out"),
         (["--calls", "--bars=footprint"], "the bar footprint needs --base"),
         (["--calls", "--base=/nowhere"], "/nowhere has no environment with the roles"),
         (["--calls", "--bars=1"], "no bar 1: choose from receive, block"),

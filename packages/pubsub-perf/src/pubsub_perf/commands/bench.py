@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from pubsub_common.ascii_numbers import whole_number
 from pubsub_common.cli import console_script
 from pubsub_common.cli.parser import clear_environment
 from pubsub_common.errors import ConfigError, PubSubError
+from pubsub_perf.commands import bench_files
 from pubsub_perf.commands.registry import PROGRAM, parse
 
 if TYPE_CHECKING:
@@ -42,6 +42,8 @@ Options:
                           times as many [default: 5]
   --seconds S             length of a run [default: 1.5]
   --out FILE              write all results as JSON to FILE
+  --add                   with --calls: keep the cells that the FILE of --out has and that
+                          this run does not measure
   --check FILE            compare the ratios with those in FILE, written by an earlier
                           --out: exit code 1 if one is worse by more than 15 %
   --calls                 measure each kind of call instead, from before the publish call to
@@ -78,14 +80,16 @@ def run(variables: Sequence[str]) -> int:
 
     console = Console()
     if options["--calls"]:
-        return _calls(options, console, repetitions, seconds)
+        from pubsub_perf.commands import bench_calls
+
+        return bench_calls.run(options, console, repetitions, seconds)
     if options["--flood"]:
         return _flood(options, console, repetitions, seconds)
     if options["--brokers"]:
         return _brokers(options, console, repetitions, seconds)
     from pubsub_perf.bench.regression import Reference
 
-    reference = Reference(_read(options["--check"], "comparisons"))
+    reference = Reference(bench_files.read(options["--check"], "comparisons"))
     return _bars(options, console, repetitions, seconds, reference)
 
 
@@ -126,7 +130,7 @@ def _bars(
     if not results and not facts:
         raise ConfigError("no comparison has this bar and name")
     found = suite.document(results, facts, repetitions, seconds)
-    _write(options["--out"], found)
+    bench_files.write(options["--out"], found)
     complaint = reference.complaint(results)
     if complaint is not None:
         raise PubSubError(complaint)
@@ -134,47 +138,6 @@ def _bars(
         sys.stdout.write(
             f"no ratio is worse than in --check by more than {TOLERANCE:.0%}\n"
         )
-    return console_script.EXIT_OK
-
-
-def _calls(
-    options: console_script.Options, console: Console, repetitions: int, seconds: float
-) -> int:
-    from pubsub_perf.bench import footprint_change
-    from pubsub_perf.bench.checkout import HERE, checkout_at
-    from pubsub_perf.bench.in_turn import bars, rounds
-    from pubsub_perf.bench.in_turn.cells import LINES, with_base
-
-    def say(line: str) -> None:
-        console.print(line, highlight=False, soft_wrap=True, markup=False)
-
-    base = checkout_at(options["--base"]) if options["--base"] else None
-    names = options["--bars"].split(",") if options["--bars"] else None
-    footprint = names is not None and bars.FOOTPRINT in names
-    if footprint and base is None:
-        raise ConfigError(f"the bar {bars.FOOTPRINT} needs --base")
-    asked = bars.asked(names, bars.BARS)
-    lines = list(LINES)
-    if base is not None:
-        lines = with_base(lines)
-        asked += bars.against_base(asked)
-    only = options["--only"] or ""
-    chosen = bars.needed_cells if names else bars.all_cells
-    cells = list(chosen(asked, lines, only))
-    if not cells and not footprint:
-        raise ConfigError("no cell has this bar and name")
-    found = rounds.run_table(
-        cells,
-        asked,
-        repetitions,
-        seconds,
-        say,
-        lambda found: _write(options["--out"], found),
-        HERE if base is None else base,
-    )
-    if footprint and base is not None:
-        found["footprint"] = footprint_change.run(base, repetitions, say)
-        _write(options["--out"], found)
     return console_script.EXIT_OK
 
 
@@ -191,7 +154,7 @@ def _flood(
     for row in flood.rows(repetitions, seconds, say):
         found.append(row)
         console.print(flood.line_of(row), highlight=False, soft_wrap=True)
-    _write(options["--out"], flood.document(found, repetitions, seconds))
+    bench_files.write(options["--out"], flood.document(found, repetitions, seconds))
     return console_script.EXIT_OK
 
 
@@ -232,7 +195,9 @@ def _brokers(
             # The bars before took minutes: their results are kept.
             console_script.print_message(PROGRAM, f"{bar}: {error}")
             failed.append(bar)
-    _write(options["--out"], suite.document(costs, figures, repetitions, seconds))
+    bench_files.write(
+        options["--out"], suite.document(costs, figures, repetitions, seconds)
+    )
     if failed:
         raise PubSubError(f"not measured: {', '.join(failed)}")
     return console_script.EXIT_OK
@@ -291,33 +256,3 @@ def _bars_asked(text: str | None) -> set[int] | None:
         return {whole_number(part) for part in text.split(",")}
     except ValueError:
         raise ConfigError(f"--bars takes comma-separated numbers: {text!r}") from None
-
-
-def _read(name: str | None, key: str) -> dict[str, Any] | None:
-    """An earlier result, which has ``key``; None without a ``name``."""
-    import msgspec
-
-    from pubsub_common.files import read_file
-    from pubsub_perf.folder_files import MAX_RECORD_BYTES
-
-    if name is None:
-        return None
-    try:
-        found = msgspec.json.decode(read_file(name, MAX_RECORD_BYTES))
-    except OSError as error:
-        raise ConfigError(f"cannot read {name}: {error.strerror}") from error
-    except msgspec.DecodeError as error:
-        raise ConfigError(f"{name} is not a result of bench --out: {error}") from error
-    if not isinstance(found, dict) or key not in found:
-        raise ConfigError(f"{name} is not a result of bench --out")
-    return found
-
-
-def _write(name: str | None, found: dict[str, Any]) -> None:
-    import msgspec
-
-    from pubsub_common.files import write_atomically
-
-    if name is not None:
-        text = msgspec.json.format(msgspec.json.encode(found), indent=2)
-        write_atomically(Path(name), text + b"\n")

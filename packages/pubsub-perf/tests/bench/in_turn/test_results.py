@@ -10,7 +10,7 @@ from pubsub_common.errors import ConfigError
 from pubsub_perf.bench.in_turn import bars
 from pubsub_perf.bench.in_turn.bars import BARS, Bar, results_of
 from pubsub_perf.bench.in_turn.cells import LINES, Cell, cells, size_text
-from pubsub_perf.bench.in_turn.results import Spread, ratio_of, rows_of
+from pubsub_perf.bench.in_turn.results import Spread, joined, ratio_of, rows_of
 from pubsub_perf.bench.in_turn.text import line_of, table_of
 from pubsub_perf.bench.systems import OURS, RAW
 from pubsub_perf.bench.workload.scenario import Figures
@@ -132,6 +132,33 @@ def test_a_bar_that_is_not_known_is_an_error() -> None:
 )
 def test_sizes_are_short(size: int, text: str) -> None:
     assert size_text(size) == text
+
+
+def test_cells_that_only_an_earlier_run_measured_are_kept() -> None:
+    other = dataclasses.replace(CELL, subscribers=8)
+    early, late = (
+        {
+            "format": 2,
+            "seconds": seconds,
+            "rows": [
+                {"cell": dataclasses.asdict(cell), "metric": "p50_us"} for cell in of
+            ],
+            "bars": [{"cell": cell.name, "seconds": seconds} for cell in of],
+        }
+        for seconds, of in ((1, [other, CELL]), (2, [CELL]))
+    )
+
+    found = joined(early, late)
+
+    assert found["seconds"] == 2
+    assert [Cell(**row["cell"]) for row in found["rows"]] == [CELL, other]
+    assert [(bar["cell"], bar["seconds"]) for bar in found["bars"]] == [
+        (other.name, 1),
+        (CELL.name, 2),
+    ]
+    assert joined(None, late) == late
+    with pytest.raises(ConfigError, match="another format"):
+        joined({"format": 1}, late)
 
 
 def test_a_cell_is_a_small_table() -> None:

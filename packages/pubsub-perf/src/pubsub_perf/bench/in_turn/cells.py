@@ -55,7 +55,7 @@ class Cell:
 class Line:
     """A system, or one kind of call of ours. ``routes`` are those that it is measured on. A call
     that publishes many events has neither latencies nor large events, and shared memory is for
-    large events only. ``of_base``: its roles
+    large events only. ``paced_only``: it runs where latencies are measured. ``of_base``: its roles
     are those of the checkout that this one is compared with."""
 
     name: str
@@ -65,12 +65,13 @@ class Line:
     receiving: Receiving = "iterate"
     overflow: Overflow = "drop"
     shared_memory: bool = False
+    paced_only: bool = False
     of_base: bool = False
 
     def runs_in(self, cell: Cell) -> bool:
         """Whether it is measured in this cell."""
         small = cell.payload_bytes < _MANY_BELOW
-        if self.shared_memory and small:
+        if (self.shared_memory and small) or (self.paced_only and not cell.rate):
             return False
         single = self.sending == "event"
         return cell.route in self.routes and (
@@ -105,7 +106,7 @@ LINES: Final = (
     Line(OURS, OURS),
     Line(RECEIVE, OURS, ("direct",), receiving="receive"),
     Line(ASYNCIO, OURS_AIO, ("direct",)),
-    Line(ASYNCIO_RECEIVE, OURS_AIO, ("direct",), receiving="receive"),
+    Line(ASYNCIO_RECEIVE, OURS_AIO, ("direct",), receiving="receive", paced_only=True),
     Line(LIST, OURS, sending="list", receiving="batches"),
     Line(GENERATOR, OURS, ("direct",), sending="generator", receiving="batches"),
     Line(SHARED, OURS, ("direct",), shared_memory=True),

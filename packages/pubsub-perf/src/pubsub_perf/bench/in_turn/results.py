@@ -5,9 +5,10 @@ from __future__ import annotations
 import dataclasses
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 
-from pubsub_perf.bench.in_turn.cells import Cell
+from pubsub_common.errors import ConfigError
+from pubsub_perf.bench.in_turn.cells import Cell, cells
 from pubsub_perf.bench.targets import Metric
 from pubsub_perf.bench.workload.scenario import Figures
 
@@ -102,3 +103,39 @@ def rows_of(cell: Cell, rounds: Rounds, reference: str) -> Iterator[Row]:
                     for line, runs in rounds.items()
                 },
             )
+
+
+def joined(
+    before: Mapping[str, Any] | None, after: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The document of a run, with the cells that only an earlier one has measured. Everything but
+    rows and bars is that of the later run.
+
+    Raises:
+        ConfigError: The earlier document has another format.
+    """
+    if before is None:
+        return dict(after)
+    if before.get("format") != after["format"]:
+        raise ConfigError("the earlier results have another format")
+    measured = [row["cell"] for row in after["rows"]]
+    names = {cell_of(cell).name for cell in measured}
+    rows = [row for row in before["rows"] if row["cell"] not in measured]
+    bars = [bar for bar in before["bars"] if bar["cell"] not in names]
+    return {
+        **before,
+        **after,
+        "rows": sorted((*rows, *after["rows"]), key=_place),
+        "bars": [*bars, *after["bars"]],
+    }
+
+
+def cell_of(cell: Mapping[str, Any]) -> Cell:
+    """The cell that a document describes."""
+    return Cell(**cell)
+
+
+def _place(row: Mapping[str, Any]) -> int:
+    """Where a row is in the table; cells that are not of the table any more come last."""
+    places = {cell: number for number, cell in enumerate(cells())}
+    return places.get(cell_of(row["cell"]), len(places))
