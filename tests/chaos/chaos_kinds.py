@@ -39,6 +39,9 @@ class Kind:
     # Of each event; and events a second of a publisher.
     payload_bytes: int = 0
     rate: int = 200
+    # What a process may take more after its start.
+    more_fds: int = 0
+    more_rss_kib: int = 0
     models: tuple[Model, ...] = ("centralized", "decentralized")
 
     def prepare(self, folder: Path) -> None:
@@ -117,8 +120,14 @@ WILD_FORWARDERS: Final = Kind(
 EVERYTHING: Final = Kind(
     "everything", keys=True, wildcards=True, strengths=True, forwarders=4
 )
+# Histories grow to 256 MiB; each connection to shared memory takes some descriptors.
 SHARED_MEMORY: Final = Kind(
-    "shared memory", payload_bytes=65_536, rate=100, models=("decentralized",)
+    "shared memory",
+    payload_bytes=65_536,
+    rate=100,
+    more_fds=64,
+    more_rss_kib=384 * 1024,
+    models=("decentralized",),
 )
 KINDS: Final = (
     PLAIN,

@@ -83,8 +83,8 @@ class Subscriber:
 class UsageCheck:
     """The resources of processes in a good state, to compare with."""
 
-    def __init__(self, processes: Iterable[Process], more_fds: int = _FDS) -> None:
-        self._more_fds = more_fds
+    def __init__(self, processes: Iterable[Process], more_fds: int = 0) -> None:
+        self._more_fds = _FDS + more_fds
         self._before: dict[Process, Usage] = {
             process: process.usage() for process in processes
         }

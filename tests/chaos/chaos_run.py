@@ -99,7 +99,7 @@ def run(
         try:
             fault.begin(system)
             fault.inject(system, times)
-            system.usage.check(fault.rss_kib)
+            system.usage.check(fault.rss_kib + kind.more_rss_kib)
             verdict = system.finish()
         except Failed as error:
             problems.append(str(error))

@@ -138,7 +138,8 @@ class System(Roles):
     def note_usage(self) -> None:
         """The system is in a good state: its current resources are allowed."""
         self.wait_flowing()
-        self.usage = UsageCheck([*self.brokers(), *(p.process for p in self.parts())])
+        processes = [*self.brokers(), *(part.process for part in self.parts())]
+        self.usage = UsageCheck(processes, self.kind.more_fds)
 
     # The end
 
