@@ -12,6 +12,7 @@ from pubsub_perf.bench import footprint_change
 from pubsub_perf.bench.checkout import HERE, Checkout, checkout_at
 from pubsub_perf.bench.footprint import idle_kib
 from pubsub_perf.bench.footprint_change import changes_of, line_of
+from pubsub_perf.hosts import etcd_program
 
 
 def test_a_change_is_the_median_of_the_ratios_within_a_round() -> None:
@@ -79,4 +80,14 @@ def test_a_start_has_a_time_and_processor_time(monkeypatch: pytest.MonkeyPatch) 
     found = footprint_change._start(HERE)
 
     assert len(found) == 6
+    assert all(value > 0 for value in found.values())
+
+
+def test_registrations_in_a_group_cost_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    if missing := etcd_program.unavailable():
+        pytest.skip(missing)
+    monkeypatch.setattr(footprint_change, "_GROUP_CLIENTS", 20)
+
+    found = footprint_change._group_registrations(HERE)
+
     assert all(value > 0 for value in found.values())

@@ -9,7 +9,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Final
@@ -170,6 +170,22 @@ def register(
         wait_for_port(port, _WAIT_S)
         _wait_until_idle([broker])
         before_kib, before_ns = broker.memory_kib(), broker.processor_ns()
+        took_s = stack.enter_context(registered(port, clients, prepare, at_once))
+        cpu_s = (broker.processor_ns() - before_ns) / 1e9
+        _wait_until_idle([broker])
+        return RegistrationCost(took_s, cpu_s, broker.memory_kib() - before_kib)
+
+
+@contextlib.contextmanager
+def registered(
+    port: int,
+    clients: int,
+    prepare: Callable[[zmq.Socket[bytes]], None] = lambda _socket: None,
+    at_once: int | None = None,
+) -> Iterator[float]:
+    """So many subscribers register at the broker at ``port``, as in `register`; yields the seconds
+    until all were answered. Their connections end with the block."""
+    with ExitStack() as stack:
         context = stack.enter_context(zmq.Context())
         context.set(zmq.MAX_SOCKETS, clients + 10)
         sockets = []
@@ -186,10 +202,7 @@ def register(
                     waiting.poll(round(_WAIT_S * 1000))
                     waiting.recv(zmq.NOBLOCK)
                 sockets.clear()
-        took_s = time.monotonic() - began
-        cpu_s = (broker.processor_ns() - before_ns) / 1e9
-        _wait_until_idle([broker])
-        return RegistrationCost(took_s, cpu_s, broker.memory_kib() - before_kib)
+        yield time.monotonic() - began
 
 
 def subscriber_request(number: int) -> Register:

@@ -14,11 +14,11 @@ from typing import Final
 from pubsub_common import defaults
 from pubsub_common.errors import PubSubError
 from pubsub_common.files import last_lines
+from pubsub_perf.bench.checkout import HERE, Checkout
 from pubsub_perf.bench.footprint import memory_kib
 from pubsub_perf.bench.group.asking import ask_hello
 from pubsub_perf.bench.workload.ports import free_ports, wait_for_port
 from pubsub_perf.experiment.cpu_monitor import processor_ns
-from pubsub_perf.hosts.interface import script
 from pubsub_perf.hosts.local_etcd import LocalEtcd, local_etcd
 from pubsub_perf.hosts.namespaces import die_with_parent
 
@@ -32,10 +32,13 @@ _POLL_S: Final = 0.02
 class GroupBroker:
     """One broker process at control port ``port`` of loopback."""
 
-    def __init__(self, port: int, words: Sequence[str], log: Path) -> None:
+    def __init__(
+        self, port: int, words: Sequence[str], log: Path, checkout: Checkout
+    ) -> None:
         self.port = port
         self._log = log
-        command = [script("pubsub-broker"), "-i", f"--bind={defaults.LOOPBACK}"]
+        program = checkout.program("pubsub-broker")
+        command = [program, "-i", f"--bind={defaults.LOOPBACK}"]
         with log.open("wb") as output:
             self._process = subprocess.Popen(
                 [*command, f"--port={port}", *words],
@@ -80,9 +83,14 @@ class RunningGroup:
     """Brokers that serve; ``etcd`` is None for one broker without a registry."""
 
     def __init__(
-        self, folder: Path, etcd: LocalEtcd | None, words: Sequence[str]
+        self,
+        folder: Path,
+        etcd: LocalEtcd | None,
+        words: Sequence[str],
+        checkout: Checkout,
     ) -> None:
         self.etcd = etcd
+        self._checkout = checkout
         self.brokers: list[GroupBroker] = []
         self._folder = folder
         self._words = list(words)
@@ -97,7 +105,7 @@ class RunningGroup:
         """
         (port,) = free_ports(1)
         log = self._folder / f"broker-{len(self.brokers)}.log"
-        broker = GroupBroker(port, self._words, log)
+        broker = GroupBroker(port, self._words, log, self._checkout)
         self.brokers.append(broker)
         wait_for_port(port, _START_S)
         return broker
@@ -126,11 +134,15 @@ class RunningGroup:
 
 @contextlib.contextmanager
 def running_group(
-    brokers: int, words: Sequence[str] = (), *, members: int = 1
+    brokers: int,
+    words: Sequence[str] = (),
+    *,
+    members: int = 1,
+    checkout: Checkout = HERE,
 ) -> Iterator[RunningGroup]:
-    """A group of so many ``brokers``, each with ``words`` more on its command line, and of
-    etcd so many ``members``; without members it is one broker that has no registry. All end
-    with the block.
+    """A group of so many ``brokers`` of a ``checkout``, each with ``words`` more on its command
+    line, and of etcd so many ``members``; without members it is one broker that has no registry.
+    All end with the block.
 
     Raises:
         ConfigError: etcd is not installed.
@@ -139,7 +151,7 @@ def running_group(
     with ExitStack() as stack:
         folder = Path(stack.enter_context(TemporaryDirectory(prefix="pubsub-bench-")))
         etcd = stack.enter_context(local_etcd(members)) if members else None
-        group = RunningGroup(folder, etcd, words)
+        group = RunningGroup(folder, etcd, words, checkout)
         stack.callback(group.end)
         for _ in range(brokers):
             group.start()
