@@ -8,6 +8,7 @@ import inspect
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any, TypeVar
@@ -272,8 +273,73 @@ def test_a_waiting_task_gets_what_another_task_took_from_the_socket(
             # Not a turn of the loop meanwhile, and the look takes the news away.
             with sub_socket.lock:
                 wait_for(sub_socket.readable, "the arrival")
-            assert await subscriber.receive() is not None
+            assert await subscriber.receive(0) is not None
             assert await waiting is not None
+
+    run(main())
+
+
+def test_waits_of_several_lengths_end_in_time(
+    new: Callable[..., Subscriber], publisher: RawPublisher
+) -> None:
+    async def main() -> None:
+        async with new() as subscriber:
+            await ready(subscriber, publisher)
+            ended: list[float] = []
+
+            async def wait(timeout_s: float) -> None:
+                begun_at = time.monotonic()
+                assert await subscriber.receive(timeout_s) is None
+                assert timeout_s <= time.monotonic() - begun_at < WAIT_S
+                ended.append(timeout_s)
+
+            lengths = [0.3, 0.05, 0.2, 0.1]
+            await asyncio.gather(*map(wait, lengths))
+
+            assert ended == sorted(lengths)
+            assert await subscriber.receive(0) is None
+            publisher.publish("A", b"x")
+            assert await subscriber.receive(WAIT_S) is not None
+
+    run(main())
+
+
+def test_what_comes_before_the_loop_turns_is_there_without_a_wait(
+    new: Callable[..., Subscriber], publisher: RawPublisher
+) -> None:
+    async def main() -> None:
+        async with new() as subscriber:
+            await ready(subscriber, publisher)
+            publisher.publish("A", b"x")
+            assert await subscriber.receive(WAIT_S) is not None  # then it is drained
+            publisher.publish("A", b"y")
+            event = None
+            deadline = time.monotonic() + WAIT_S
+            while event is None and time.monotonic() < deadline:
+                event = await subscriber.receive(0)  # no turn of the loop meanwhile
+            assert event is not None
+            assert event.payload == b"y"
+
+    run(main())
+
+
+def test_batches_stay_whole_after_single_events_were_received(
+    new: Callable[..., Subscriber], publisher: RawPublisher
+) -> None:
+    async def main() -> None:
+        async with new() as subscriber:
+            await ready(subscriber, publisher)
+            publisher.publish("A", b"x")
+            assert await subscriber.receive(WAIT_S) is not None
+            place = publisher.address, publisher.session
+            first = publisher.next_sequence["A"]
+            three = Batch(*place, first, 0, [0] * 3, [b""] * 3, "A")
+            publisher.socket.send(encode_batch(three))
+            # The loop hears of it before anybody wants it.
+            [sub_socket] = subscriber._runtime.receiver.sockets.open
+            while not sub_socket.waits():
+                await asyncio.sleep(0.001)
+            assert len(await anext(subscriber.batches())) == 3
 
     run(main())
 

@@ -19,7 +19,7 @@ from collections.abc import AsyncIterator, Callable
 from itertools import islice
 from operator import length_hint
 from types import TracebackType
-from typing import Any, Final, Self, TypeVar
+from typing import Any, Self, TypeVar
 
 from pubsub_common.client.aio import (
     EVENTS_PER_YIELD,
@@ -34,8 +34,6 @@ from pubsub_subscriber.readings import SubscriberReadings
 from pubsub_subscriber.ready_wait import ready_steps
 from pubsub_subscriber.receiving.asyncio_watcher import AsyncioWatcher
 from pubsub_subscriber.seed_methods import SeedMethods
-
-_MAX_WAIT_S: Final = 3600.0
 
 _T = TypeVar("_T")
 
@@ -123,8 +121,10 @@ class Subscriber(SubscriberReadings, SeedMethods):
                 # In one line: between two lines, an exception of a signal handler would lose
                 # an event.
                 for event in islice(burst, EVENTS_PER_YIELD): yield event  # noqa: E701 # fmt: skip
-            elif not await self._wait(None):
+            elif self._has_ended(None):
                 return
+            else:
+                await self._watcher.wait(self._next_check(None))
 
     async def receive(self, timeout_s: float | None = None) -> Event | None:
         """Wait for the next event; None after ``timeout_s`` seconds, after `stop`, or when
@@ -137,11 +137,14 @@ class Subscriber(SubscriberReadings, SeedMethods):
         if self._since_yield >= EVENTS_PER_YIELD:
             await self._yield_to_loop()
         self._since_yield += 1
+        if timeout_s is not None and timeout_s <= 0:
+            self._receiver.check_again()
         while True:
             burst = self._take_without_waiting(self._receiver.burst)
             if burst is None:
-                if not await self._wait(deadline):
+                if self._has_ended(deadline):
                     return None
+                await self._watcher.wait(self._next_check(deadline))
             else:
                 for event in burst: return event  # noqa: E701 # fmt: skip
 
@@ -154,6 +157,7 @@ class Subscriber(SubscriberReadings, SeedMethods):
     async def batches(self) -> AsyncIterator[Batch]:
         """Events as they arrive, in batches: events that were published together come
         together. An event that was published alone is a batch of one."""
+        self._watcher.batches = True
         while True:
             if self._since_yield >= EVENTS_PER_YIELD:
                 await self._yield_to_loop()
@@ -161,8 +165,10 @@ class Subscriber(SubscriberReadings, SeedMethods):
             if batch is not None:
                 self._since_yield += len(batch)
                 yield batch
-            elif not await self._wait(None):
+            elif self._has_ended(None):
                 return
+            else:
+                await self._watcher.wait(self._next_check(None))
 
     async def notify(self) -> None:
         """Receive ``max_event_count`` events, as `pubsub_subscriber.Subscriber.notify`
@@ -196,7 +202,7 @@ class Subscriber(SubscriberReadings, SeedMethods):
                 self._watcher.wake_all()  # they get the buffered events
                 await self._yield_to_loop()
             else:
-                await self._pause(until)
+                await self._watcher.wait(self._next_check(until))
             self._check_ours()
 
     # Inside
@@ -210,28 +216,31 @@ class Subscriber(SubscriberReadings, SeedMethods):
         if self._leaving and self._receiver.stopping:
             return None
         self._check_ours()
+        if self._receiver.drained:
+            return None
         found = take()
         if found is not None:
             self._watcher.wake_all()  # other tasks may wait for the rest
         return found
 
-    async def _wait(self, deadline: float | None) -> bool:
-        """Wait for input or for due work; False if this subscriber has ended or the deadline
-        has passed. This step of the loop has looked at all that has arrived."""
+    def _has_ended(self, deadline: float | None) -> bool:
+        """Whether this subscriber has ended or the deadline has passed. This step of the loop
+        has looked at all that has arrived."""
         late = deadline is not None and time.monotonic() >= deadline
-        if late or self._receiver.ended:
-            return False
-        await self._pause(deadline)
-        return True
+        return late or self._receiver.ended
 
-    async def _pause(self, deadline: float | None) -> None:
-        """Wait for frames, for due work, or for the deadline."""
+    def _next_check(self, deadline: float | None) -> float | None:
+        """When a wait must end: for due work, or at the deadline.
+
+        Raises:
+            PubSubError: This subscriber is not connected, or the broker refused it.
+        """
         self._runtime.check_usable()
-        due_at = self._runtime.performer.due_at
-        due = [at for at in (deadline, due_at) if at is not None]
-        timeout_s = min(due, default=float("inf")) - time.monotonic()
         self._since_yield = 0
-        await self._watcher.wait(min(max(0.0, timeout_s), _MAX_WAIT_S))
+        due_at = self._runtime.performer.due_at
+        if due_at is None or deadline is None:
+            return deadline if due_at is None else due_at
+        return min(deadline, due_at)
 
     async def _yield_to_loop(self) -> None:
         """Let other tasks run."""

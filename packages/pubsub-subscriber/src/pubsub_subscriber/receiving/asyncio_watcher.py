@@ -7,7 +7,9 @@ The sockets' file descriptors and the waker's are in one epoll object, and the e
 watches its descriptor.
 
 The descriptors are edge triggered (`pubsub_common.net.sockets`): before a wait everything is
-checked, in the same step of the loop. They are registered with EPOLLET, so one read of the
+checked, or the last check found nothing and no descriptor has signalled since
+(`Receiver.drained`). While a task waits, the step of the loop that hears of input also takes it
+from the sockets, unless whole batches are wanted. The descriptors are registered with EPOLLET, so one read of the
 epoll object makes it quiet, also if no task takes the events. So a task that takes them
 slowly costs the loop nothing.
 
@@ -22,10 +24,15 @@ import asyncio
 import contextlib
 import os
 import select
+import time
+from collections.abc import Awaitable
+from typing import Final
 
 from pubsub_common.net.waker import Waker
 from pubsub_subscriber.connections.sub_socket import SubSocket
 from pubsub_subscriber.receiving.receiver import Receiver
+
+_MAX_WAIT_S: Final = 3600.0
 
 
 class AsyncioWatcher:
@@ -37,7 +44,12 @@ class AsyncioWatcher:
         self._waker: Waker | None = None
         self._watched: dict[int, SubSocket] = {}
         self._watched_open: tuple[SubSocket, ...] | None = None
-        self._waiting: set[asyncio.Future[None]] = set()
+        self._waiting: list[asyncio.Future[None]] = []
+        # Whole batches are wanted, so only their reader may take them from the sockets.
+        self.batches = False
+        # The next timer, for all waiting tasks, and when it wakes them.
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_at = 0.0
 
     def start(self) -> None:
         """Start to watch in the running loop. The receiver is open."""
@@ -60,34 +72,59 @@ class AsyncioWatcher:
             self._epoll.close()
             self._watched = {}
             self.wake_all()
+            if self._timer is not None:
+                self._timer.cancel()
+                self._timer = None
 
-    async def wait(self, timeout_s: float) -> None:
-        """Wait for input, or for ``timeout_s`` seconds. This step of the loop has checked
-        everything that has arrived."""
-        assert self._loop is not None, "it has begun"
+    def wait(self, deadline: float | None) -> Awaitable[object]:
+        """Wait for input, or for the deadline; may end sooner. Everything that has arrived
+        was checked (`Receiver.drained`)."""
+        loop = self._loop
+        assert loop is not None, "it has begun"
         if self._watched_open is not self._receiver.sockets.open:
             self._watch_sockets()
-            return  # a frame may have come before its descriptor was watched
-        waiter = self._loop.create_future()
-        self._waiting.add(waiter)
-        timer = self._loop.call_later(timeout_s, _wake, waiter)
-        try:
-            await waiter
-        finally:
-            self._waiting.discard(waiter)
-            timer.cancel()
+            self._receiver.check_again()
+            return asyncio.sleep(0)  # a frame may have come before it was watched
+        if deadline is not None and (self._timer is None or deadline < self._timer_at):
+            self._start_timer(loop, deadline)
+        waiter = loop.create_future()
+        self._waiting.append(waiter)
+        return waiter
 
     def wake_all(self) -> None:
         """Make all waiting tasks check again."""
-        for waiter in self._waiting:
-            _wake(waiter)
+        waiting = self._waiting
+        while waiting:
+            if not waiting[-1].done():  # its task may have been cancelled
+                waiting[-1].set_result(None)
+            del waiting[-1]
+
+    def _start_timer(self, loop: asyncio.AbstractEventLoop, deadline: float) -> None:
+        """One timer serves many waits: most end before it, and a new one costs more than a
+        wake-up for nothing."""
+        if self._timer is not None:
+            self._timer.cancel()
+        left_s = min(max(0.0, deadline - time.monotonic()), _MAX_WAIT_S)
+        self._timer_at = deadline
+        self._timer = loop.call_later(left_s, self._on_timer)
+
+    def _on_timer(self) -> None:
+        self._timer = None
+        self._receiver.check_again()
+        self.wake_all()
 
     def _on_readable(self) -> None:
         """There is input."""
+        receiver, watched = self._receiver, self._watched
+        taking = bool(self._waiting) and not self.batches and receiver.drained
+        receiver.check_again()
         self.wake_all()
-        self._epoll.poll(0)
-        if self._waker is not None:
-            self._waker.clear()
+        signalled = [fd for fd, _ in self._epoll.poll(0)]
+        sub_sockets = [watched[fd] for fd in signalled if fd in watched]
+        if len(sub_sockets) < len(signalled) and self._waker is not None:
+            self._waker.clear()  # everything must be checked
+        elif taking and receiver.take_arrived(sub_sockets):
+            receiver.all_taken()
 
     def _watch_sockets(self) -> None:
         """Watch the present sockets. The control thread opens them, and then wakes us."""
@@ -104,8 +141,3 @@ class AsyncioWatcher:
                 with contextlib.suppress(FileExistsError):
                     self._epoll.register(fd, select.EPOLLIN | select.EPOLLET)
         self._watched, self._watched_open = there, sub_sockets
-
-
-def _wake(waiter: asyncio.Future[None]) -> None:
-    if not waiter.done():
-        waiter.set_result(None)

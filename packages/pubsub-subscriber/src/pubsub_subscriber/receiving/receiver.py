@@ -21,13 +21,14 @@ events.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
 from pubsub_common.net.waker import Waker
 from pubsub_common.protocol.batches import Batch
 from pubsub_common.protocol.events import Event
 from pubsub_common.protocol.messages import Latency
+from pubsub_subscriber.connections.sub_socket import SubSocket
 from pubsub_subscriber.receiving.event_queue import EventQueue
 from pubsub_subscriber.receiving.fast_path import FastPath
 from pubsub_subscriber.receiving.performer import Performer
@@ -184,6 +185,39 @@ class Receiver:
         """The next burst, without waiting; None if nothing has arrived."""
         ready = self._turns.advance(self._queue.start_burst, 0.0)
         return self._queue.burst if ready else None
+
+    @property
+    def drained(self) -> bool:
+        """For a thread that watches the descriptors: whether there is nothing to do but to wait
+        for them. They signal everything that has come since."""
+        turns = self._turns
+        return turns.poller.empty_now and not (
+            self._queue.waits()
+            or turns.stopping
+            or turns.closed
+            or self._fast_path.deferred is not None
+            or self._fast_path.in_doubt
+            or self.performer.due_at is not None
+            or self.performer.reports
+            or self.sockets.retired
+        )
+
+    def check_again(self) -> None:
+        """A descriptor may have signalled: it is not `drained`, for now."""
+        self._turns.poller.empty_now = False
+
+    def take_arrived(self, sub_sockets: Iterable[SubSocket]) -> bool:
+        """Of all descriptors only those of these sockets have signalled: take their events,
+        for the next `burst`, unless earlier ones wait. Returns whether nothing is left
+        there."""
+        turns = self._turns
+        if turns.closed or self.is_inside():
+            return False
+        return all(map(turns.take_arrived, sub_sockets))
+
+    def all_taken(self) -> None:
+        """Nothing is left at any socket, unless a descriptor signals it."""
+        self._turns.poller.empty_now = True
 
     def batches(self, owner: object = None) -> Iterator[Batch]:
         """Batches, as `bursts`."""

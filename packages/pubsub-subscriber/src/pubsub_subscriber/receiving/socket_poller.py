@@ -130,6 +130,18 @@ class SocketPoller:
         self.empty_now = empty
         self.idle = quiet and empty
 
+    def take_arrived(self, sub_socket: SubSocket) -> bool:
+        """Take the events of a socket whose descriptor has signalled. Returns whether nothing
+        is left there."""
+        fast_path = self._fast_path
+        if (
+            fast_path.deferred is not None
+            or fast_path.in_doubt
+            or not fast_path.may_take()
+        ):
+            return False
+        return fast_path.take(sub_socket, False)
+
     def enter(self, sub_socket: SubSocket) -> bool:
         """From now on `wake` interrupts a wait in this socket. False if a thread has woken
         this one before."""

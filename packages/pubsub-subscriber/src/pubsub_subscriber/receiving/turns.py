@@ -26,6 +26,7 @@ from typing import Any, Final
 
 from pubsub_common.errors import PubSubError
 from pubsub_common.uninterrupted import run_uninterrupted
+from pubsub_subscriber.connections.sub_socket import SubSocket
 from pubsub_subscriber.receiving.cold_work import ColdWork
 from pubsub_subscriber.receiving.event_queue import EventQueue
 from pubsub_subscriber.receiving.fast_path import FastPath
@@ -153,6 +154,11 @@ class Turns:
         nothing waited."""
         self._check_outside()
         return self._has_ended() if self.closed else run_uninterrupted(self._fetch)
+
+    def take_arrived(self, sub_socket: SubSocket) -> bool:
+        """Take the events of a socket whose descriptor has signalled, if none wait. Returns
+        whether nothing is left there."""
+        with self._turn: return not self.queue.waits() and self.poller.take_arrived(sub_socket)  # noqa: E701  # fmt: skip
 
     def wait(self, deadline: float | None) -> None:
         """Wait for frames, for due work, or for the deadline."""
