@@ -86,6 +86,7 @@ def test_payloads_are_not_kept() -> None:
     large = event("10.0.0.1:5556", "A", 1, bytes(100_000))
     held = sys.getrefcount(large)
     table.add(large)
+    table.add(event("10.0.0.1:5556", "A", 1))
     assert sys.getrefcount(large) == held
 
     small = event("10.0.0.1:5556", "A", 1)

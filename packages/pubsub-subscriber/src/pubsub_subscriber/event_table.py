@@ -38,6 +38,7 @@ class EventTable:
         """``numbers`` returns the numbers of an event, ``width`` of them."""
         self._numbers = numbers
         self._width = 1 + width
+        self.last: Event | None = None  # the last event that was added
         self._kept: list[Event] = []
         # Pairs of publisher and topic; a row begins with the place of its pair.
         self._pairs: list[tuple[str, str]] = []
@@ -52,7 +53,7 @@ class EventTable:
 
     def add(self, event: Event) -> None:
         """Add a row."""
-        kept = self._kept
+        self.last, kept = event, self._kept
         kept.append(event)
         if len(kept) >= _KEPT or len(event.payload) > _LARGE_BYTES:
             self._convert()

@@ -20,29 +20,44 @@ from pubsub_subscriber.receiving.receiver import Receiver
 _log = logging.getLogger(__name__)
 
 
+class _Counter:
+    """Counts latencies; ``last`` is the last event that was added."""
+
+    def __init__(self) -> None:
+        self.last: Event | None = None
+        self.latencies = LatencyHistogram()
+
+    def add(self, event: Event) -> None:
+        """Count the latency of an event."""
+        self.last = event
+        self.latencies.add(event.latency_ns)
+
+
 class Recording:
     """Records the latency of each event in a histogram; for a file, in a table, of which the
     histogram is made when it is wanted."""
 
     def __init__(self, config: SubscriberConfig, receiver: Receiver) -> None:
-        self._latencies = LatencyHistogram()
+        self._counter = _Counter()
         self._config = config
         # Without one, a function in C that does nothing.
         self.on_event: Callable[[Event], object] = config.on_event or bool
-        self._last: Event | None = None  # the last recorded event
         self._receiver = receiver
         self._table: EventTable | None = None
         if config.filename is not None:
             self._table = EventTable(_latency_of, 1)
+        # Records an event that was passed to the user.
+        recorder = self._counter if self._table is None else self._table
+        self.record: Callable[[Event], None] = recorder.add
 
     @property
     def latencies(self) -> LatencyHistogram:
         """The latencies of all recorded events so far. For any thread."""
-        table = self._table
-        if table is not None and len(table) != self._latencies.count:
+        table, counter = self._table, self._counter
+        if table is not None and len(table) != counter.latencies.count:
             latencies_ns = (int(latency_ns) for *_, latency_ns in table.rows())
-            self._latencies = LatencyHistogram(latencies_ns)
-        return self._latencies
+            counter.latencies = LatencyHistogram(latencies_ns)
+        return counter.latencies
 
     def wanted(self) -> int:
         """How many events are still to be received."""
@@ -61,14 +76,6 @@ class Recording:
             self.on_event(event)
         finally:
             self.record(event)
-
-    def record(self, event: Event) -> None:
-        """Record an event that was passed to the user."""
-        self._last = event
-        if self._table is None:
-            self._latencies.add(event.latency_ns)
-        else:
-            self._table.add(event)
 
     def log_limit(self) -> None:
         """Log it if the number of events has ended the reception."""
@@ -94,7 +101,8 @@ class Recording:
         Raises:
             OSError: The file could not be written.
         """
-        if last is not None and last is not self._last:
+        recorder = self._counter if self._table is None else self._table
+        if last is not None and last is not recorder.last:
             self.record(last)
         if self._table is not None and self._config.filename is not None:
             rows = cast("Iterator[tuple[str, str, int]]", self._table.rows())

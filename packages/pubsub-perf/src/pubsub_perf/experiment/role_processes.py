@@ -17,6 +17,8 @@ from pubsub_perf.experiment import interrupts
 from pubsub_perf.hosts.interface import HostError, Hosts
 
 _POLL_S: Final = 0.02
+# With hundreds of roles a look takes a millisecond, of processors that the roles need.
+_POLL_S_PER_ROLE: Final = 0.0005
 _TERMINATE_S: Final = 10.0
 # After Ctrl-C the user waits at the terminal.
 _INTERRUPTED_S: Final = 2.0
@@ -153,6 +155,7 @@ class Processes:
             HostError: a role has failed.
         """
         waiting = list(roles)
+        pause_s = max(_POLL_S, _POLL_S_PER_ROLE * len(self._roles))
         while True:
             waiting = [role for role in waiting if role.process.poll() is None]
             self.check()
@@ -160,7 +163,7 @@ class Processes:
                 return True
             if done():
                 return False
-            time.sleep(_POLL_S)
+            time.sleep(pause_s)
 
     def end(self, roles: Iterable[Role], patience_s: float = _TERMINATE_S) -> None:
         """Terminate ``roles``, and kill those that still run after ``patience_s``."""
