@@ -312,3 +312,38 @@ def test_fetched_events_are_gathered_by_their_times() -> None:
     assert [payload for _, payload in topic.gathered] == [b"0", b"1", b"2", b"3"]
     assert [item for item, _ in fetch.fetched.items] == ["x", b"4"]
     assert topic.waits
+
+
+def test_a_signal_handler_that_interrupts_a_wait_for_room_publishes_from_a_source(
+    new_publisher: NewPublisher, subscribe: Subscribe, always_quick: None
+) -> None:
+    publisher = new_publisher("A", overflow="block", queue_limit=1)
+    subscriber = subscribe(publisher, "A", session=5, queue_limit=1)
+    publisher.wait_for_subscribers(1, WAIT_S)
+    received: list[bytes] = []
+    handled = threading.Event()
+
+    def handler(*_: object) -> None:
+        publisher.publish_events(b"handler %d" % number for number in range(20))
+        handled.set()
+
+    def receive() -> None:
+        # Only then is there room.
+        wait_for(lambda: publisher._runtime.events.waiting, "a wait for room")
+        signal.raise_signal(signal.SIGUSR1)
+        assert handled.wait(WAIT_S)
+        while END not in received:
+            received.extend(event.payload for event in next_frame(subscriber))
+
+    before = signal.signal(signal.SIGUSR1, handler)
+    try:
+        thread = in_thread(receive)
+        for _ in range(400):
+            publisher.publish_event("A", bytes(100_000))
+        publisher.publish_event("A", END)
+        assert ended(thread)
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+
+    found = [payload for payload in received if payload.startswith(b"handler")]
+    assert found == [b"handler %d" % number for number in range(20)]

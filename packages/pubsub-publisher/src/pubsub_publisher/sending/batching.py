@@ -163,7 +163,9 @@ def _send_each(
         if plain >= quick_sources.LOOK_AFTER and default is not None:
             plain, before_ns = 0, looked_ns
             looked_ns = socket.monotonic_ns()
-            if looked_ns - before_ns < quick_sources.QUICK_NS:
+            quick = looked_ns - before_ns < quick_sources.QUICK_NS
+            # A signal handler that interrupts a send only leaves events to other threads.
+            if quick and not socket.occupied():
                 count += quick_sources.send_quick(socket, source, default, find)
                 looked_ns = socket.monotonic_ns()
     return count

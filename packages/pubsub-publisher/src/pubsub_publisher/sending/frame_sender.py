@@ -274,7 +274,8 @@ class FrameSender(XpubSocket):
 
     def _flush_fetched(self, topic: TopicState, flags: int) -> None:
         """Send the fetched events of a topic, or gather them, as far as they are plain."""
-        below = min(UNBATCHED_BYTES, self.bounds.payload_bytes + 1, self.lane_from)
+        # Constant, so that the fetching thread may send what this leaves.
+        below = min(UNBATCHED_BYTES, self.bounds.payload_bytes + 1)
         for fetched in tuple(topic.fetched):
             ended = fetched.ended  # first: nothing comes after that
             if fetched.items:
