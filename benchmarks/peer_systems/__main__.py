@@ -11,9 +11,10 @@ import msgspec
 
 from pubsub_common.cli import console_script
 from pubsub_common.cli.parser import clear_environment
-from pubsub_common.errors import ConfigError
+from pubsub_common.errors import ConfigError, PubSubError
 from pubsub_common.files import write_atomically
 from pubsub_perf import __version__
+from pubsub_perf.bench.in_turn.bars import complaint
 from pubsub_perf.bench.in_turn.results import joined
 
 PROGRAM: Final = "peer_systems"
@@ -25,7 +26,7 @@ Usage:
 
 Options:
   --bars NAMES            only the cells of these bars, like drop,large
-                          (see docs/performance.md)
+                          (see docs/performance.md); exit code 1 if one is missed
   --only TEXT             only cells with TEXT in their name
   --repetitions N         runs of each, in turn; the median counts [default: 5]
   --seconds S             length of a run [default: 1.5]
@@ -78,7 +79,7 @@ def run(options: console_script.Options) -> None:
     cells = comparison.chosen(names, options["--only"] or "")
     if not cells:
         raise ConfigError("no cell has this bar and name")
-    comparison.run(
+    found = comparison.run(
         cells,
         names,
         repetitions,
@@ -86,6 +87,9 @@ def run(options: console_script.Options) -> None:
         lambda line: console.print(line, highlight=False, soft_wrap=True, markup=False),
         keep,
     )
+    missed = complaint(found)
+    if names and missed:
+        raise PubSubError(missed)
 
 
 def draw(name: str, out: str | None) -> None:

@@ -107,8 +107,9 @@ def run(
     seconds: float,
     say: Say,
     keep: Callable[[dict[str, Any]], None],
-) -> None:
-    """Run cells on every system that is there; ``keep`` is given all results after each."""
+) -> dict[str, Any]:
+    """Run cells on every system that is there, and return the results; ``keep`` is given all of
+    them after each cell."""
     absent = missing()
     for name, reason in absent.items():
         say(f"{name}: left out: {reason}")
@@ -123,7 +124,7 @@ def run(
         if name not in absent
     }
     more = {"peers": peers, "missing": absent, "lines": [line.name for line in lines()]}
-    run_table(
+    return run_table(
         cells,
         bars.asked(names, PEER_BARS),
         repetitions,

@@ -320,7 +320,7 @@ def test_results_have_the_settings_of_the_peers(
     nothing_installed: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        comparison, "run_table", lambda *_: _[-1]({"rows": [], "bars": []})
+        comparison, "run_table", lambda *args: args[-1]({"rows": [], "bars": []})
     )
     said: list[str] = []
     kept: list[dict[str, Any]] = []
@@ -355,7 +355,8 @@ def test_a_run_with_a_peer_is_written(
     file = tmp_path / "peers.json"
     for only in ("direct, 64 KiB, 1 sub", "direct, 64 KiB, 4 sub"):
         words = ["--bars=large", f"--only={only}", f"--out={file}", "--add"]
-        assert main.main([*words, "--repetitions=1", "--seconds=0.1"]) == 0
+        # Whether the bars are met depends on the machine.
+        assert main.main([*words, "--repetitions=1", "--seconds=0.1"]) in (0, 1)
 
     assert "bar large" in capsys.readouterr().out
     found = json.loads(file.read_text())

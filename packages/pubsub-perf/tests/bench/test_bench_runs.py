@@ -124,7 +124,9 @@ def test_each_kind_of_call_is_run_in_turn_and_written(
     words = ["bench", "--calls", "--bars=block", "--only=256 B, 1 sub"]
     words.append(f"--base={Path(sys.executable).parent.parent}")
 
-    assert cli.main([*words, "--repetitions=2", "--seconds=0.1", f"--out={file}"]) == 0
+    # Whether the bar is met depends on the machine.
+    words += ["--repetitions=2", "--seconds=0.1", f"--out={file}"]
+    assert cli.main(words) in (0, 1)
 
     said = capsys.readouterr().out
     assert "bar block" in said

@@ -35,7 +35,8 @@ Usage:
 
 Options:
   --bars NAMES            only these bars, like 1,4, with --calls like receive,block, or
-                          with --brokers like A2,costs (see docs/performance.md)
+                          with --brokers like A2,costs (see docs/performance.md). With
+                          --calls: exit code 1 if one is missed
   --only TEXT             only comparisons, or cells of --calls, with TEXT in their name
   --repetitions N         runs of each side, in turn; the median counts. A comparison
                           that misses its bar, or is worse than in --check, gets three

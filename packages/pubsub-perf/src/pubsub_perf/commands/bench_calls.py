@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pubsub_common.cli import console_script
-from pubsub_common.errors import ConfigError
+from pubsub_common.errors import ConfigError, PubSubError
 from pubsub_perf.bench import footprint_change
 from pubsub_perf.bench.checkout import HERE, checkout_at
 from pubsub_perf.bench.in_turn import bars, rounds
@@ -25,6 +25,7 @@ def run(
 
     Raises:
         ConfigError: an option is not valid.
+        PubSubError: one of the bars that were asked for is missed.
     """
 
     def say(line: str) -> None:
@@ -67,4 +68,7 @@ def run(
     if footprint and base is not None:
         found["footprint"] = footprint_change.run(base, repetitions, say)
         keep(found)
+    missed = bars.complaint(found)
+    if names and missed:
+        raise PubSubError(missed)
     return console_script.EXIT_OK

@@ -178,6 +178,16 @@ def test_a_cell_is_a_small_table() -> None:
     assert len({line.find("20.0") for line in lines[2:]}) == 1  # aligned
 
 
+def test_bars_that_are_missed_are_counted() -> None:
+    met, missed = {"met": True}, {"met": False}
+
+    assert bars.complaint({"bars": [met]}) is None
+    assert bars.complaint({"bars": [met, missed]}) == "1 of 2 bars missed"
+    assert (
+        bars.complaint({"bars": [met], "footprint": [missed]}) == "1 of 2 bars missed"
+    )
+
+
 def test_a_bar_is_one_line() -> None:
     [found] = results_of([BAR], CELL, {OURS: timed(12, 13), RAW: timed(10, 10)})
 

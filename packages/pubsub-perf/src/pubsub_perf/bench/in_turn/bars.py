@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Final
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Final
 
 from pubsub_common.errors import ConfigError
 from pubsub_perf.bench.in_turn.cells import (
@@ -165,3 +165,10 @@ def asked(names: Sequence[str] | None, bars: Sequence[Bar]) -> list[Bar]:
             f"no bar {', '.join(sorted(unknown))}: choose from {', '.join(known)}"
         )
     return [bar for bar in bars if bar.name in names]
+
+
+def complaint(found: Mapping[str, Any]) -> str | None:
+    """A line about the bars that a document does not meet; None if it meets all."""
+    results = [*found["bars"], *found.get("footprint", ())]
+    missed = sum(not result["met"] for result in results)
+    return f"{missed} of {len(results)} bars missed" if missed else None
