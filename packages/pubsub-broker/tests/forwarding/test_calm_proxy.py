@@ -115,6 +115,19 @@ def test_at_rest_the_proxy_forwards_and_counts(bench: Bench) -> None:
     assert largest >= len(TOPIC) + 4
 
 
+def test_looks_do_not_wake_a_proxy_at_rest(bench: Bench) -> None:
+    wait_for(bench.is_inside)
+
+    def rests() -> bool:
+        for _ in range(10):
+            bench.look()
+            if bench.proxy.blocked_since() is not None:
+                return False
+        return True
+
+    wait_for(rests)
+
+
 def test_changes_of_connections_reach_it(bench: Bench) -> None:
     sink = bench.sink()
     for _ in range(5):

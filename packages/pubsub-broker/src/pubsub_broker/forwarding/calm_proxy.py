@@ -98,13 +98,16 @@ class CalmProxy:
         it. Returns whether it may again, so that the thread must be woken. ``counted``:
         messages that were forwarded outside of it, by ``thread``."""
         before = self._traffic.calm
-        self._read()
+        told = self._told
+        answered = self._asked_at is not None and self._read()
+        unanswered = self._asked_at is not None
         with self._lock:
-            inside = self._inside and not self._leaving
-            unanswered = self._asked_at is not None
-            if inside and not unanswered and self._works(thread):
-                self._asked_at = now
-                self._send(STATISTICS)
+            if self._inside and not self._leaving and not unanswered:
+                # An answer takes time, too; without news it is the last one.
+                worked = self._has_worked(thread)
+                if worked and not (answered and told == self._told):
+                    self._asked_at = now
+                    self._send(STATISTICS)
         output = self._sockets.output
         calm = self._traffic.look(
             counted + self._told.messages,
@@ -149,7 +152,7 @@ class CalmProxy:
         self._control.close(linger=0)
         self._proxy_end.close(linger=0)
 
-    def _works(self, thread: threading.Thread) -> bool:
+    def _has_worked(self, thread: threading.Thread) -> bool:
         """Whether the thread has run since the last look: one at rest is not woken."""
         assert thread.ident is not None
         before = self._cpu_s
@@ -165,8 +168,9 @@ class CalmProxy:
     def _send(self, command: bytes) -> None:
         self._control.send_multipart([b"", command])
 
-    def _read(self) -> None:
-        """Read the answers: eight counters, or an empty one from a proxy that ends."""
+    def _read(self) -> bool:
+        """Read the answers: eight counters, or an empty one from a proxy that ends.
+        Returns whether nothing is asked any more."""
         while self._control.poll(0):
             answer = self._control.recv_multipart()[1:]
             if len(answer) > 1:
@@ -174,3 +178,4 @@ class CalmProxy:
                 self._asked_at = None
             else:
                 self._counted = self._told
+        return self._asked_at is None
