@@ -5,11 +5,18 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import itertools
+import logging
+import os
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
-from support.running_roles import Gaps, Receiver, RunningBroker
+from support.rings import full_size
+from support.running_roles import Gaps, Receiver, RunningBroker, Security
 
 from pubsub_common.defaults import SHARED_MEMORY_FROM
 from pubsub_common.testing import wait_for
@@ -22,15 +29,18 @@ pytestmark = pytest.mark.skipif(
 )
 
 LARGE = 4 * SHARED_MEMORY_FROM
+TESTS = Path(__file__).parents[1]
 USED = "by shared memory"
+# In `make test-long` 100.
+KILLS = 100 if full_size() else 6
 
 
 class Roles:
     """A decentralized broker, and its clients on this host."""
 
-    def __init__(self, stack: contextlib.ExitStack) -> None:
+    def __init__(self, stack: contextlib.ExitStack, **options: Any) -> None:
         self._stack = stack
-        self.broker = RunningBroker("decentralized")
+        self.broker = RunningBroker("decentralized", **options)
         stack.callback(self.broker.stop)
         self._options: dict[str, Any] = {
             "broker_address": f"127.0.0.1:{self.broker.port}",
@@ -99,3 +109,141 @@ def test_large_and_small_events_of_a_stream_arrive_in_order(
         receiver.check_order()
         assert receiver.payloads == sent
     assert gaps == []
+
+
+def test_views_are_of_the_memory_or_of_the_bytes(
+    roles: Roles, caplog: pytest.LogCaptureFixture
+) -> None:
+    receiver = roles.receiver(views=True)
+    publisher = roles.publisher(overflow="block")
+    sent = []
+    for payload in publish_until_used(publisher, caplog):
+        sent.append(payload)
+        publisher.publish_event("A", b"small")
+        sent.append(b"small")
+        receiver.wait_for_events(len(sent))
+        assert isinstance(receiver.events[-1].payload, memoryview)
+        if USED not in caplog.text:
+            continue
+        # A kept view keeps its memory, so copies are compared.
+        for event in receiver.events[-2:]:
+            event.payload = bytes(event.payload)
+    assert [bytes(payload) for payload in receiver.payloads] == sent
+    receiver.check_order()
+
+
+def test_a_secure_broker_uses_it_only_when_both_sides_say_so(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    security = Security(tmp_path / "keys")
+    for option in ("auto", "on"):
+        with contextlib.ExitStack() as stack:
+            roles = Roles(stack, secure=security.folder)
+            receiver = roles.receiver(keys=security.subscriber, shared_memory=option)
+            publisher = roles.publisher(
+                keys=security.publisher, shared_memory=option, overflow="block"
+            )
+            if option == "on":
+                sent = sum(1 for _ in publish_until_used(publisher, caplog))
+            else:
+                sent = 100
+                for _ in range(sent):
+                    publisher.publish_event("A", bytes(LARGE))
+            receiver.wait_for_events(sent)
+            receiver.check_order()
+            assert (USED in caplog.text) == (option == "on")
+
+
+PUBLISH = """
+import sys, time
+from pubsub_publisher import Publisher
+with Publisher(sys.argv[1], ["A"], bind_port=0) as publisher:
+    while True:
+        publisher.publish_event("A", bytes(65536))
+        time.sleep(0.0005)
+"""
+RECEIVE = """
+import sys
+from pubsub_subscriber import Subscriber
+with Subscriber(broker_address=sys.argv[1], topics=["A"], indefinite=True) as subscriber:
+    for count, event in enumerate(subscriber):
+        if count % 100 == 0:
+            print(count, flush=True)
+"""
+
+
+def left() -> tuple[int, int]:
+    """Files of shared memory of this user, and their bytes."""
+    memory = Path("/dev/shm")
+    sizes = []
+    for path in (*memory.glob("pubsub_*"), *memory.glob("pubsub-*/**/*")):
+        with contextlib.suppress(FileNotFoundError):
+            if path.is_file():
+                sizes.append(path.stat().st_size)
+    return len(sizes), sum(sizes)
+
+
+def test_killed_processes_stop_nobody_and_leave_no_memory(
+    roles: Roles, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Both sides in turn; those in this process go on."""
+    receiver = roles.receiver()
+    publisher = roles.publisher(overflow="block")
+    address = f"127.0.0.1:{roles.broker.port}"
+    for _ in publish_until_used(publisher, caplog):
+        pass
+    most = 0
+    for turn in range(KILLS):
+        code = (PUBLISH, RECEIVE)[turn % 2]
+        argv = [sys.executable, "-c", code, address]
+        with subprocess.Popen(argv, stdout=subprocess.DEVNULL) as other:
+            before = len(receiver.events)
+            for _ in range(50 + 50 * (turn % 3)):
+                publisher.publish_event("A", bytes(LARGE))
+                time.sleep(0.005)
+            other.kill()
+        receiver.wait_for_events(before + 50)
+        del receiver.events[:]
+        most = max(most, left()[1])
+    # That of some processes: the next one to come or go cleans up.
+    assert most < 64 * 2**20
+    assert receiver.subscriber.counts().lost == 0
+
+
+@pytest.mark.parametrize("room", ["16k", "1m", "2m"])
+def test_without_room_large_events_go_by_tcp(room: str, tmp_path: Path) -> None:
+    """`/dev/shm` is tiny, in a namespace of its own. One line says so, and nothing ends."""
+    mount = f'mount -t tmpfs -o size={room} tmpfs /dev/shm && exec "$@"'
+    argv = ["unshare", "-rm", "sh", "-c", mount, "sh", sys.executable, __file__]
+    try:
+        run = subprocess.run(
+            argv,
+            capture_output=True,
+            text=True,
+            env={**os.environ, "PYTHONPATH": str(TESTS)},
+        )
+    except OSError:
+        pytest.skip("needs unshare")
+    if "unshare" in run.stderr or "mount:" in run.stderr:
+        pytest.skip(f"needs user namespaces: {run.stderr}")
+    assert run.returncode == 0, run.stderr
+    assert run.stdout.split() == ["200"]
+    assert run.stderr.count("no shared memory") == 1
+
+
+def exchange_in_little_room() -> None:
+    """Publish large events and receive them, in this process."""
+    logging.basicConfig()
+    with contextlib.ExitStack() as stack:
+        roles = Roles(stack)
+        receiver = roles.receiver()
+        publisher = roles.publisher(overflow="block")
+        for _ in range(200):
+            publisher.publish_event("A", bytes(LARGE))
+            time.sleep(0.005)
+        receiver.wait_for_events(200)
+        print(len(receiver.events))
+
+
+if __name__ == "__main__":
+    exchange_in_little_room()

@@ -5,9 +5,9 @@ The payload of a large event is in memory that publisher and subscriber share
 that order, numbers, queues and the ready handshake are those of the connection::
 
     0x02 | 'e' | publisher session, 14 hexadecimal digits | 0x00 | kind 0x03
-         | MessagePack array [number of the sample, bytes of the frame in it]
+         | MessagePack array [number of the first sample, sizes of the frames in bytes]
 
-The sample holds the frame that the publisher would have sent. Three subscriptions begin with
+A sample holds the frame that the publisher would have sent. Three subscriptions begin with
 0x02, which is in no topic and sorts before all of them:
 
 * ``0x02 'e'``: to references.
@@ -24,10 +24,12 @@ the same number.
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from collections.abc import Sequence
+from typing import Annotated, Final, NamedTuple
 
 import msgspec
 
+from pubsub_common.defaults import MAX_BATCH_EVENTS
 from pubsub_common.errors import ProtocolError
 from pubsub_common.protocol.batches import BATCH_MARK
 from pubsub_common.protocol.events import EVENT_MARK, LOWER_HEX, topic_prefix
@@ -48,10 +50,10 @@ LANE: Final = LANE_MARK[0]
 
 
 class Reference(msgspec.Struct, array_like=True, gc=False):
-    """A frame of ``size`` bytes is in the sample of this ``number``."""
+    """Frames of these ``sizes``, in bytes, are in the samples from this ``number`` on."""
 
     number: Count
-    size: Count
+    sizes: Annotated[list[Count], msgspec.Meta(max_length=MAX_BATCH_EVENTS)]
 
 
 class ReadsMemory(NamedTuple):
@@ -73,9 +75,9 @@ def reference_head(publisher: int) -> bytes:
     return REFERENCES + _digits(publisher).encode() + b"\0" + _REFERENCE_KIND
 
 
-def encode_reference(head: bytes, number: int, size: int) -> bytes:
+def encode_reference(head: bytes, number: int, sizes: Sequence[int]) -> bytes:
     """A reference, with its `reference_head`."""
-    return head + _encode((number, size))
+    return head + _encode((number, sizes))
 
 
 def decode_reference(frame: bytes) -> tuple[int, Reference]:
@@ -135,8 +137,9 @@ def is_narrow(raw: bytes) -> bool:
     return raw.endswith((b"\0" + EVENT_MARK, b"\0" + BATCH_MARK))
 
 
-def for_others(head: bytes, array: int) -> bytes:
-    """``head``, the first bytes of a frame with the array at index ``array``, so that narrow
-    subscribers do not receive it."""
-    count = head[array] - _SHORT_ARRAY
-    return head[:array] + _LONG_ARRAY + bytes((count,)) + head[array + 1 :]
+def for_others(frame: bytes | bytearray, array: int) -> bytearray:
+    """A frame with the array at index ``array``, so that narrow subscribers do not receive
+    it."""
+    changed = bytearray(frame)
+    changed[array : array + 1] = _LONG_ARRAY + bytes((frame[array] - _SHORT_ARRAY,))
+    return changed

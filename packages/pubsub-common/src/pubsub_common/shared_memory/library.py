@@ -25,6 +25,8 @@ SUBSCRIBERS: Final = 64
 # The most samples of a port. Each can wait at a subscriber, so there is room wherever there is
 # a free sample.
 MAX_SAMPLES: Final = 64
+# Many times what iceoryx2's own files need.
+_ROOM_BYTES: Final = 2**20
 _VERSIONS: Final = ("0.10.",)
 
 
@@ -47,6 +49,7 @@ class Library:
         self.module: Any = iceoryx2
         iceoryx2.set_log_level(iceoryx2.LogLevel.Fatal)
         self.prefix = f"pubsub_{os.getuid()}_"
+        check_room()
         config = iceoryx2.config.default()
         folder = _own_folder()
         remove_leftovers(folder, MEMORY, self.prefix)
@@ -72,6 +75,7 @@ class Library:
         Raises:
             SharedMemoryError: It cannot be opened.
         """
+        check_room()
         module = self.module
         name = module.ServiceName.new(f"publisher {publisher}")
         try:
@@ -116,6 +120,19 @@ def library() -> Library:
     if isinstance(_library, SharedMemoryError):
         raise SharedMemoryError(str(_library))
     return _library
+
+
+def check_room() -> None:
+    """iceoryx2's own files are not reserved before they are written, as the memory of events
+    is (`ring_writer`): a file system without room would end the process (SIGBUS).
+
+    Raises:
+        SharedMemoryError: There is too little room.
+    """
+    found = os.statvfs(MEMORY)
+    free = found.f_bavail * found.f_frsize
+    if free < _ROOM_BYTES:
+        raise SharedMemoryError(f"{MEMORY} has {free} bytes free, not {_ROOM_BYTES}")
 
 
 def _check_version() -> None:

@@ -24,6 +24,7 @@ from pubsub_common.shared_memory.library import (
     PORTS,
     Library,
     SharedMemoryError,
+    check_room,
     leak,
 )
 from pubsub_common.shared_memory.place import MEMORY
@@ -38,7 +39,7 @@ _BESIDE: Final = 4096
 _SMALLEST: Final = 32_768
 _FEWEST_SAMPLES: Final = 8
 _PORT_BYTES: Final = 2 * 2**20
-_POLL_S: Final = 0.00002
+_POLL_S: Final = 0.0001
 # Senders may wait for so much of the other time.
 _WAITING: Final = 3
 
@@ -211,6 +212,7 @@ class RingWriter:
             raise SharedMemoryError(f"more than {SHARED_MEMORY_BYTES} bytes are needed")
         if len(self._ports) + len(self._new) >= PORTS:
             raise SharedMemoryError(f"more than {PORTS} sizes are needed")
+        check_room()
         module = self._library.module
         try:
             port = (

@@ -43,7 +43,7 @@ import zmq
 from pubsub_common.errors import PubSubError
 from pubsub_common.queue_bounds import QueueBounds
 from pubsub_publisher.core import PublisherCore
-from pubsub_publisher.sending.frame_sender import NOBLOCK, FrameSender
+from pubsub_publisher.sending.frame_sender import LANE_EVENTS, NOBLOCK, FrameSender
 from pubsub_publisher.sending.sections import on_stack, uses_sections
 from pubsub_publisher.sending.xpub_socket import OCCUPIED
 from pubsub_publisher.topics.event_columns import EventColumns
@@ -64,6 +64,8 @@ _YIELD_S: Final = 0.0005
 # While too many bytes wait, the control thread checks again after this time.
 _FULL_S: Final = 0.01
 _PAUSE_NS: Final = 20_000
+# Larger payloads that go by shared memory are not gathered.
+_SHARED: Final = 131_072
 # No clock shows this.
 _NO_TIME: Final = -1
 _STREAK: Final = 64
@@ -144,7 +146,8 @@ class EventSocket(FrameSender):
                     return stamp_ns
                 return self._watch(topic, stamp_ns, payload)
             else:
-                gathers = len(payload) < unbatched and len(payload) < self.lane_from
+                size = len(payload)
+                gathers = size < unbatched if size < self.lane_from else size <= _SHARED
             if (locked() or self.attention) and self._entering(
                 topic, stamp_ns, payload
             ):
@@ -155,6 +158,8 @@ class EventSocket(FrameSender):
             last_ns = now_ns()
             if gathers:
                 limit = batch_limit(len(payload))
+                if len(payload) >= self.lane_from:
+                    limit = LANE_EVENTS
                 largest = max(len(payload), self._large_from - 1)
                 begun_ns = last_ns
             return sent

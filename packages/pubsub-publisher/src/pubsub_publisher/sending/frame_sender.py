@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 import zmq
@@ -39,6 +39,8 @@ STOPPED: Final = "this publisher was stopped before the event could leave"
 # `reserve_number` sends it; empty: it went by the local lane, see `_repair`).
 _InDoubt = tuple[TopicState, int, Events, Frame | None]
 _BY_LANE: Final = b""
+# Most events of one reference of the local lane.
+LANE_EVENTS: Final = 8
 
 
 @uses_sections
@@ -81,9 +83,13 @@ class FrameSender(XpubSocket):
     # For the local lane
 
     @property
-    def session(self) -> int:
-        """The publisher's session."""
-        return self._core.session
+    def core(self) -> PublisherCore:
+        """The decisions of the publisher."""
+        return self._core
+
+    def encode(self, topic: TopicState, first: int, events: Sequence[Stamped]) -> Frame:
+        """The frame of these events, for all subscribers."""
+        return self._encoder.encode(topic, first, events)
 
     def send_frame(self, frame: Frame, flags: int) -> None:
         """Send a frame. The caller holds the lock.
@@ -147,9 +153,12 @@ class FrameSender(XpubSocket):
             if large and self.bytes_full:
                 return -stamp_ns
             if len(payload) >= self.lane_from:
-                sent = self._send_by_lane(topic, stamp_ns, payload, flags)
-                if sent:
-                    return sent
+                self.bounds.check_payload(len(payload))
+                try:
+                    if self._send_by_lane(topic, ((stamp_ns, payload),), flags):
+                        return stamp_ns
+                except zmq.Again:
+                    return -stamp_ns
             frame: Frame = (
                 self._encoder.encode_large(topic, *fields)
                 if large
@@ -177,34 +186,29 @@ class FrameSender(XpubSocket):
         return stamp_ns
 
     def _send_by_lane(
-        self, topic: TopicState, stamp_ns: int, payload: bytes, flags: int
+        self, topic: TopicState, events: Sequence[Stamped], flags: int
     ) -> int:
-        """As `_send_one` for a large event, by the local lane. Returns 0 if it did not take
-        the event.
+        """Send the first of a topic's next events by the local lane; returns how many.
 
         Raises:
-            ConfigError: The payload is larger than the limit.
+            zmq.Again: There is no room; nothing has changed.
         """
-        lane, core = self.lane, self._core
+        lane, first = self.lane, topic.next_sequence
         assert lane is not None, "it has set the size"
-        self.bounds.check_payload(len(payload))
-        first, events = topic.next_sequence, ((stamp_ns, payload),)
-        fields = core.address, core.session, first, stamp_ns
         self._in_doubt = topic, first, events, _BY_LANE
         try:
-            others = lane.send(topic.event_prefix, fields, payload, flags)
+            count, others = lane.send(topic, first, events, flags)
         except zmq.Again:
             self._in_doubt = None
-            return -stamp_ns
-        if others < 0:
-            self._in_doubt = None
-            return 0
-        topic.commit(first, events)
+            raise
+        if count:
+            topic.commit(first, events[:count])
         self._in_doubt = None
         if others:
             self._count_bytes(others)
-        self._after_send(stamp_ns)
-        return stamp_ns
+        if count:
+            self._after_send(events[0][0])
+        return count
 
     def _send_all(self, topic: TopicState, events: Events, flags: int) -> bool:
         """Send these events in one message, after the gathered ones. Some of those may leave
@@ -265,8 +269,13 @@ class FrameSender(XpubSocket):
         left = len(topic.gathered)
         while left > 0:
             part = topic.next_part(left)
-            self._transmit(topic, part, flags)
-            left -= len(part)
+            sent = 0
+            if len(part[0][1]) >= self.lane_from:
+                sent = self._send_by_lane(topic, part[:LANE_EVENTS], flags)
+            if not sent:
+                self._transmit(topic, part, flags)
+                sent = len(part)
+            left -= sent
         if topic.gathered or (topic.fetched and self._accepting):
             self._look_after(topic)
         else:
@@ -315,29 +324,21 @@ class FrameSender(XpubSocket):
         if self.bytes_full and (len(events) > 1 or len(events[0][1]) >= LARGE_BYTES):
             raise zmq.Again
         if len(events) == 1 and len(events[0][1]) >= self.lane_from:
-            sent = self._send_by_lane(topic, *events[0], flags)
-            if sent < 0:
-                raise zmq.Again
-            if sent:
+            self.bounds.check_payload(len(events[0][1]))
+            if self._send_by_lane(topic, (events[0],), flags):
                 return
         first = topic.next_sequence
         frame = self._encoder.encode(topic, first, events)
         self._in_doubt = topic, first, events, frame
-        others = -1
         try:
-            if len(frame) >= self.lane_from and len(events) > 1:
-                assert self.lane is not None, "it has set the size"
-                others = self.lane.send_batch(topic.batch_prefix, frame, flags)
-            if others < 0:
-                self._send(frame, flags)
-                others = len(frame)
+            self._send(frame, flags)
         except zmq.Again:
             self._in_doubt = None
             raise
         topic.commit(first, events)
         self._in_doubt = None
-        if others >= LARGE_BYTES:
-            self._count_bytes(others)
+        if len(frame) >= LARGE_BYTES:
+            self._count_bytes(len(frame))
         self._after_send(events[-1][0])
 
     def _count_bytes(self, size: int) -> None:

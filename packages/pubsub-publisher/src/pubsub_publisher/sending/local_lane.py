@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final, Protocol
 
 import zmq
@@ -24,8 +24,11 @@ from pubsub_common.protocol.local_lane import (
 )
 from pubsub_common.shared_memory.library import SharedMemoryError, library
 from pubsub_common.shared_memory.ring_writer import PROBE, RingWriter
+from pubsub_publisher.core import PublisherCore
 from pubsub_publisher.local_subscribers import LocalSubscribers
 from pubsub_publisher.sending.frame_encoder import Frame
+from pubsub_publisher.topics.event_columns import Stamped
+from pubsub_publisher.topics.topic_state import TopicState
 
 _log = logging.getLogger(__name__)
 
@@ -37,8 +40,6 @@ _PROBE_S: Final = 0.005
 _NOBLOCK_WAIT_S: Final = 0.001
 NOBLOCK: Final = int(zmq.NOBLOCK)
 
-# Address, session, number and time stamp.
-Fields = tuple[str, int, int, int]
 _BIN8, _BIN16, _BIN32 = 0xC4, 0xC5, 0xC6
 
 
@@ -49,7 +50,11 @@ class LaneSocket(Protocol):
     lane_from: int
 
     @property
-    def session(self) -> int: ...
+    def core(self) -> PublisherCore: ...
+
+    def encode(
+        self, topic: TopicState, first: int, events: Sequence[Stamped]
+    ) -> Frame: ...
 
     def send_frame(self, frame: Frame, flags: int) -> object: ...
 
@@ -75,45 +80,43 @@ class LocalLane:
 
     # For a sender, which holds the lock
 
-    def send(self, prefix: bytes, fields: Fields, payload: bytes, flags: int) -> int:
-        """Send an event by shared memory. ``prefix`` is everything before its array, and
-        ``fields`` are the first of it. Returns the bytes that were sent to others besides; -1
-        if it must be sent as a whole frame to all.
+    def send(
+        self, topic: TopicState, first: int, events: Sequence[Stamped], flags: int
+    ) -> tuple[int, int]:
+        """Send the first of these events by shared memory, as many as there is room for;
+        ``first`` is the number of the first one. Returns their number, and the bytes that
+        were sent to others besides.
 
         Raises:
-            zmq.Again: There is no room in a queue; some may have it.
+            zmq.Again: There is no room in a queue; some subscribers may have the events.
         """
-        # Without the empty payload, and with the length of this one.
-        body = encode_body((*fields, b""))[:-2] + _length(len(payload))
-        return self._send_parts(prefix, body, payload, flags)
-
-    def send_batch(self, prefix: bytes, frame: Frame, flags: int) -> int:
-        """As `send`, for the frame of a batch."""
-        at = len(prefix)
-        return self._send_parts(prefix, frame[at : at + 1], frame[at + 1 :], flags)
-
-    def _send_parts(
-        self, prefix: bytes, body: Frame, rest: bytes | bytearray, flags: int
-    ) -> int:
-        ring = self._ring
-        if ring is None or not self._local.complete:
-            return -1
-        head = prefix + body
+        ring, local, core = self._ring, self._local, self._events.core
+        if ring is None or not local.complete:
+            return 0, 0
+        prefix, start = topic.event_prefix, (core.address, core.session)
         wait_s = _NOBLOCK_WAIT_S if flags else SHARED_MEMORY_WAIT_S
-        number = ring.write(head, rest, self._local.count, wait_s)
-        if not number:
-            return -1
-        send, size = self._events.send_frame, len(head) + len(rest)
-        send(encode_reference(self._reference_head, number, size), flags)
-        if self._events.readable():
-            # Perhaps a subscriber that does not read the memory, or not yet.
-            frame = head + rest
-        elif self._local.wanted_by_others(prefix):
-            frame = for_others(head, len(prefix)) + rest
-        else:
-            return 0
+        sizes: list[int] = []
+        first_sample = ring.number + 1
+        for number, (stamp_ns, payload) in enumerate(events, first):
+            # Without the empty payload, and with the length of this one.
+            body = encode_body((*start, number, stamp_ns, b""))[:-2]
+            head = prefix + body + _length(len(payload))
+            if not ring.write(head, payload, local.count, wait_s):
+                break
+            sizes.append(len(head) + len(payload))
+        if not sizes:
+            return 0, 0
+        send, count = self._events.send_frame, len(sizes)
+        send(encode_reference(self._reference_head, first_sample, sizes), flags)
+        # Perhaps a subscriber that does not read the memory, or not yet.
+        unknown = self._events.readable()
+        if not unknown and not local.wanted_by_others(prefix):
+            return count, 0
+        frame = self._events.encode(topic, first, events[:count])
+        if not unknown:
+            frame = for_others(frame, len(prefix))
         send(frame, flags)
-        return len(frame)
+        return count, len(frame)
 
     # For the control thread
 
@@ -170,7 +173,7 @@ class LocalLane:
 
     def _send_probe(self) -> None:
         """Make subscribers look for new memory."""
-        frame = encode_reference(self._reference_head, PROBE, 0)
+        frame = encode_reference(self._reference_head, PROBE, ())
         try:
             self._events.enter(self._events.send_frame, frame, NOBLOCK)
         except zmq.Again:
@@ -178,7 +181,7 @@ class LocalLane:
         self._probe_due = False
 
     def _new_ring(self) -> RingWriter | None:
-        session = self._events.session
+        session = self._events.core.session
         try:
             ring = RingWriter(library(), session, self._events.wake)
         except SharedMemoryError as error:

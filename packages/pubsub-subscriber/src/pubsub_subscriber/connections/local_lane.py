@@ -47,9 +47,9 @@ class LocalLane:
             self._wanted.add(session)
             self.wake()
 
-    def take(self, frame: bytes) -> memoryview | None:
-        """The frame to which this one refers; None if it is not here, so that it counts as
-        missing. It can be taken again until `done`."""
+    def read(self, frame: bytes) -> tuple[RingReader, int, list[int]] | None:
+        """The memory to which a frame refers, the number of the first sample, and the sizes
+        of the frames in the samples. None if there is none: they count as missing."""
         try:
             session, reference = decode_reference(frame)
         except ProtocolError:
@@ -57,16 +57,10 @@ class LocalLane:
         ring = self._rings.get(session)
         if ring is None:
             return None
-        if not reference.size:
+        if not reference.sizes:
             ring.look()
             return None
-        return ring.take(reference.number, reference.size)
-
-    def done(self, session: int) -> None:
-        """The frame of this publisher that was taken last is not needed any more."""
-        ring = self._rings.get(session)
-        if ring is not None:
-            ring.done()
+        return ring, reference.number, reference.sizes
 
     # For the control thread
 

@@ -107,7 +107,7 @@ class ColdWork:
         self, frame: bytes, received_ns: int, sub_socket: SubSocket
     ) -> None:
         self._performer.take(frame, received_ns, sub_socket, self._queue.incoming)
-        self._fast_path.deferred = None
+        self._fast_path.defer_next()
 
     def _close_retired(self, batches: bool) -> bool:
         """Take the remaining messages of retired sockets, and close them. True if there is

@@ -28,7 +28,7 @@ from typing import Final
 import zmq
 
 from pubsub_common.protocol.events import PRIVATE_MARK, Event, decode_body
-from pubsub_common.protocol.local_lane import LANE
+from pubsub_common.protocol.local_lane import LANE, LANE_MARK
 from pubsub_common.protocol.sequence import StreamTracker
 from pubsub_subscriber.connections.frame_buffer import FREE, FrameBuffer
 from pubsub_subscriber.connections.interrupter import is_interrupt
@@ -37,6 +37,7 @@ from pubsub_subscriber.core import SubscriberCore
 from pubsub_subscriber.receiving import decoding
 from pubsub_subscriber.receiving.event_queue import EventQueue
 from pubsub_subscriber.receiving.large_events import LARGE_BYTES, Deferred, take_large
+from pubsub_subscriber.receiving.shared_frames import SharedFrames
 
 # Most frames taken from a socket at once.
 BURST: Final = 64
@@ -47,8 +48,6 @@ _BURST_BYTES: Final = 262_144
 # For larger frames a copy costs more than a view; and larger ones count in bytes.
 _VIEW_BYTES: Final = 512
 _MEDIUM_BYTES: Final = 16_384
-# A burst ends with so many bytes of shared memory.
-_REFERENCED_BYTES: Final = 2**22
 
 # No frame begins with this.
 _NO_PREFIX: Final = b"\xff\xff"
@@ -72,6 +71,7 @@ class FastPath:
         self._source: SubSocket | None = None  # the socket of the frame in the buffer
         # The frame that is left to cold work, its time and its socket.
         self.deferred: Deferred | None = None
+        self._shared = SharedFrames(core, queue)
         # The last event was large, so the next one probably is. Then the main thread must not
         # call `take`: an exception would lose an event.
         self.large = False
@@ -228,6 +228,8 @@ class FastPath:
             queue.incoming.append(event)
             tracker.expected = expected
             memory[0] = FREE
+            if size >= _MEDIUM_BYTES:
+                self._is_enough(size, 1, session)
             return queue.start_burst()
         # As `EventQueue.start_burst` does it, but without a call.
         events = [event]
@@ -246,10 +248,11 @@ class FastPath:
         source = self._source
         if self.deferred is None and source is not None:
             frame = self._buffer.frame()
-            if source.lane is not None and frame[0] == LANE:
-                frame = bytes(source.lane.take(frame) or b"")
-            if source.drop_parts(self._buffer.view) or not frame:
-                pass  # a message of several parts, or a missing one
+            if source.drop_parts(self._buffer.view):
+                pass  # a message of several parts
+            elif source.lane is not None and frame[:1] == LANE_MARK:
+                self._shared.settle(source, frame, self._now_ns())
+                self.defer_next()
             elif not decoding.finish(frame, self._queue.incoming, self._core):
                 self.deferred = (frame, self._now_ns(), source)
         self._memory[0] = FREE
@@ -312,37 +315,24 @@ class FastPath:
         return True
 
     def _take_reference(self, size: int, received_ns: int, whole: bool) -> bool:
-        """As `_take_other`, of the frame to which the one in the buffer refers."""
-        memory, source = self._memory, self._source
-        lane = None if source is None else source.lane
-        view = None if lane is None else lane.take(memory[:size])
-        if lane is None or source is None or view is None:
-            memory[0] = FREE  # what is missing counts as lost with the next number
-            return True
-        core = self._core
-        item = decoding.decode_item(view, core, lane.decode)
-        tracker = None if item is None else decoding.tracker_of(item, core)
-        if (
-            item is None
-            or tracker is None
-            or tracker.expected != item.sequence
-            or not decoding.is_named(tracker, item.publisher)
-            or source.only_session not in (None, item.session)
-        ):
-            self.deferred = (bytes(view), received_ns, source); memory[0] = FREE  # noqa: E702  # fmt: skip
-            return False
-        item.received_ns = received_ns
-        incoming, expected = self._queue.incoming, decoding.end_of(item)
-        if whole or isinstance(item, Event):
-            incoming.append(item)
-        else:
-            incoming.extend(item.events())
-        tracker.expected = expected
-        memory[0] = FREE
-        lane.done(item.session)
-        return len(view) * len(incoming) <= _REFERENCED_BYTES
+        """As `_take_other`, of the frames to which the one in the buffer refers. The result is
+        also False if they have many bytes."""
+        source = self._source
+        assert source is not None, "it was received"
+        enough = self._shared.take(source, self._memory[:size], received_ns, whole)
+        self.deferred = self._shared.next_deferred()
+        self._memory[0] = FREE
+        return self.deferred is None and not enough
+
+    def defer_next(self) -> None:
+        """The deferred frame was processed: the next one, if any."""
+        self.deferred = self._shared.next_deferred()
 
     def _take_large(self, sub_socket: SubSocket, _batches: bool) -> bool:
         taken = take_large(sub_socket, self._core, self._queue, self._now_ns)
         self.large, self.deferred = taken.large, taken.deferred
+        if taken.reference is not None:
+            frame, received_ns, _ = taken.reference
+            self._shared.take(sub_socket, frame, received_ns, False)
+            self.defer_next()
         return taken.empty

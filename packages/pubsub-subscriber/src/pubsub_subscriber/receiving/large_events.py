@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 
 import zmq
 
-from pubsub_common.protocol.events import Event, decode_body
+from pubsub_common.protocol.events import Event
 from pubsub_common.protocol.local_lane import LANE_MARK
 from pubsub_subscriber.connections.sub_socket import SubSocket
 from pubsub_subscriber.core import SubscriberCore
@@ -32,11 +32,12 @@ Deferred = tuple[bytes, int, SubSocket]
 
 class Taken(NamedTuple):
     """The result: whether nothing is left at the socket, whether the last event was large,
-    and the unusual frame that ended it."""
+    the unusual frame that ended it, or the reference to shared memory that did."""
 
     empty: bool
     large: bool
     deferred: Deferred | None = None
+    reference: Deferred | None = None
 
 
 def take_large(
@@ -55,16 +56,10 @@ def take_large(
                 return Taken(empty=True, large=large)
             view = sub_socket.receive_frame(_NOBLOCK).buffer
             received_ns = now_ns()
-            decode = decode_body
-            refers = lane is not None and view[:1] == LANE_MARK
-            large = not refers and len(view) >= LARGE_BYTES
-            if lane is not None and refers:
-                decode = lane.decode
-                found = lane.take(bytes(view))
-                if found is None:
-                    break
-                view = found
-            event = decode_item(view, core, decode)
+            if lane is not None and view[:1] == LANE_MARK:
+                return Taken(False, False, None, (bytes(view), received_ns, sub_socket))
+            large = len(view) >= LARGE_BYTES
+            event = decode_item(view, core)
             if not isinstance(event, Event) or only not in (None, event.session):
                 return Taken(False, large, (bytes(view), received_ns, sub_socket))
             tracker = tracker_of(event, core)
@@ -78,7 +73,7 @@ def take_large(
             queue.incoming.append(event)
             tracker.expected = event.sequence + 1
             if lane is not None:
-                (lane.done if refers else lane.saw_large)(event.session)
+                lane.saw_large(event.session)
             if not large or len(view) * (number + 1) >= _BURST_BYTES:
                 break
     except zmq.Again:

@@ -1,0 +1,89 @@
+"""Decodes the frames in shared memory to which frames of a socket refer.
+
+It can be repeated after an exception of a signal handler: a frame stays in the memory until it
+is done.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Final
+
+from pubsub_common.protocol.events import Event
+from pubsub_subscriber.connections.sub_socket import SubSocket
+from pubsub_subscriber.core import SubscriberCore
+from pubsub_subscriber.receiving import decoding
+from pubsub_subscriber.receiving.event_queue import EventQueue
+from pubsub_subscriber.receiving.large_events import Deferred
+
+# A burst ends with so many bytes: its first event waits for its last.
+_BURST_BYTES: Final = 2**22
+
+
+class SharedFrames:
+    """For the thread that receives."""
+
+    def __init__(self, core: SubscriberCore, queue: EventQueue) -> None:
+        self._core = core
+        self._queue = queue
+        # Unusual frames, and those behind them; for the cold path.
+        self._later: deque[Deferred] = deque()
+
+    def next_deferred(self) -> Deferred | None:
+        """The next frame for the cold path, if any."""
+        return self._later.popleft() if self._later else None
+
+    def take(
+        self, source: SubSocket, frame: bytes, received_ns: int, whole: bool
+    ) -> bool:
+        """Append the events of the frames to which ``frame`` refers, as far as they are usual;
+        the others are deferred. What is missing counts as lost with the next number. Returns
+        whether a burst has enough."""
+        lane, core = source.lane, self._core
+        found = None if lane is None else lane.read(frame)
+        if lane is None or found is None:
+            return False
+        ring, first, sizes = found
+        incoming, later, decode = self._queue.incoming, self._later, lane.decode
+        only = source.only_session
+        for number, size in enumerate(sizes, first):
+            view = ring.take(number, size)
+            if view is None:
+                continue
+            item = None if later else decoding.decode_item(view, core, decode)
+            tracker = None if item is None else decoding.tracker_of(item, core)
+            if (
+                item is None
+                or tracker is None
+                or tracker.expected != item.sequence
+                or not decoding.is_named(tracker, item.publisher)
+                or only not in (None, item.session)
+            ):
+                later.append((bytes(view), received_ns, source))
+            else:
+                item.received_ns = received_ns
+                expected = decoding.end_of(item)
+                if whole or isinstance(item, Event):
+                    incoming.append(item)
+                else:
+                    incoming.extend(item.events())
+                tracker.expected = expected
+            ring.done()
+        return sizes[0] * len(incoming) > _BURST_BYTES
+
+    def settle(self, source: SubSocket, frame: bytes, received_ns: int) -> None:
+        """Complete `take`, which an exception has interrupted. Must not be interrupted
+        itself."""
+        lane = source.lane
+        found = None if lane is None else lane.read(frame)
+        if found is None:
+            return
+        ring, first, sizes = found
+        for number, size in enumerate(sizes, first):
+            view = ring.take(number, size)
+            if view is not None:
+                # The only one that can be appended and not counted.
+                if decoding.finish(bytes(view), self._queue.incoming, self._core):
+                    ring.done()
+                break
+        self.take(source, frame, received_ns, False)
