@@ -103,6 +103,7 @@ REQUESTS: list[Request] = [
     _register(12, strengths={"A": 5}),
     _register(14, **{**_SUBSCRIBER, "topics": ["A", "a/#", "+/b"]}),
     _register(15, name="sensors"),
+    _register(16, place="9f" * 16),
     Heartbeat(id=6, session=1),
     Heartbeat(
         id=7,

@@ -172,6 +172,7 @@ class _Frames:
     """A substitute for a `SubSocket`: frames that wait to be received."""
 
     only_session = None
+    patience_ms = -1
     interrupt_message = b"somebody could interrupt"
 
     def __init__(self, frames: Sequence[bytes]) -> None:

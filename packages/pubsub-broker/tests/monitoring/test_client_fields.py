@@ -51,7 +51,7 @@ LEASE_S = 60.0
 # Fields of the request, not of the client.
 OF_THE_REQUEST = {"id", "versions", "model"}
 # Fields that the broker stores and shows nowhere.
-NOT_SHOWN = {"clock", "strengths", "key", "key_name", "origin"}
+NOT_SHOWN = {"clock", "strengths", "place", "key", "key_name", "origin"}
 # A session allows requests in the name of its client; rates are shown at the topics.
 NOT_ON_THE_PAGE = {"session", "rates"}
 # Fields in the title of a client.

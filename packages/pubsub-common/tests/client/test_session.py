@@ -129,6 +129,7 @@ def test_each_field_of_the_identity_is_in_the_registration() -> None:
         model="centralized",
         strengths={"A": 3},
         name="walker",
+        place="lab",
     )
     unset = Identity("subscriber", (), "", "")
 
