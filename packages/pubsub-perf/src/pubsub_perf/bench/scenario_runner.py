@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import selectors
 import subprocess
@@ -27,6 +28,7 @@ from pubsub_perf.hosts.namespaces import die_with_parent
 _READY_S: Final = 60.0
 _EXTRA_S: Final = 90.0
 _END_S: Final = 10.0
+_LEAVE_S: Final = 1.0
 _CLIENT: Final = "client"
 _TICKS: Final = os.sysconf("SC_CLK_TCK")
 
@@ -71,6 +73,12 @@ class WorkerProcess:
             f"{'ended' if self.process.poll() is not None else 'is silent'}: "
             f"{' '.join(said) or '(its log is empty)'}"
         )
+
+    def leave(self) -> None:
+        """Let it end by itself, if it does so soon: a process that is killed leaves its shared
+        memory behind."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(_LEAVE_S)
 
     def end(self) -> None:
         self.process.kill()
@@ -174,6 +182,8 @@ def _figures_of(
         for worker in workers
     ]
     cpu_s = _cpu_s(broker) - cpu_s
+    for worker in workers:
+        worker.leave()
     receivers, senders = found[: scenario.subscribers], found[scenario.subscribers :]
     sent = sum(item.events for item in senders)
     begin_ns = min(item.first_ns for item in senders)
