@@ -173,6 +173,7 @@ class _Frames:
 
     only_session = None
     patience_ms = -1
+    lane = None
     interrupt_message = b"somebody could interrupt"
 
     def __init__(self, frames: Sequence[bytes]) -> None:

@@ -9,9 +9,9 @@ watches its descriptor.
 The descriptors are edge triggered (`pubsub_common.net.sockets`): before a wait everything is
 checked, or the last check found nothing and no descriptor has signalled since
 (`Receiver.drained`). While a task waits, the step of the loop that hears of input also takes it
-from the sockets, unless whole batches are wanted. The descriptors are registered with EPOLLET, so one read of the
-epoll object makes it quiet, also if no task takes the events. So a task that takes them
-slowly costs the loop nothing.
+from the sockets, unless whole batches are wanted. The descriptors are registered with EPOLLET,
+so one read of the epoll object makes it quiet, also if no task takes the events. So a task that
+takes them slowly costs the loop nothing.
 
 An exception of a signal handler may end a step of the loop anywhere. So tasks are woken
 before the epoll object is made quiet, and each wait checks that all present sockets are
