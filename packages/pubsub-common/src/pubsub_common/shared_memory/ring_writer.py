@@ -78,6 +78,8 @@ class RingWriter:
         self._bytes = 0
         self._wanted: set[int] = set()
         self._refused: set[int] = set()
+        # Senders may wait for a slow subscriber as long as it reads.
+        self.patient = False
         self._no_room = library.module.LoanError
         # How long senders may wait for room; whether there was any since the last wait, and
         # when that ended.
@@ -185,7 +187,9 @@ class RingWriter:
         ``wait_s``, so that a slow subscriber does not stop the others; and not at all while
         no sample becomes free."""
         now = time.monotonic()
-        if self._freed:
+        if self._freed and self.patient:
+            self._credit_s = SHARED_MEMORY_WAIT_S
+        elif self._freed:
             self._credit_s += _WAITING * (now - self._waited_until)
         self._credit_s = min(self._credit_s, SHARED_MEMORY_WAIT_S)
         self._freed = False

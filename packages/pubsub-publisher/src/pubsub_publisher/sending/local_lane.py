@@ -48,6 +48,7 @@ class LaneSocket(Protocol):
 
     wake: Callable[[], None]
     lane_from: int
+    blocking: bool
 
     @property
     def core(self) -> PublisherCore: ...
@@ -188,6 +189,7 @@ class LocalLane:
             self._failed = True
             _log.warning("no shared memory (%s): large events go by TCP", error)
             return None
+        ring.patient = self._events.blocking
         self._reference_head = reference_head(session)
         self._ring = ring
         return ring
