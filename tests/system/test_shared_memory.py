@@ -186,7 +186,7 @@ def left() -> tuple[int, int]:
 def test_killed_processes_stop_nobody_and_leave_no_memory(
     roles: Roles, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Both sides in turn; those in this process go on."""
+    """Both sides in turn; those in this process continue."""
     receiver = roles.receiver()
     publisher = roles.publisher(overflow="block")
     address = f"127.0.0.1:{roles.broker.port}"

@@ -121,7 +121,7 @@ def test_a_broker_that_comes_takes_its_share(group: CoreGroup) -> None:
 
 
 def test_brokers_that_come_to_one_that_was_alone_take_their_share() -> None:
-    """Each subscriber is told of the broker that listens to its publisher from then on."""
+    """The broker tells each subscriber which broker listens to its publisher from then on."""
     group = CoreGroup("centralized", brokers=1)
     one = group.brokers[0]
     # So many topics that no broker but the one of a topic expects its subscriber.

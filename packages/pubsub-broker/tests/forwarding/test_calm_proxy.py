@@ -51,7 +51,7 @@ class Bench:
         return xpub, f"127.0.0.1:{xpub.bind_to_random_port('tcp://127.0.0.1')}"
 
     def sink(self, *, slow: bool = False) -> zmq.Socket[bytes]:
-        """A subscriber whose subscriptions have arrived at the publisher."""
+        """A subscriber; its subscriptions have arrived at the publisher."""
         sub = self.context.socket(zmq.SUB)
         sub.rcvhwm = 1 if slow else 0
         if slow:

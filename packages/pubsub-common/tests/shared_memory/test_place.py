@@ -1,4 +1,4 @@
-"""Who may share memory."""
+"""Which processes may share memory."""
 
 from __future__ import annotations
 

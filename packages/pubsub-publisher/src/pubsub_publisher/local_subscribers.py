@@ -1,4 +1,4 @@
-"""Which subscribers are narrow, which read this publisher's memory, and who else has
+"""Which subscribers are narrow, which read this publisher's memory, and which others have
 subscribed to a topic (`pubsub_common.protocol.local_lane`)."""
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class LocalSubscribers:
         self.departures = 0  # of narrow subscribers, which may have been killed
         self._session = -1
         self._narrow: set[int] = set()
-        # With the publisher whose memory they read.
+        # Each with the publisher of the memory that it reads.
         self._readers: set[tuple[int, int]] = set()
         self._others: set[bytes] = set()
         self._wanted_by_others: dict[bytes, bool] = {}

@@ -190,7 +190,7 @@ class SubscriberConfig:
         if not isinstance(name, str):
             return ""
         if isinstance(self.broker_address, tuple):
-            # The two arguments of somebody who does not know of the file.
+            # Two arguments, written without knowledge of the first one, the file.
             return (
                 f": {name!r} is taken as filename, the first argument, and "
                 f"{list(self.broker_address)!r} as brokers; write "

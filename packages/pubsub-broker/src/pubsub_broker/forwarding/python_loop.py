@@ -120,7 +120,7 @@ class PythonForwarder:
         self._waker.close()
 
     def _wake(self) -> None:
-        """Have the thread see what was noted for it before this call."""
+        """Make the thread read the requests that were noted before this call."""
         self._waker.wake()
         if self._proxy is not None:
             self._proxy.leave()

@@ -58,7 +58,7 @@ _ELSEWHERE: Final = {
     "address": ("bind",),
     "broker-address": ("bind",),
 }
-# Options whose value is a payload, which may be empty.
+# The value of these options is a payload, which may be empty.
 MAY_BE_EMPTY: Final = ("literal",)
 _NEGATIVE: Final = re.compile(r"-[0-9.][0-9.eE+-]*")
 

@@ -18,8 +18,8 @@ A sample holds the frame that the publisher would have sent. Three subscriptions
 * ``0x02 'r' SUBSCRIBER PUBLISHER``: this subscriber reads the memory of this publisher.
 
 A publisher may send references while each narrow subscriber reads its memory. Everybody else
-receives whole frames, and so do all when there is a doubt, or no room: what has come twice has
-the same number.
+receives whole frames, and so do all when there is a doubt, or no room: an event that comes twice
+has the same number.
 """
 
 from __future__ import annotations

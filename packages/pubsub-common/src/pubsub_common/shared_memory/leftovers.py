@@ -23,7 +23,7 @@ def remove_leftovers(folder: Path, memory: Path, prefix: str) -> None:
     """``folder`` has iceoryx2's own files, and ``memory`` the memory; the names of files begin
     with ``prefix``."""
     nodes, services = folder / "nodes", folder / "services"
-    # First what may be removed: what comes later is in use.
+    # First what may be removed: files that come later are in use.
     old = list(_old([*_in(nodes), *_in(services), *memory.glob(f"{prefix}*")]))
     named = [path.name.removeprefix(prefix) for path in _in(nodes)]
     alive = {name.removesuffix(_MONITOR) for name in named if name.endswith(_MONITOR)}

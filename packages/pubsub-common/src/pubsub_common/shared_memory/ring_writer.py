@@ -1,8 +1,8 @@
 """Writes frames into shared memory, for the subscribers of one publisher on its host.
 
 Each size of memory has a port with a fixed number of samples, made when it is first needed. A
-sample is free again when all subscribers have let go of it. Samples are numbered; a subscriber
-is told the number by a reference (`pubsub_common.protocol.local_lane`), and skips those below.
+sample is free again when all subscribers have let go of it. Samples are numbered; a reference
+tells a subscriber the number (`pubsub_common.protocol.local_lane`), and it skips those below.
 """
 
 from __future__ import annotations

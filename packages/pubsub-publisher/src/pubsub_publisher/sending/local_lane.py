@@ -86,7 +86,7 @@ class LocalLane:
     ) -> tuple[int, int]:
         """Send the first of these events by shared memory, as many as there is room for;
         ``first`` is the number of the first one. Returns their number, and the bytes that
-        were sent to others besides.
+        were also sent to others.
 
         Raises:
             zmq.Again: There is no room in a queue; some subscribers may have the events.

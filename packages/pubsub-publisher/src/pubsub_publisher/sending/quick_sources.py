@@ -76,7 +76,7 @@ def _send_fetched(
     topic: TopicState,
     find: Callable[[Any], tuple[TopicState, bytes]],
 ) -> tuple[int, bool]:
-    """Send all items that have come. Returns the number of those that were no plain payloads,
+    """Send all items that have come. Returns the number of those that were not plain payloads,
     and whether the source has ended."""
     items, others = fetched.items, 0
     while items:

@@ -1,7 +1,7 @@
 """Items that `publish_events` takes from a quick source, many in one step of Python.
 
 A list's ``extend`` takes them: the thread that runs it is busy until the last one has come, but
-other threads see each item at once. So the control thread sends what has come when the source
+other threads see each item at once. So the control thread sends these items when the source
 turns out to be slow.
 """
 

@@ -1,8 +1,8 @@
 """Receives large events of publishers on this host from shared memory
 (`pubsub_common.protocol.local_lane`).
 
-Nothing is shared, and iceoryx2 is not imported, before the first large event of such a
-publisher has come by TCP.
+Nothing is shared, and iceoryx2 is not imported, before the first large event of a publisher
+in the same place has come by TCP.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ class LocalLane:
                 _log.warning("no shared memory (%s): large events come by TCP", error)
 
     def subscribe(self, sub_socket: SubSocket) -> bool:
-        """Tell the publishers of this socket what is open. True if the receiver must be
+        """Tell the publishers of this socket which memory is open. True if the receiver must be
         woken."""
         if self._failed:
             return sub_socket.widen()

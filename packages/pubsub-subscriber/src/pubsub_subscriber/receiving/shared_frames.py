@@ -37,7 +37,7 @@ class SharedFrames:
         self, source: SubSocket, frame: bytes, received_ns: int, whole: bool
     ) -> bool:
         """Append the events of the frames to which ``frame`` refers, as far as they are usual;
-        the others are deferred. What is missing counts as lost with the next number. Returns
+        the others are deferred. Missing events count as lost with the next number. Returns
         whether a burst has enough."""
         lane, core = source.lane, self._core
         found = None if lane is None else lane.read(frame)

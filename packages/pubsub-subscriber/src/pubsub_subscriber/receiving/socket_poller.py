@@ -131,7 +131,7 @@ class SocketPoller:
         self.idle = quiet and empty
 
     def take_arrived(self, sub_socket: SubSocket) -> bool:
-        """Take the events of a socket whose descriptor has signalled. Returns whether nothing
+        """Take the events of a socket with a descriptor that has signalled. Returns whether nothing
         is left there."""
         fast_path = self._fast_path
         if (

@@ -156,8 +156,8 @@ class Turns:
         return self._has_ended() if self.closed else run_uninterrupted(self._fetch)
 
     def take_arrived(self, sub_socket: SubSocket) -> bool:
-        """Take the events of a socket whose descriptor has signalled, if none wait. Returns
-        whether nothing is left there."""
+        """Take the events of a socket with a descriptor that has signalled, if none wait.
+        Returns whether nothing is left there."""
         with self._turn: return not self.queue.waits() and self.poller.take_arrived(sub_socket)  # noqa: E701  # fmt: skip
 
     def wait(self, deadline: float | None) -> None:
