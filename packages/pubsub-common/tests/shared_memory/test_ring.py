@@ -88,6 +88,19 @@ def test_without_room_nothing_is_written_and_the_numbers_below_are_skipped(
     assert ring.write(bytes(size)) == numbers[-1] + 1
 
 
+def test_samples_whose_references_are_lost_are_forgotten_when_told(ring: Ring) -> None:
+    size = SIZES[0]
+    while number := ring.write(bytes(size)):
+        last = number
+    assert ring.write(bytes(size), 0.02) == 0
+    assert ring.writer.is_full
+    ring.reader.look()
+    assert not ring.write(bytes(size)), "a probe is not about samples"
+    ring.reader.look(last - 1)
+    assert ring.read(last, size) == bytes(size)
+    assert ring.write(bytes(size)) == last + 1
+
+
 def test_a_missing_reader_is_noticed(ring: Ring) -> None:
     assert ring.writer.write(b"12345", bytes(SIZES[0]), 2, 0.0) == 0
 

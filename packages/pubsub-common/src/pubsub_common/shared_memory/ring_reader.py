@@ -43,10 +43,11 @@ class RingReader:
         self._types: dict[int, Any] = {}
         self.look()  # now it has seen the ports that are there
 
-    def look(self) -> None:
-        """See new ports of the publisher, and forget probes."""
+    def look(self, number: int = PROBE) -> None:
+        """See new ports of the publisher, and forget probes and all samples up to this
+        number."""
         self._held.extend(iter(self._receive, None))
-        self._held[:] = [each for each in self._held if _number_of(each) != PROBE]
+        self._held[:] = [each for each in self._held if _number_of(each) > number]
 
     def take(self, number: int, size: int) -> memoryview | None:
         """The frame in the sample of this number, of ``size`` bytes; None if it is not here.

@@ -87,6 +87,9 @@ class RingWriter:
         self._freed = False
         self._waited_until = 0.0
         self.number = 0
+        # There was no room, perhaps because subscribers keep samples to which no reference
+        # has come: they must be told (`LocalLane.work` of the publisher).
+        self.is_full = False
         self.failure: SharedMemoryError | None = None
 
     def write(
@@ -203,6 +206,7 @@ class RingWriter:
         self._credit_s -= now - began_at
         self._waited_until = now
         if sample is None and self._credit_s <= 0:
+            self.is_full = True
             self._wake()
         return sample
 

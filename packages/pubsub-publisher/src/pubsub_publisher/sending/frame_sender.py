@@ -66,7 +66,7 @@ class FrameSender(XpubSocket):
         self._gathering: set[TopicState] = set()
         # Topics with events of signal handlers; any thread appends.
         self._overlooked: list[TopicState] = []
-        self._in_doubt: _InDoubt | None = None
+        self._in_doubt: _InDoubt | None
         # In frames of at least `LARGE_BYTES`.
         self.large_bytes = 0
         self.largest = 0  # frame
@@ -105,8 +105,9 @@ class FrameSender(XpubSocket):
 
     # Under the lock
 
-    def _repair(self) -> None:
-        """Send the frame in doubt again, with the same numbers, and count it.
+    def _repair(self, flags: int = NOBLOCK) -> None:
+        """Send the frame in doubt again, with the same numbers, and count it. If there is no
+        room, and it is counted already, it stays in doubt (`_finish`).
 
         Raises:
             zmq.Again: There is no room.
@@ -116,9 +117,25 @@ class FrameSender(XpubSocket):
             if frame is not None:
                 # By the lane some may not have it. A whole frame reaches all.
                 again = frame or self._encoder.encode(topic, first, events)
-                self._send(again, NOBLOCK)
+                try:
+                    self._send(again, flags)
+                except zmq.Again:
+                    if topic.next_sequence > first:
+                        return
+                    raise
             topic.commit(first, events)
             self._in_doubt = None
+
+    def _finish(self, flags: int) -> None:
+        """Before other events are numbered: send the frame that only some subscribers have.
+
+        Raises:
+            zmq.Again: There is no room.
+        """
+        if self._in_doubt is not None:
+            self._repair(flags)
+            if self._in_doubt is not None:
+                raise zmq.Again
 
     def _send_one(
         self,
@@ -134,11 +151,12 @@ class FrameSender(XpubSocket):
         room. ``left``: the previous call was interrupted."""
         try:
             if left:
-                self._repair()
+                self._finish(NOBLOCK)
             if not self._accepting:
                 return 0
             if topic.gathered or topic.fetched:
                 self._flush(topic, flags)
+                self._finish(flags)
         except zmq.Again:
             return -stamp_ns
         if not gathers:
@@ -193,17 +211,22 @@ class FrameSender(XpubSocket):
         Raises:
             zmq.Again: There is no room; nothing has changed.
         """
-        lane, first = self.lane, topic.next_sequence
+        lane = self.lane
         assert lane is not None, "it has set the size"
+        self._finish(flags)
+        first = topic.next_sequence
         self._in_doubt = topic, first, events, _BY_LANE
         try:
-            count, others = lane.send(topic, first, events, flags)
+            count, others, rest = lane.send(topic, first, events, flags)
         except zmq.Again:
             self._in_doubt = None
             raise
         if count:
+            # Only these: the others have no number yet.
+            self._in_doubt = topic, first, events[:count], rest or _BY_LANE
             topic.commit(first, events[:count])
-        self._in_doubt = None
+        if rest is None:
+            self._in_doubt = None
         if others:
             self._count_bytes(others)
         if count:
@@ -215,6 +238,7 @@ class FrameSender(XpubSocket):
         before there is no room (`zmq.Again`). False if this is closed."""
         if not self._accepting:
             return False
+        self._finish(flags)
         self._flush(topic, flags)
         if events:
             self._transmit(topic, events, flags)
@@ -223,7 +247,7 @@ class FrameSender(XpubSocket):
     def _reserve(self, topic: TopicState, event: Stamped) -> int:
         """The number of an event that the caller sends; -1 if other events of its topic must
         be sent first."""
-        if topic.waits:
+        if topic.waits or self._in_doubt is not None:
             return -1
         first, events = topic.next_sequence, (event,)
         self._in_doubt = topic, first, events, None
@@ -300,6 +324,7 @@ class FrameSender(XpubSocket):
     def _flush_old(self, age_ns: int) -> bool:
         """Send the events that were gathered at least so long ago, while there is room.
         Returns whether none is left."""
+        self._finish(NOBLOCK)
         while self._overlooked:
             self._overlooked[0].begun_at_ns = 0
             self._gathering.add(self._overlooked[0])
@@ -327,6 +352,7 @@ class FrameSender(XpubSocket):
             self.bounds.check_payload(len(events[0][1]))
             if self._send_by_lane(topic, (events[0],), flags):
                 return
+        self._finish(flags)
         first = topic.next_sequence
         frame = self._encoder.encode(topic, first, events)
         self._in_doubt = topic, first, events, frame

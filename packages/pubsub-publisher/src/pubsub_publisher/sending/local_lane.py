@@ -34,6 +34,8 @@ _log = logging.getLogger(__name__)
 
 # After a departure, and between two looks while there is no room: a killed process is dead by then.
 _CLEAN_UP_S: Final = 1.0
+# While there is no room, subscribers forget samples this often.
+_FORGET_S: Final = 0.05
 # How often new memory is checked: whether all subscribers have seen it.
 _PROBE_S: Final = 0.005
 # asyncio waits no longer than this: nothing else runs meanwhile.
@@ -78,22 +80,24 @@ class LocalLane:
         # The departures after which it was cleaned up, and when that is due again.
         self._departures = 0
         self._clean_up_at: float | None = None
+        self._forget_at = 0.0
 
     # For a sender, which holds the lock
 
     def send(
         self, topic: TopicState, first: int, events: Sequence[Stamped], flags: int
-    ) -> tuple[int, int]:
+    ) -> tuple[int, int, Frame | None]:
         """Send the first of these events by shared memory, as many as there is room for;
-        ``first`` is the number of the first one. Returns their number, and the bytes that
-        were also sent to others.
+        ``first`` is the number of the first one. Returns their number, the bytes that
+        were also sent to others, and the frame for others if there was no room for it: it
+        must leave before any other event.
 
         Raises:
-            zmq.Again: There is no room in a queue; some subscribers may have the events.
+            zmq.Again: There is no room for a reference; nobody has the events.
         """
         ring, local, core = self._ring, self._local, self._events.core
         if ring is None or not local.complete:
-            return 0, 0
+            return 0, 0, None
         prefix, start = topic.event_prefix, (core.address, core.session)
         wait_s = _NOBLOCK_WAIT_S if flags else SHARED_MEMORY_WAIT_S
         sizes: list[int] = []
@@ -106,18 +110,21 @@ class LocalLane:
                 break
             sizes.append(len(head) + len(payload))
         if not sizes:
-            return 0, 0
+            return 0, 0, None
         send, count = self._events.send_frame, len(sizes)
         send(encode_reference(self._reference_head, first_sample, sizes), flags)
         # Perhaps a subscriber that does not read the memory, or not yet.
         unknown = self._events.readable()
         if not unknown and not local.wanted_by_others(prefix):
-            return count, 0
+            return count, 0, None
         frame = self._events.encode(topic, first, events[:count])
         if not unknown:
             frame = for_others(frame, len(prefix))
-        send(frame, flags)
-        return count, len(frame)
+        try:
+            send(frame, flags)
+        except zmq.Again:
+            return count, len(frame), frame
+        return count, len(frame), None
 
     # For the control thread
 
@@ -143,7 +150,12 @@ class LocalLane:
         if ring.failure is not None:
             _log.warning("no shared memory (%s): large events go by TCP", ring.failure)
             ring.failure = None
-        return _PROBE_S if ring.is_opening else self._clean_up(now)
+        if ring.is_opening:
+            return _PROBE_S
+        forget_s, clean_up_s = self._make_room(ring, now), self._clean_up(now)
+        if forget_s is None or clean_up_s is None:
+            return clean_up_s if forget_s is None else forget_s
+        return min(forget_s, clean_up_s)
 
     def close(self) -> None:
         """Give back the memory."""
@@ -172,14 +184,32 @@ class LocalLane:
         library().clean_up()
         return None
 
+    def _make_room(self, ring: RingWriter, now: float) -> float | None:
+        """A reference that a full queue has not taken never comes, and its samples would stay
+        at the subscribers. So while there is no room, tell them up to which number all
+        references have left. Returns the seconds until this must be called again."""
+        if not ring.is_full:
+            return None
+        if now < self._forget_at:
+            return self._forget_at - now
+        self._forget_at = now + _FORGET_S
+        # The number is read before the lock is taken: references up to it have left by then.
+        ring.is_full = not self._tell(ring.number)
+        return _FORGET_S if ring.is_full else None
+
     def _send_probe(self) -> None:
         """Make subscribers look for new memory."""
-        frame = encode_reference(self._reference_head, PROBE, ())
+        self._probe_due = not self._tell(PROBE)
+
+    def _tell(self, number: int) -> bool:
+        """Make subscribers look for new memory, and forget samples up to ``number``. False if
+        there is no room for that."""
+        frame = encode_reference(self._reference_head, number, ())
         try:
             self._events.enter(self._events.send_frame, frame, NOBLOCK)
         except zmq.Again:
-            return
-        self._probe_due = False
+            return False
+        return True
 
     def _new_ring(self) -> RingWriter | None:
         session = self._events.core.session

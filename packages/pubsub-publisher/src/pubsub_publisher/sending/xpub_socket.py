@@ -90,8 +90,10 @@ class XpubSocket(DataSocket):
         super().__init__(context, zmq.XPUB, bounds)
         self.bounds = bounds
         self.topics = topics
-        # A thread uses the socket, or was interrupted while it did.
+        # A thread uses the socket, or was interrupted while it did, or has left work to
+        # `_repair`, which this describes.
         self.inside = False
+        self._in_doubt: Any = None
         # The control thread has work and cannot get the lock: senders wait.
         self.attention = False
         self.port = 0  # where it is bound; the owner sets it
@@ -189,7 +191,7 @@ class XpubSocket(DataSocket):
         try:
             left, self.inside = self.inside, True
             again_s = self._work(left, self._serve, (effects,))
-            self.inside = False
+            self.inside = self._in_doubt is not None
             return again_s
         except zmq.Again:
             return RECHECK_S
@@ -216,7 +218,7 @@ class XpubSocket(DataSocket):
         """
         if self.nested():
             raise PubSubError(OCCUPIED)
-        with self.lock: left, self.inside = self.inside, True; done = self._work(left, work, args); self.inside = False  # noqa: E501, E701, E702  # fmt: skip
+        with self.lock: left, self.inside = self.inside, True; done = self._work(left, work, args); self.inside = self._in_doubt is not None  # noqa: E501, E701, E702  # fmt: skip
         return done
 
     def _work(self, left: bool, work: Callable[..., _R], args: tuple[Any, ...]) -> _R:

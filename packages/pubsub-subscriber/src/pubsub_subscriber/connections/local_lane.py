@@ -58,7 +58,7 @@ class LocalLane:
         if ring is None:
             return None
         if not reference.sizes:
-            ring.look()
+            ring.look(reference.number)
             return None
         return ring, reference.number, reference.sizes
 
