@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import random
 from collections.abc import Iterator
 
 import pytest
@@ -16,7 +17,8 @@ from pubsub_common.shared_memory.ring_reader import RingReader
 from pubsub_common.shared_memory.ring_writer import RingWriter, samples_of, slot_bytes
 
 SIZES = (20_000, 40_000, 300_000)
-_sessions = itertools.count(1)
+# Other processes have other ones: a service has the name of its session.
+_sessions = itertools.count(random.getrandbits(50))
 
 
 class Ring:
