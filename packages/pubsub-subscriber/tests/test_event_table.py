@@ -62,6 +62,20 @@ def test_rows_can_be_read_at_any_time() -> None:
         assert list(table.rows(number)) == [("10.0.0.1:5556", "A", number)]
 
 
+def test_a_signal_handler_that_reads_during_a_conversion_doubles_no_row() -> None:
+    def numbers(event: Event) -> tuple[int, ...]:
+        seen.append(len(table))  # as a handler does in the middle
+        return (event.received_ns - event.published_ns,)
+
+    seen: list[int] = []
+    table = EventTable(numbers, 1)
+    for number in range(150):
+        table.add(event("10.0.0.1:5556", "A", number))
+
+    assert [row[2] for row in table.rows()] == list(range(150))
+    assert set(seen) == {0, 64, 128}
+
+
 def test_a_row_has_all_numbers() -> None:
     table = EventTable(lambda event: (event.session, event.received_ns), 2)
 

@@ -11,6 +11,7 @@ events are converted at once, because their payloads take memory.
 
 An exception of a signal handler may come at any call. So events become rows by one line
 without a call, with all its values prepared: before it they are kept, after it they are rows.
+A signal handler may read while its own thread converts: for it they are still kept.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from __future__ import annotations
 import threading
 from array import array
 from collections.abc import Callable, Iterator
-from typing import Final
+from typing import Any, Final
 
 from pubsub_common.protocol.events import Event
 
@@ -44,8 +45,7 @@ class EventTable:
         self._pairs: list[tuple[str, str]] = []
         self._place: dict[tuple[str, str], int] = {}
         self._cells = array("q")
-        # Reentrant: a signal handler may read while its own thread converts.
-        self._lock = threading.RLock()
+        self._lock: Any = threading.RLock()
 
     def __len__(self) -> int:
         self._convert()
@@ -65,6 +65,9 @@ class EventTable:
             yield (*self._pairs[place], *numbers)
 
     def _convert(self) -> None:
+        # There is no public method for this; `threading.Condition` uses the same one.
+        if self._lock._is_owned():
+            return  # the interrupted call goes on, and its rows would come twice
         with self._lock: self._convert_kept()  # noqa: E701  # fmt: skip
 
     def _convert_kept(self) -> None:
