@@ -11,6 +11,7 @@ import pytest
 import zmq
 from support.ports import free_port
 
+from pubsub_broker.forwarding import calm_traffic
 from pubsub_broker.forwarding.calm_proxy import CalmProxy
 from pubsub_broker.forwarding.python_loop import PythonForwarder
 from pubsub_broker.forwarding.sockets import PlainSockets
@@ -94,7 +95,10 @@ def numbers(sub: zmq.Socket[bytes], count: int) -> list[int]:
 
 
 @pytest.fixture
-def bench(context: zmq.Context[zmq.Socket[bytes]]) -> Iterator[Bench]:
+def bench(
+    context: zmq.Context[zmq.Socket[bytes]], monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Bench]:
+    monkeypatch.setattr(calm_traffic, "LEAST_QUEUE", QUEUE)  # sooner full
     bench = Bench(context)
     yield bench
     bench.forwarder.close(time.monotonic())

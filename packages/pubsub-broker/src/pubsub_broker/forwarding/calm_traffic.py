@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-# With shorter queues a burst would fill one between two looks.
-LEAST_QUEUE: Final = 1000
+# A shorter queue is filled between two looks by what one program can send: 20,000
+# messages a second fill one of 1000.
+LEAST_QUEUE: Final = 4000
 # Parts of a queue: so many messages between two looks are too many; after so many the
 # subscribers are checked. A few looks together stay below a full queue.
 _BUSY_PART: Final = 8

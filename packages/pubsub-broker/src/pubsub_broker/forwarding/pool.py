@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import zmq
 
@@ -36,6 +36,9 @@ from pubsub_common.security.unread_queues import Unread
 
 if TYPE_CHECKING:
     from pubsub_broker.security.authenticator import Authenticator
+
+# A forwarder that has waited so long for a subscriber may be unable to connect.
+_BLOCKED_S: Final = 0.5
 
 
 class ForwarderPool:
@@ -158,6 +161,8 @@ class ForwarderPool:
         if not self._controls():
             return []
         self._changes += [(True, address) for address, _ in self._places.look(now)]
+        if any(now - since > _BLOCKED_S for _, since in self.held()):
+            return []  # a new publisher may not be connected yet
         places = self._places.by_place(self._publishers.addresses())
         lost = [places[place] for place in self._lost.look(places, now)]
         for address in lost:
