@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 pytest.importorskip("iceoryx2", reason="needs the extra pubsub-publisher[shm]")
 
+from pubsub_common.shared_memory import ring_writer
 from pubsub_common.shared_memory.library import Library, library
 from pubsub_common.shared_memory.ring_reader import RingReader
 from pubsub_common.shared_memory.ring_writer import RingWriter, samples_of, slot_bytes
@@ -19,6 +20,19 @@ from pubsub_common.shared_memory.ring_writer import RingWriter, samples_of, slot
 SIZES = (20_000, 40_000, 300_000)
 # Other processes have other ones: a service has the name of its session.
 _sessions = itertools.count(random.getrandbits(50))
+
+
+class Clock:
+    """In the place of the module time."""
+
+    def __init__(self) -> None:
+        self.now = 1.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def sleep(self, duration_s: float) -> None:
+        self.now += duration_s
 
 
 class Ring:
@@ -101,6 +115,31 @@ def test_samples_whose_references_are_lost_are_forgotten_when_told(ring: Ring) -
     ring.reader.look(last - 1)
     assert ring.read(last, size) == bytes(size)
     assert ring.write(bytes(size)) == last + 1
+
+
+def test_a_blocking_sender_waits_while_whole_frames_may_stand_before_references(
+    ring: Ring, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Clock()
+    monkeypatch.setattr(ring_writer, "time", clock)
+    size, writer = SIZES[0], ring.writer
+    assert not writer.must_wait(size), "it does not block"
+    writer.patient = True
+    numbers = list(iter(lambda: ring.write(bytes(size)), 0))
+    assert writer.must_wait(size)
+    clock.now += 0.9
+    assert writer.must_wait(size)
+    clock.now += 0.2
+    assert not writer.must_wait(size), "long enough"
+    assert not writer.must_wait(size), "nobody reads"
+
+    ring.read(numbers[-1], size)
+    ring.reader.done()
+    while ring.write(bytes(size)):
+        pass
+    assert writer.must_wait(size), "somebody reads"
+    clock.now += 1.0
+    assert not writer.must_wait(size)
 
 
 def test_a_missing_reader_is_noticed(ring: Ring) -> None:

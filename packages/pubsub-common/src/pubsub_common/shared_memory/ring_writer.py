@@ -42,6 +42,10 @@ _PORT_BYTES: Final = 2 * 2**20
 _POLL_S: Final = 0.0001
 # Senders may wait for so much of the other time.
 _WAITING: Final = 3
+# Whole frames that go by TCP stand before later references, and no sample becomes free while a
+# subscriber reads them. It takes about so long, but no longer.
+_TCP_S_PER_BYTE: Final = 4e-9
+_MOST_BEHIND_S: Final = 1.0
 
 
 def slot_bytes(size: int) -> int:
@@ -86,6 +90,11 @@ class RingWriter:
         self._credit_s = SHARED_MEMORY_WAIT_S
         self._freed = False
         self._waited_until = 0.0
+        # For how long whole frames may stand before references; the end of a wait for that,
+        # and whether a sample has become free since the last one.
+        self._behind_s = 0.0
+        self._behind_until: float | None = None
+        self._reading = True
         self.number = 0
         # There was no room, perhaps because subscribers keep samples to which no reference
         # has come: they must be told (`LocalLane.work` of the publisher).
@@ -130,6 +139,22 @@ class RingWriter:
         entries = self._service.dynamic_config.number_of_subscribers
         return number if reached >= max(readers, entries) else 0
 
+    def must_wait(self, size: int) -> bool:
+        """After `write` without a result, for a frame of about ``size`` bytes: whether a
+        blocking sender waits, and then tries again. Else the frame goes by TCP. Without this,
+        references would never get ahead of whole frames, once there are many."""
+        if not self.patient or slot_bytes(size) not in self._ports:
+            return False
+        now = time.monotonic()
+        if self._behind_until is None and self._reading and self._behind_s > 0:
+            self._behind_until, self._behind_s = now + self._behind_s, 0.0
+        if self._behind_until is not None:
+            if now < self._behind_until:
+                return True
+            self._behind_until, self._reading = None, False
+        self._behind_s = min(self._behind_s + size * _TCP_S_PER_BYTE, _MOST_BEHIND_S)
+        return False
+
     def work(self) -> bool:
         """Make the ports that are wanted, and begin to use those that all subscribers have.
         Returns whether subscribers must be told to look for new ports (`PROBE`).
@@ -150,6 +175,7 @@ class RingWriter:
         for slot, port in list(self._new.items()):
             if not made and self._all_free(port, samples_of(slot)):
                 self._ports[slot] = self._new.pop(slot)
+                self._behind_s = _MOST_BEHIND_S
         return made
 
     @property
@@ -182,7 +208,11 @@ class RingWriter:
             sample = port.loan_slice_uninit(size)
         except self._no_room:
             sample = self._loan_later(port, size, wait_s)
-        self._freed |= sample is not None
+        if sample is not None:
+            self._freed = self._reading = True
+            if self._behind_until is not None:
+                left_s = self._behind_until - time.monotonic()
+                self._behind_s, self._behind_until = max(0.0, left_s), None
         return sample
 
     def _loan_later(self, port: Any, size: int, wait_s: float) -> Any:

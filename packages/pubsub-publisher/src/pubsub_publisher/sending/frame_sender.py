@@ -220,6 +220,8 @@ class FrameSender(XpubSocket):
             count, others, rest = lane.send(topic, first, events, flags)
         except zmq.Again:
             self._in_doubt = None
+            if self._ended:
+                return 0  # no time to wait for memory
             raise
         if count:
             # Only these: the others have no number yet.
@@ -297,7 +299,7 @@ class FrameSender(XpubSocket):
             if len(part[0][1]) >= self.lane_from:
                 sent = self._send_by_lane(topic, part[:LANE_EVENTS], flags)
             if not sent:
-                self._transmit(topic, part, flags)
+                self._transmit(topic, part, flags, by_lane=False)
                 sent = len(part)
             left -= sent
         if topic.gathered or (topic.fetched and self._accepting):
@@ -339,8 +341,10 @@ class FrameSender(XpubSocket):
         self._batches_watched = bool(self._gathering)
         return not self._gathering
 
-    def _transmit(self, topic: TopicState, events: Events, flags: int) -> None:
-        """Send the topic's next events in one message.
+    def _transmit(
+        self, topic: TopicState, events: Events, flags: int, *, by_lane: bool = True
+    ) -> None:
+        """Send the topic's next events in one message, a single one also by the local lane.
 
         Raises:
             zmq.Again: There is no room; nothing has changed.
@@ -348,7 +352,7 @@ class FrameSender(XpubSocket):
         """
         if self.bytes_full and (len(events) > 1 or len(events[0][1]) >= LARGE_BYTES):
             raise zmq.Again
-        if len(events) == 1 and len(events[0][1]) >= self.lane_from:
+        if by_lane and len(events) == 1 and len(events[0][1]) >= self.lane_from:
             self.bounds.check_payload(len(events[0][1]))
             if self._send_by_lane(topic, (events[0],), flags):
                 return

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 import sys
+import time
 from collections.abc import Callable, Sequence
 from typing import Any, Final, Protocol
 
@@ -38,6 +39,8 @@ _CLEAN_UP_S: Final = 1.0
 _FORGET_S: Final = 0.05
 # How often new memory is checked: whether all subscribers have seen it.
 _PROBE_S: Final = 0.005
+# How long blocking senders leave the next room in the queues to a probe.
+_PROBE_WAIT_S: Final = 0.5
 # asyncio waits no longer than this: nothing else runs meanwhile.
 _NOBLOCK_WAIT_S: Final = 0.001
 NOBLOCK: Final = int(zmq.NOBLOCK)
@@ -77,6 +80,7 @@ class LocalLane:
         self._failed = False
         self._reference_head = b""
         self._probe_due = False
+        self._probe_until = 0.0
         # The departures after which it was cleaned up, and when that is due again.
         self._departures = 0
         self._clean_up_at: float | None = None
@@ -93,7 +97,8 @@ class LocalLane:
         must leave before any other event.
 
         Raises:
-            zmq.Again: There is no room for a reference; nobody has the events.
+            zmq.Again: There is no room for a reference, or there will soon be some in the
+                memory; nobody has the events.
         """
         ring, local, core = self._ring, self._local, self._events.core
         if ring is None or not local.complete:
@@ -110,6 +115,8 @@ class LocalLane:
                 break
             sizes.append(len(head) + len(payload))
         if not sizes:
+            if self._probe_waits() or ring.must_wait(len(events[0][1])):
+                raise zmq.Again
             return 0, 0, None
         send, count = self._events.send_frame, len(sizes)
         send(encode_reference(self._reference_head, first_sample, sizes), flags)
@@ -142,7 +149,8 @@ class LocalLane:
             return None
         self._events.lane_from = SHARED_MEMORY_FROM
         opening = ring.is_opening
-        self._probe_due |= ring.work()
+        if ring.work():
+            self._probe_due, self._probe_until = True, now + _PROBE_WAIT_S
         if opening and not ring.is_opening:
             _log.info("large events go to subscribers on this host by shared memory")
         if self._probe_due:
@@ -183,6 +191,11 @@ class LocalLane:
         self._departures, self._clean_up_at = departures, None
         library().clean_up()
         return None
+
+    def _probe_waits(self) -> bool:
+        """Whether a blocking sender waits until subscribers can be told of new memory."""
+        waits = self._probe_due and self._events.blocking
+        return waits and time.monotonic() < self._probe_until
 
     def _make_room(self, ring: RingWriter, now: float) -> float | None:
         """A reference that a full queue has not taken never comes, and its samples would stay
