@@ -86,6 +86,8 @@ WRONG: dict[str, list[Any]] = {
     "advertise": [*TEXT, "256.1.1.1", "::", "1::2::3", "[::1", "::1%lo", "a b"],
     "forward_port": [0, -1, 1.5, True, b"5", [], NAN, 65536, "5-", "6-5", "a"],
     "name": [*TEXT, "a b", "x" * 65, "a\n"],
+    "shared_memory": [*TEXT, None, "", "yes"],
+    "views": FLAG,
     "arrivals": [*TEXT, None, "", "random"],
     "arrivals_seed": ["5", 1.5, True, b"5", [], NAN],
     "port": [*(v for v in NUMBER if v != 0), 65536],

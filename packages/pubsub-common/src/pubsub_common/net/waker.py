@@ -8,6 +8,7 @@ last user of the descriptors.
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import weakref
 from typing import Final
@@ -22,7 +23,9 @@ class Waker:
         self.fd = self._pipe.read_fd
         self._forked = False
         key = id(self)
-        _wakers[key] = weakref.ref(self, lambda _: _wakers.pop(key, None))
+        # A call without Python code: a Ctrl-C in it would be lost. The reference is the
+        # default of `pop`.
+        _wakers[key] = weakref.ref(self, functools.partial(_wakers.pop, key))
 
     def wake(self) -> None:
         """Make `fd` readable until `clear`. A wake after `close` does nothing."""
