@@ -67,7 +67,7 @@ class EventTable:
     def _convert(self) -> None:
         # There is no public method for this; `threading.Condition` uses the same one.
         if self._lock._is_owned():
-            return  # the interrupted call goes on, and its rows would come twice
+            return  # the interrupted call continues; its rows would come twice
         with self._lock: self._convert_kept()  # noqa: E701  # fmt: skip
 
     def _convert_kept(self) -> None:
