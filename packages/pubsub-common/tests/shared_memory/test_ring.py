@@ -15,7 +15,8 @@ pytest.importorskip("iceoryx2", reason="needs the extra pubsub-publisher[shm]")
 from pubsub_common.shared_memory import ring_writer
 from pubsub_common.shared_memory.library import Library, library
 from pubsub_common.shared_memory.ring_reader import RingReader
-from pubsub_common.shared_memory.ring_writer import RingWriter, samples_of, slot_bytes
+from pubsub_common.shared_memory.ring_writer import RingWriter
+from pubsub_common.shared_memory.samples import samples_of, slot_bytes
 
 SIZES = (20_000, 40_000, 300_000)
 # Other processes have other ones: a service has the name of its session.

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from pubsub_common.client.session_updates import Accepted, DemandUpdated
 from pubsub_common.logs.throttle import LogThrottle
+from pubsub_common.net.named_endpoints import sooner
 from pubsub_common.protocol.endpoints import group_of
 from pubsub_publisher.core import (
     AcceptClients,
@@ -60,13 +61,12 @@ class ControlWork:
         self._perform(effects)
         now = time.monotonic()
         for due_s in (self._slow_subscribers.look(now), self._share_memory(now)):
-            if due_s is not None:
-                again_s = due_s if again_s is None else min(again_s, due_s)
+            again_s = sooner(again_s, due_s)
         if not self._events.waiting:
             return again_s
         published = sum(self._topics.published().values())
         check_s = self._stall_log.check(published, self._events.port, time.monotonic())
-        return check_s if again_s is None else min(again_s, check_s)
+        return sooner(again_s, check_s)
 
     def _share_memory(self, now: float) -> float | None:
         """As `LocalLane.work`, once there is a subscriber that shares memory."""

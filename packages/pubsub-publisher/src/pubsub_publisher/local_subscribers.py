@@ -11,12 +11,15 @@ from pubsub_common.protocol.local_lane import (
     is_narrow,
     parse_lane_subscription,
 )
-from pubsub_common.protocol.recovery_messages import RECOVERY_MARK
+from pubsub_common.protocol.recovery_messages import POSITION_MARK, RECOVERY_MARK
 
 _T = TypeVar("_T")
 
 # The first bytes of subscriptions to which no event belongs. A forwarder's mark begins with 0.
-_NO_EVENTS: Final = (b"\0", b"\1", LANE_MARK, PRIVATE_MARK, RECOVERY_MARK)
+_NO_EVENTS: Final = (
+    *(b"\0", b"\1", LANE_MARK),
+    *(PRIVATE_MARK, RECOVERY_MARK, POSITION_MARK),
+)
 
 
 class LocalSubscribers:

@@ -27,6 +27,7 @@ from pubsub_common.client.aio import (
     with_arguments_of,
 )
 from pubsub_common.errors import PubSubError
+from pubsub_common.net.named_endpoints import sooner
 from pubsub_common.protocol.batches import Batch
 from pubsub_common.protocol.events import Event
 from pubsub_subscriber.config import SubscriberConfig
@@ -237,10 +238,7 @@ class Subscriber(SubscriberReadings, SeedMethods):
         """
         self._runtime.check_usable()
         self._since_yield = 0
-        due_at = self._runtime.performer.due_at
-        if due_at is None or deadline is None:
-            return deadline if due_at is None else due_at
-        return min(deadline, due_at)
+        return sooner(deadline, self._runtime.performer.due_at)
 
     async def _yield_to_loop(self) -> None:
         """Let other tasks run."""

@@ -188,7 +188,7 @@ def _after(before: str | None, places: list[str]) -> str:
 
 
 def sooner(one_s: float | None, other_s: float | None) -> float | None:
-    """The shorter of two waits; None means no end."""
+    """The shorter of two waits, or the earlier of two times; None means no end."""
     if one_s is None or other_s is None:
         return other_s if one_s is None else one_s
     return min(one_s, other_s)

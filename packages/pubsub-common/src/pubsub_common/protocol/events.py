@@ -41,10 +41,10 @@ EVENT_KIND: Final = b"\x01"
 EVENT_MARK: Final = EVENT_KIND + b"\x95"
 # First byte of a topic for one subscriber only.
 PRIVATE_MARK: Final = b"\xff"
-_SESSION_DIGITS: Final = 14
+SESSION_DIGITS: Final = 14
 _TOPICS_DIGITS: Final = 4
 _ATTEMPT_DIGITS: Final = 4
-_READY_DIGITS: Final = _SESSION_DIGITS + _TOPICS_DIGITS + _ATTEMPT_DIGITS
+_READY_DIGITS: Final = SESSION_DIGITS + _TOPICS_DIGITS + _ATTEMPT_DIGITS
 # Attempts are counted up to here, and then from 0 again.
 ATTEMPTS: Final = 16**_ATTEMPT_DIGITS
 LOWER_HEX: Final = frozenset(b"0123456789abcdef")
@@ -236,7 +236,7 @@ def ready_topic(
     ready topics to wait for.
     """
     digits = (
-        f"{subscriber_session:0{_SESSION_DIGITS}x}"
+        f"{subscriber_session:0{SESSION_DIGITS}x}"
         f"{topics:0{_TOPICS_DIGITS}x}"
         f"{attempt % ATTEMPTS:0{_ATTEMPT_DIGITS}x}"
     )
@@ -256,8 +256,8 @@ def parse_ready_request(raw: bytes) -> ReadyRequest | None:
         return None
     if not LOWER_HEX.issuperset(digits):
         return None
-    session = int(digits[:_SESSION_DIGITS], 16)
-    topics = int(digits[_SESSION_DIGITS:-_ATTEMPT_DIGITS], 16)
+    session = int(digits[:SESSION_DIGITS], 16)
+    topics = int(digits[SESSION_DIGITS:-_ATTEMPT_DIGITS], 16)
     attempt = int(digits[-_ATTEMPT_DIGITS:], 16)
     if session >= 2**SESSION_BITS:
         return None

@@ -32,7 +32,12 @@ import msgspec
 from pubsub_common.defaults import MAX_BATCH_EVENTS
 from pubsub_common.errors import ProtocolError
 from pubsub_common.protocol.batches import BATCH_MARK
-from pubsub_common.protocol.events import EVENT_MARK, LOWER_HEX, topic_prefix
+from pubsub_common.protocol.events import (
+    EVENT_MARK,
+    LOWER_HEX,
+    SESSION_DIGITS,
+    topic_prefix,
+)
 from pubsub_common.protocol.numbers import Count
 
 LANE_MARK: Final = b"\x02"
@@ -40,7 +45,6 @@ REFERENCES: Final = LANE_MARK + b"e"
 _NARROW: Final = LANE_MARK + b"n"
 _READS: Final = LANE_MARK + b"r"
 _REFERENCE_KIND: Final = b"\x03"
-_DIGITS: Final = 14
 # MessagePack's array with a length of two bytes.
 _LONG_ARRAY: Final = b"\xdc\x00"
 _SHORT_ARRAY: Final = 0x90
@@ -66,8 +70,8 @@ class ReadsMemory(NamedTuple):
 
 _encode: Final = msgspec.msgpack.Encoder().encode
 _decode: Final = msgspec.msgpack.Decoder(Reference).decode
-_HEAD_BYTES: Final = len(REFERENCES) + _DIGITS + 2
-_digits: Final = f"{{:0{_DIGITS}x}}".format
+_HEAD_BYTES: Final = len(REFERENCES) + SESSION_DIGITS + 2
+_digits: Final = f"{{:0{SESSION_DIGITS}x}}".format
 
 
 def reference_head(publisher: int) -> bytes:
@@ -114,10 +118,12 @@ def parse_lane_subscription(raw: bytes) -> ReadsMemory | None:
     kind, digits = raw[: len(_READS)], raw[len(_READS) :]
     if not LOWER_HEX.issuperset(digits):
         return None
-    if kind == _NARROW and len(digits) == _DIGITS:
+    if kind == _NARROW and len(digits) == SESSION_DIGITS:
         return ReadsMemory(int(digits, 16))
-    if kind == _READS and len(digits) == 2 * _DIGITS:
-        return ReadsMemory(int(digits[:_DIGITS], 16), int(digits[_DIGITS:], 16))
+    if kind == _READS and len(digits) == 2 * SESSION_DIGITS:
+        return ReadsMemory(
+            int(digits[:SESSION_DIGITS], 16), int(digits[SESSION_DIGITS:], 16)
+        )
     return None
 
 

@@ -18,13 +18,11 @@ from typing import Any, Final
 from pubsub_common.errors import PubSubError
 from pubsub_common.shared_memory.leftovers import remove_leftovers
 from pubsub_common.shared_memory.place import MEMORY
+from pubsub_common.shared_memory.samples import MAX_SAMPLES
 
 # A publisher has one port for each size of memory. Further subscribers get their events by TCP.
 PORTS: Final = 8
 SUBSCRIBERS: Final = 64
-# The most samples of a port. Each can wait at a subscriber, so there is room wherever there is
-# a free sample.
-MAX_SAMPLES: Final = 64
 # Many times what iceoryx2's own files need.
 _ROOM_BYTES: Final = 2**20
 _VERSIONS: Final = ("0.10.",)

@@ -6,12 +6,11 @@ import ctypes
 from typing import Any, Final
 
 from pubsub_common.shared_memory.library import (
-    MAX_SAMPLES,
     Library,
     SharedMemoryError,
     leak,
 )
-from pubsub_common.shared_memory.ring_writer import HEADER_BYTES, PROBE
+from pubsub_common.shared_memory.samples import HEADER_BYTES, MAX_SAMPLES, PROBE
 
 # Types of arrays that are kept: to make one costs as much as to read a frame.
 _MAX_TYPES: Final = 64

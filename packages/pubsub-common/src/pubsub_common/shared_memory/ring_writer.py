@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
-import struct
 import time
 from collections.abc import Callable
 from typing import Any, Final
@@ -20,7 +19,6 @@ from pubsub_common.defaults import (
     SHARED_MEMORY_WAIT_S,
 )
 from pubsub_common.shared_memory.library import (
-    MAX_SAMPLES,
     PORTS,
     Library,
     SharedMemoryError,
@@ -28,17 +26,14 @@ from pubsub_common.shared_memory.library import (
     leak,
 )
 from pubsub_common.shared_memory.place import MEMORY
+from pubsub_common.shared_memory.samples import (
+    HEADER,
+    HEADER_BYTES,
+    PROBE,
+    samples_of,
+    slot_bytes,
+)
 
-# The number of a sample without a frame. A subscriber that takes it has seen its port.
-PROBE: Final = 0
-# Before each frame: its number.
-_HEADER: Final = struct.Struct("<Q")
-HEADER_BYTES: Final = _HEADER.size
-# Room for topic and numbers beside a payload of a power of two.
-_BESIDE: Final = 4096
-_SMALLEST: Final = 32_768
-_FEWEST_SAMPLES: Final = 8
-_PORT_BYTES: Final = 2 * 2**20
 _POLL_S: Final = 0.0001
 # Senders may wait for so much of the other time.
 _WAITING: Final = 3
@@ -46,17 +41,6 @@ _WAITING: Final = 3
 # subscriber reads them. It takes about so long, but no longer.
 _TCP_S_PER_BYTE: Final = 4e-9
 _MOST_BEHIND_S: Final = 1.0
-
-
-def slot_bytes(size: int) -> int:
-    """The size of the samples for a frame of ``size`` bytes."""
-    power = max(_SMALLEST, 1 << (max(1, size - _BESIDE // 2) - 1).bit_length())
-    return power + _BESIDE
-
-
-def samples_of(slot: int) -> int:
-    """How many samples of this size a port has."""
-    return max(_FEWEST_SAMPLES, min(MAX_SAMPLES, _PORT_BYTES // slot))
 
 
 class RingWriter:
@@ -101,9 +85,7 @@ class RingWriter:
         self.is_full = False
         self.failure: SharedMemoryError | None = None
 
-    def write(
-        self, head: bytes, payload: bytes | bytearray, readers: int, wait_s: float
-    ) -> int:
+    def write(self, head: bytes, payload: bytes, readers: int, wait_s: float) -> int:
         """Write a frame of two parts, for at least so many ``readers``. Returns the number of
         its sample; 0 if there is no room for ``wait_s`` seconds, or a reader is missing."""
         size = HEADER_BYTES + len(head) + len(payload)
@@ -118,17 +100,10 @@ class RingWriter:
         if sample is None:
             return 0
         number = self.number + 1
-        start = _HEADER.pack(number) + head
+        start = HEADER.pack(number) + head
         where = sample.payload_ptr
         ctypes.memmove(where, start, len(start))
-        if isinstance(payload, bytes):
-            ctypes.memmove(where + len(start), payload, len(payload))
-        else:
-            ctypes.memmove(
-                where + len(start),
-                (ctypes.c_char * len(payload)).from_buffer(payload),
-                len(payload),
-            )
+        ctypes.memmove(where + len(start), payload, len(payload))
         # First: a sample that has left keeps its number.
         self.number = number
         try:
@@ -279,7 +254,7 @@ class RingWriter:
         """
         try:
             sample = port.loan_slice_uninit(HEADER_BYTES)
-            _HEADER.pack_into(_bytes_at(sample.payload_ptr, HEADER_BYTES), 0, PROBE)
+            ctypes.memmove(sample.payload_ptr, HEADER.pack(PROBE), HEADER_BYTES)
             sample.assume_init().send()
         except Exception as error:
             raise OSError(0, repr(error)) from error
@@ -293,10 +268,6 @@ class RingWriter:
         except self._library.module.LoanError:
             return False
         return True
-
-
-def _bytes_at(address: int, size: int) -> Any:
-    return (ctypes.c_char * size).from_address(address)
 
 
 def _reserve(pattern: str) -> None:

@@ -17,6 +17,7 @@ from typing import Any, Final, Protocol
 import zmq
 
 from pubsub_common.defaults import SHARED_MEMORY_FROM, SHARED_MEMORY_WAIT_S
+from pubsub_common.net.named_endpoints import sooner
 from pubsub_common.protocol.events import encode_body
 from pubsub_common.protocol.local_lane import (
     encode_reference,
@@ -24,7 +25,8 @@ from pubsub_common.protocol.local_lane import (
     reference_head,
 )
 from pubsub_common.shared_memory.library import SharedMemoryError, library
-from pubsub_common.shared_memory.ring_writer import PROBE, RingWriter
+from pubsub_common.shared_memory.ring_writer import RingWriter
+from pubsub_common.shared_memory.samples import PROBE
 from pubsub_publisher.core import PublisherCore
 from pubsub_publisher.local_subscribers import LocalSubscribers
 from pubsub_publisher.sending.frame_encoder import Frame
@@ -160,10 +162,7 @@ class LocalLane:
             ring.failure = None
         if ring.is_opening:
             return _PROBE_S
-        forget_s, clean_up_s = self._make_room(ring, now), self._clean_up(now)
-        if forget_s is None or clean_up_s is None:
-            return clean_up_s if forget_s is None else forget_s
-        return min(forget_s, clean_up_s)
+        return sooner(self._make_room(ring, now), self._clean_up(now))
 
     def close(self) -> None:
         """Give back the memory."""
