@@ -90,6 +90,27 @@ def tracker_of(item: Event | Batch, core: SubscriberCore) -> StreamTracker | Non
     return core.trackers.get((item.session, item.topic))
 
 
+def usual_tracker(
+    item: Event | Batch, core: SubscriberCore, only: int | None
+) -> StreamTracker | None:
+    """The tracker of its stream, if this is the next item of a known stream; ``only`` the one
+    of this session is expected at its socket, unless that is None."""
+    if only is not None and item.session != only:
+        return None
+    tracker = tracker_of(item, core)
+    if tracker is None or tracker.expected != item.sequence:
+        return None
+    return tracker if is_named(tracker, item.publisher) else None
+
+
+def append(item: Event | Batch, incoming: list[Any], *, whole: bool) -> None:
+    """Append an item, or with ``whole`` False the events of a batch."""
+    if whole or isinstance(item, Event):
+        incoming.append(item)
+    else:
+        incoming.extend(item.events())
+
+
 def finish(frame: bytes, incoming: list[Any], core: SubscriberCore) -> bool:
     """Whether the events of a frame are the last ones in ``incoming``; then count them, if
     they are not counted yet."""

@@ -27,7 +27,7 @@ from typing import Final
 
 import zmq
 
-from pubsub_common.protocol.events import PRIVATE_MARK, Event, decode_body
+from pubsub_common.protocol.events import PRIVATE_MARK, decode_body
 from pubsub_common.protocol.local_lane import LANE, LANE_MARK
 from pubsub_common.protocol.sequence import StreamTracker
 from pubsub_subscriber.connections.frame_buffer import FREE, FrameBuffer
@@ -187,9 +187,8 @@ class FastPath:
             if sub_socket.patience_ms != patience_ms:
                 with sub_socket.lock: sub_socket.set_patience(patience_ms)  # noqa: E701  # fmt: skip
             with sub_socket.lock: size = receive(view) if sub_socket.interrupt_message else -1  # noqa: E701  # fmt: skip
-        except (
-            zmq.Again
-        ):  # late, or a flood of unwanted messages (`SubSocket.restrict_to`)
+        except zmq.Again:
+            # Late, or after a flood of unwanted messages (`SubSocket.restrict_to`).
             return False
         except zmq.ZMQError:
             if not sub_socket.closed:
@@ -296,19 +295,12 @@ class FastPath:
             return self._defer(size, received_ns)
         source = self._source
         only = None if source is None else source.only_session
-        if only is not None and item.session != only:
-            return self._defer(size, received_ns)
-        tracker = self._core.trackers.get((item.session, item.topic), _NO_STREAM)
-        if tracker.expected != item.sequence or not decoding.is_named(
-            tracker, item.publisher
-        ):
+        tracker = decoding.usual_tracker(item, self._core, only)
+        if tracker is None:
             return self._defer(size, received_ns)
         item.received_ns = received_ns
         expected = decoding.end_of(item)
-        if whole or isinstance(item, Event):
-            self._queue.incoming.append(item)
-        else:
-            self._queue.incoming.extend(item.events())
+        decoding.append(item, self._queue.incoming, whole=whole)
         tracker.expected = expected
         memory[0] = FREE
         self._buffer.give_back(size)

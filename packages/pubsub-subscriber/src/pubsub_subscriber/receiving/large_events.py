@@ -16,7 +16,7 @@ from pubsub_common.protocol.events import Event
 from pubsub_common.protocol.local_lane import LANE_MARK
 from pubsub_subscriber.connections.sub_socket import SubSocket
 from pubsub_subscriber.core import SubscriberCore
-from pubsub_subscriber.receiving.decoding import decode_item, is_named, tracker_of
+from pubsub_subscriber.receiving.decoding import decode_item, usual_tracker
 from pubsub_subscriber.receiving.event_queue import EventQueue
 
 # Larger events cost less here than in the buffer.
@@ -60,14 +60,10 @@ def take_large(
                 return Taken(False, False, None, (bytes(view), received_ns, sub_socket))
             large = len(view) >= LARGE_BYTES
             event = decode_item(view, core)
-            if not isinstance(event, Event) or only not in (None, event.session):
-                return Taken(False, large, (bytes(view), received_ns, sub_socket))
-            tracker = tracker_of(event, core)
-            if (
-                tracker is None
-                or tracker.expected != event.sequence
-                or not is_named(tracker, event.publisher)
-            ):
+            tracker = None
+            if isinstance(event, Event):
+                tracker = usual_tracker(event, core, only)
+            if not isinstance(event, Event) or tracker is None:
                 return Taken(False, large, (bytes(view), received_ns, sub_socket))
             event.received_ns = received_ns
             queue.incoming.append(event)

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections import deque
 from typing import Final
 
-from pubsub_common.protocol.events import Event
 from pubsub_subscriber.connections.sub_socket import SubSocket
 from pubsub_subscriber.core import SubscriberCore
 from pubsub_subscriber.receiving import decoding
@@ -51,22 +50,15 @@ class SharedFrames:
             if view is None:
                 continue
             item = None if later else decoding.decode_item(view, core, decode)
-            tracker = None if item is None else decoding.tracker_of(item, core)
-            if (
-                item is None
-                or tracker is None
-                or tracker.expected != item.sequence
-                or not decoding.is_named(tracker, item.publisher)
-                or only not in (None, item.session)
-            ):
+            tracker = None
+            if item is not None:
+                tracker = decoding.usual_tracker(item, core, only)
+            if item is None or tracker is None:
                 later.append((bytes(view), received_ns, source))
             else:
                 item.received_ns = received_ns
                 expected = decoding.end_of(item)
-                if whole or isinstance(item, Event):
-                    incoming.append(item)
-                else:
-                    incoming.extend(item.events())
+                decoding.append(item, incoming, whole=whole)
                 tracker.expected = expected
             ring.done()
         return sizes[0] * len(incoming) > _BURST_BYTES
