@@ -9,10 +9,9 @@ A subscriber with wildcards gets everything from its own broker: otherwise each 
 each publisher would have to be matched for it.
 
 A topic with more subscribers gets more brokers only after a while, and a new broker
-gets its topics only then. Often a publisher
-waits for just these subscribers, and publishes at once. An event that it publishes
-while a subscriber moves, before the handshake at the new place, would be lost, and the
-subscriber could not know it.
+gets its topics only then. Often a publisher waits for just these subscribers, and
+publishes at once. An event that it publishes while a subscriber moves, before the
+handshake at the new place, would be lost, and the subscriber could not know it.
 
 While a broker is cut off, the other brokers do not know the clients that register at
 it. It forwards the topics of these clients to its subscribers itself (`keep_here`).

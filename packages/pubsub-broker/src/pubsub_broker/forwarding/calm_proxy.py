@@ -29,7 +29,9 @@ from pubsub_broker.forwarding.zmq_proxy import (
     STATISTICS,
     TERMINATE,
     Counted,
+    control_sockets,
     ms_until,
+    send_command,
 )
 from pubsub_common.security.connections import close_connection, written_through
 
@@ -59,13 +61,7 @@ class CalmProxy:
         # Until the proxy was entered, and in its last report.
         self._counted = self._told = Counted(0, 0)
         self._cpu_s = -1.0
-        # A REP answers every command, see `ZmqProxyForwarder`.
-        self._control = context.socket(zmq.DEALER)
-        self._proxy_end = context.socket(zmq.REP)
-        for socket in (self._control, self._proxy_end):
-            socket.linger = 0
-        self._control.bind(f"inproc://{name}")
-        self._proxy_end.connect(f"inproc://{name}")
+        self._control, self._proxy_end = control_sockets(context, name)
 
     def forward(self, is_free: Callable[[], bool]) -> bool:
         """Forward until `leave`. Returns False at once if traffic is not calm, or not
@@ -166,7 +162,7 @@ class CalmProxy:
         )
 
     def _send(self, command: bytes) -> None:
-        self._control.send_multipart([b"", command])
+        send_command(self._control, command)
 
     def _read(self) -> bool:
         """Read the answers: eight counters, or an empty one from a proxy that ends.

@@ -70,15 +70,7 @@ class ZmqProxyForwarder:
         self._counted = self._told = Counted(0, 0)
         # The proxy was asked for its counts and has not answered yet.
         self._asked = False
-        # A REP socket answers every command. With a PAIR this depends on the version of
-        # libzmq, and a surplus answer would be taken for the answer to the next
-        # command.
-        self._control = context.socket(zmq.DEALER)
-        self._proxy_end = context.socket(zmq.REP)
-        for socket in (self._control, self._proxy_end):
-            socket.linger = 0
-        self._control.bind(f"inproc://{name}")
-        self._proxy_end.connect(f"inproc://{name}")
+        self._control, self._proxy_end = control_sockets(context, name)
         self._idle = threading.Event()
         self.thread = threading.Thread(target=self._run, name=name, daemon=True)
 
@@ -185,12 +177,33 @@ class ZmqProxyForwarder:
 
     def _send(self, command: bytes) -> None:
         self._check()
-        self._control.send_multipart([b"", command])
+        send_command(self._control, command)
 
     def _receive(self, until: float) -> list[bytes]:
         if not self._control.poll(ms_until(until)):
             raise PubSubError("the forwarder's proxy does not answer")
         return self._control.recv_multipart()[1:]
+
+
+def control_sockets(
+    context: zmq.Context[zmq.Socket[bytes]], name: str
+) -> tuple[zmq.Socket[bytes], zmq.Socket[bytes]]:
+    """A socket for commands to a proxy, and the proxy's end.
+
+    That is a REP, which answers every command. With a PAIR this depends on the version
+    of libzmq, and a surplus answer would be taken for the answer to the next command.
+    """
+    control, proxy_end = context.socket(zmq.DEALER), context.socket(zmq.REP)
+    for socket in (control, proxy_end):
+        socket.linger = 0
+    control.bind(f"inproc://{name}")
+    proxy_end.connect(f"inproc://{name}")
+    return control, proxy_end
+
+
+def send_command(control: zmq.Socket[bytes], command: bytes) -> None:
+    """Send a command to a proxy."""
+    control.send_multipart([b"", command])
 
 
 def ms_until(until: float) -> int:

@@ -4,9 +4,9 @@ A batch is sent when it is full, when its first event is a millisecond old, or w
 that fills it ends. A list is cut at once.
 
 Threads gather events in the topic (`send_all`), or take many at once from a quick source
-(`quick_sources`). The gathering thread checks the clock at each
-event; while it waits for its next event (the iterable may be slow), the control thread checks
-the clock. For asyncio, which must not wait for room, a batch is a separate list (`batches`).
+(`quick_sources`). The gathering thread checks the clock at each event; while it waits for its
+next event (the iterable may be slow), the control thread checks the clock. For asyncio, which
+must not wait for room, a batch is a separate list (`batches`).
 """
 
 from __future__ import annotations
