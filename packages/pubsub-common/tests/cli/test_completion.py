@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pty
 import select
 import shutil
 import subprocess
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -127,11 +129,25 @@ def test_bash_completes_commands(tmp_path: Path) -> None:
 def test_the_tab_key_completes_in_an_interactive_bash(tmp_path: Path) -> None:
     need("bash")
     (tmp_path / "script").write_text(completion.script(PROGRAM, USAGE, "bash"))
+    bash = ["bash", "--norc", "--noprofile", "-i"]
+    with in_terminal(bash, tmp_path, INPUTRC=os.devnull) as terminal:
+        # The terminal echoes the input, so the expected output is spelled differently.
+        # Before the prompt, the line editor does not answer a tab.
+        ready = b"ready\r\nprompt> "
+        answers_with(terminal, b"source ./script; echo rea''dy\n", ready)
+        answers_with(terminal, b"pubsub-thing --ov\t", b"--overflow ")
+        answers_with(terminal, b"bl\t", b"block ")
+        answers_with(terminal, b"--clock=m\t", b"monotonic ")
+
+
+@contextlib.contextmanager
+def in_terminal(shell: Sequence[str], folder: Path, **variables: str) -> Iterator[int]:
+    """A shell in a terminal of its own; its descriptor."""
     ours, theirs = pty.openpty()
     with subprocess.Popen(
-        ["bash", "--norc", "--noprofile", "-i"],
-        cwd=tmp_path,
-        env=os.environ | {"PS1": "prompt> ", "TERM": "dumb", "INPUTRC": os.devnull},
+        shell,
+        cwd=folder,
+        env=os.environ | {"PS1": "prompt> ", "TERM": "dumb"} | variables,
         stdin=theirs,
         stdout=theirs,
         stderr=theirs,
@@ -139,12 +155,7 @@ def test_the_tab_key_completes_in_an_interactive_bash(tmp_path: Path) -> None:
     ) as process:
         os.close(theirs)
         try:
-            # The terminal echoes the input, so the expected output is spelled differently.
-            # Before the prompt, the line editor does not answer a tab.
-            answers_with(ours, b"source ./script; echo rea''dy\n", b"ready\r\nprompt> ")
-            answers_with(ours, b"pubsub-thing --ov\t", b"--overflow ")
-            answers_with(ours, b"bl\t", b"block ")
-            answers_with(ours, b"--clock=m\t", b"monotonic ")
+            yield ours
         finally:
             process.kill()
             os.close(ours)
@@ -188,24 +199,10 @@ def test_the_tab_key_completes_a_context_in_an_interactive_zsh(config: Path) -> 
     need("zsh")
     script = completion.script(PROGRAM, USAGE, "zsh")
     (config.parent / "script").write_text(script)
-    ours, theirs = pty.openpty()
-    with subprocess.Popen(
-        ["zsh", "-fi"],
-        cwd=config.parent,
-        env=os.environ | {"PS1": "prompt> ", "TERM": "dumb"},
-        stdin=theirs,
-        stdout=theirs,
-        stderr=theirs,
-        start_new_session=True,
-    ) as process:
-        os.close(theirs)
-        try:
-            load = b"autoload -Uz compinit && compinit -D -u; source ./script"
-            answers_with(ours, load + b"; echo rea''dy\n", b"ready\r\n")
-            answers_with(ours, b"pubsub-thing --context l\t", b"ab ")
-        finally:
-            process.kill()
-            os.close(ours)
+    with in_terminal(["zsh", "-fi"], config.parent) as terminal:
+        load = b"autoload -Uz compinit && compinit -D -u; source ./script"
+        answers_with(terminal, load + b"; echo rea''dy\n", b"ready\r\n")
+        answers_with(terminal, b"pubsub-thing --context l\t", b"ab ")
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.bench_figures import FIGURES
 
 from pubsub_perf import cli
 from pubsub_perf.bench import bytecode, security_cost
@@ -21,16 +22,6 @@ from pubsub_perf.bench.systems import OURS
 from pubsub_perf.bench.targets import Comparison, Target, comparisons, results_of
 from pubsub_perf.bench.workload.scenario import Figures, Scenario
 from pubsub_perf.commands import bench
-
-FIGURES = Figures(
-    rate=1000.0,
-    sent=100,
-    received=100,
-    lost=0,
-    cpu_s_per_million=2.0,
-    p50_us=10.0,
-    p99_us=20.0,
-)
 
 
 def rates(*values: float) -> list[Figures]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 import pytest
+from support.bench_figures import FIGURES
 
 from pubsub_common.errors import ConfigError
 from pubsub_perf.bench.in_turn import bars
@@ -15,15 +16,6 @@ from pubsub_perf.bench.in_turn.text import line_of, table_of
 from pubsub_perf.bench.systems import OURS, RAW
 from pubsub_perf.bench.workload.scenario import Figures
 
-FIGURES = Figures(
-    rate=1000.0,
-    sent=100,
-    received=100,
-    lost=0,
-    cpu_s_per_million=2.0,
-    p50_us=10.0,
-    p99_us=20.0,
-)
 CELL = Cell("direct", 64, 1, 1000.0)
 BAR = Bar("level", OURS, RAW, "p50_us", 1.15, (CELL,))
 
