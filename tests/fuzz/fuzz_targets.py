@@ -181,6 +181,9 @@ class _Frames:
         self.other_sessions: set[int] = set()
         self.waiting = deque(frames)
 
+    def repeats(self, session: int) -> bool:
+        return False
+
     def receive_into(self, buffer: memoryview, *, flags: int = 0) -> int:
         if not self.waiting:
             raise zmq.Again

@@ -29,10 +29,14 @@ class FakeSubSocket:
     def __init__(self, fd: int, frames: Iterable[bytes]) -> None:
         self.fd = fd
         self.other_sessions: set[int] = set()
+        self.shared: set[int] = set()  # memory of these publishers
         self.lock = threading.RLock()
         self.frames = deque(frames)
         self.closed = False
         self.most_held = 10_000
+
+    def repeats(self, session: int) -> bool:
+        return session in self.shared
 
     def receive_into(self, buffer: memoryview, *, flags: int = 0) -> int:
         if not self.frames:

@@ -113,6 +113,21 @@ def test_the_first_event_of_a_stream_is_delivered_and_its_stream_known() -> None
     assert steps.core.trackers[1, "A"].expected == 4
 
 
+@pytest.mark.parametrize("recovers", [False, True])
+def test_what_comes_by_memory_and_whole_is_no_duplicate(recovers: bool) -> None:
+    steps = Steps(**({"recover_timeout_s": 5.0, "max_held": 9} if recovers else {}))
+    steps.event(3)
+    steps.connection.shared.add(1)
+
+    assert steps.event(3) == []
+    assert delivered(steps.event(4)) == [4]
+    assert steps.core.streams.counts().duplicated == 0
+
+    steps.connection.shared.clear()
+    steps.event(4)
+    assert steps.core.streams.counts().duplicated == 1
+
+
 def test_a_gap_is_told_before_the_event_behind_it() -> None:
     steps = Steps()
     steps.event(0)

@@ -45,6 +45,9 @@ class Anywhere:
     def __init__(self) -> None:
         self.other_sessions: set[int] = set()
 
+    def repeats(self, session: int) -> bool:
+        return False
+
 
 class Bench:
     """A subscriber that has had event 0 of each topic."""

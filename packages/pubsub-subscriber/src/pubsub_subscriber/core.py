@@ -119,7 +119,11 @@ class SubscriberCore:
         idle: list[OwnerIdle] = []
         if isinstance(found, Event | Batch):
             idle = self.streams.watch_owner(found.session, found.topic, now)
+        known = self.trackers.get((found.session, found.topic))
+        before = 0 if known is None else known.duplicated
         gaps = self._take(found, now, items)
+        if known is not None and connection.repeats(found.session):
+            known.duplicated = before
         gaps += self.streams.close_surplus(self._abandoning(items))
         return [*idle, *self._effects(items, gaps)]
 

@@ -19,7 +19,7 @@ A sample holds the frame that the publisher would have sent. Three subscriptions
 
 A publisher may send references while each narrow subscriber reads its memory. Everybody else
 receives whole frames, and so do all when there is a doubt, or no room: an event that comes twice
-has the same number.
+has the same number, and is not counted as a duplicate.
 """
 
 from __future__ import annotations

@@ -40,6 +40,10 @@ class LocalLane:
 
     # For the receiving thread
 
+    def has(self, session: int) -> bool:
+        """Whether the memory of this publisher is open."""
+        return session in self._rings
+
     def saw_large(self, session: int) -> None:
         """A large event of this publisher has come by TCP."""
         if session not in self._seen:

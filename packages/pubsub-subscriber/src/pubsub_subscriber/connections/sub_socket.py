@@ -152,6 +152,10 @@ class SubSocket(DataSocket):
         buffer[0] = FREE; self._dropping = False  # noqa: E702  # fmt: skip
         return True
 
+    def repeats(self, session: int) -> bool:
+        """Whether events of a publisher may come twice (`streams.connection`)."""
+        return self.lane is not None and self.lane.has(session)
+
     @property
     def closed(self) -> bool:
         """Whether it is closed."""

@@ -14,12 +14,15 @@ _MAX_SESSIONS: Final = 8
 
 class Connection(Protocol):
     """The origin of frames. ``only_session`` is the session of its only publisher; None: any
-    publisher. ``other_sessions`` are other sessions of that publisher."""
+    publisher. ``other_sessions`` are other sessions of that publisher. ``repeats``: events of
+    a publisher may come twice, by shared memory and by TCP."""
 
     @property
     def only_session(self) -> int | None: ...
 
     other_sessions: set[int]
+
+    def repeats(self, session: int) -> bool: ...
 
 
 def check_sender(session: int, connection: Connection, streams: StreamTable) -> None:
