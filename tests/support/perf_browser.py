@@ -30,6 +30,10 @@ FLAGS: Final = (
 )
 # Generous: the machine may be busy with a sweep.
 _PATIENCE_S: Final = 90.0
+_LOADED: Final = (
+    "new Promise(done => document.readyState == 'complete' ? done()"
+    " : addEventListener('load', () => done()))"
+)
 _NAMES: Final = ("chromium", "chromium-browser", "google-chrome")
 
 
@@ -135,6 +139,8 @@ class Browser:
         url = page if isinstance(page, str) else page.resolve().as_uri()
         self.call("Page.navigate", url=url)
         self.wait_for("Page.loadEventFired")
+        # That may have been the page before.
+        self.evaluate(_LOADED)
         self.evaluate("Promise.all([...document.images].map(i => i.decode()))")
 
     def wait_for(self, method: str) -> None:
