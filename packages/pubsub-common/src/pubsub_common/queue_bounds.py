@@ -11,8 +11,8 @@ from pubsub_common.protocol.recovery_messages import REPLY_MAX_BYTES
 
 # Frames of at least so many bytes are counted; a full queue of smaller ones has few bytes.
 COUNTED_BYTES: Final = 4096
-# A frame holds more than one payload: topic and numbers, or the events of a batch
-# (64 KiB of payload, and numbers) before a large one.
+# A frame holds more than a payload: topic and numbers. So does a batch: 256 KiB of payloads, with
+# any limit.
 _BESIDE_PAYLOAD: Final = 131_072
 # Bytes for which each received message counts, with any size: few are larger, and the small ones
 # that fit into the default limit cover a pause of the receiver.

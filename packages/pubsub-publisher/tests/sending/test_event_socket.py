@@ -19,7 +19,11 @@ from pubsub_common.protocol.events import PRIVATE_MARK, decode_ready_reply, read
 from pubsub_common.queue_bounds import QueueBounds
 from pubsub_publisher.core import EndConnection, PublisherCore, Send
 from pubsub_publisher.sending.event_socket import EventSocket
-from pubsub_publisher.topics.topic_state import MAX_BATCH_AGE_NS, TopicState
+from pubsub_publisher.topics.topic_state import (
+    BATCH_BYTES,
+    MAX_BATCH_AGE_NS,
+    TopicState,
+)
 
 STREAK = 64
 
@@ -203,20 +207,23 @@ def test_an_open_batch_wakes_the_control_thread_once(bench: Bench) -> None:
 
 def test_events_of_some_kilobytes_are_gathered_too(bench: Bench) -> None:
     for _ in range(STREAK + 20):
-        bench.send(bytes(10_000))
+        bench.send(bytes(60_000))
 
-    # As few as fill 64 KiB.
-    assert batched(bench.frames(STREAK + 15)) == [1] * (STREAK + 1) + [7, 7]
+    # As few as fill 256 KiB.
+    assert batched(bench.frames(STREAK + 9)) == [1] * (STREAK + 1) + [4, 4]
 
 
-def test_large_events_do_not_fill_a_batch_that_a_small_one_began(bench: Bench) -> None:
-    for size in [8] * (STREAK + 1) + [8, *[30_000] * 8] * 3:
+@pytest.mark.parametrize("larger", [4_000, 60_000])
+def test_larger_events_do_not_fill_a_batch_that_a_small_one_began(
+    bench: Bench, larger: int
+) -> None:
+    for size in [8] * (STREAK + 1) + [8, *[larger] * 80]:
         bench.send(bytes(size))
     bench.event_socket.flush(bench.topic)
 
-    frames = bench.frames(STREAK + 1 + 27)
-    assert numbers(frames) == list(range(STREAK + 1 + 27))
-    assert max(map(len, frames)) < 4 * 30_000
+    frames = bench.frames(STREAK + 1 + 81)
+    assert numbers(frames) == list(range(STREAK + 1 + 81))
+    assert max(map(len, frames)) < 1.1 * BATCH_BYTES
 
 
 def send_all(bench: Bench, sizes: list[int]) -> threading.Thread:
@@ -295,7 +302,7 @@ def test_what_comes_after_a_streak_leaves_after_it(bench: Bench, how: str) -> No
         bench.send(b"x")
     follow: dict[str, Callable[[], object]] = {
         "pause": lambda: bench.send(b"y"),
-        "large": lambda: bench.send(bytes(40_000)),
+        "large": lambda: bench.send(bytes(140_000)),
         "batch": lambda: bench.event_socket.send_batch(bench.topic, [b"y"]),
         "number": lambda: bench.event_socket.reserve_number(bench.topic, 1, b""),
     }

@@ -28,6 +28,7 @@ from pubsub_common.protocol.events import (
     Sequence,
     Session,
     encode_body,
+    encode_into,
     event_at,
     topic_end,
     topic_prefix,
@@ -125,6 +126,24 @@ def batch_prefix(topic: str) -> bytes:
     return topic_prefix(topic) + BATCH_KIND
 
 
+def encode_batch_frame(
+    prefix: bytes,
+    publisher: str,
+    session: int,
+    sequence: int,
+    stamps_ns: abc.Sequence[int],
+    payloads: abc.Sequence[bytes],
+) -> bytearray:
+    """A frame with a prepared `batch_prefix`. ``stamps_ns`` are the times of publication, at
+    least one, one for each payload. The payloads are copied once."""
+    first_ns = stamps_ns[0]
+    offsets_ns = [stamp_ns - first_ns for stamp_ns in stamps_ns]
+    frame = bytearray(prefix)
+    body = (publisher, session, sequence, first_ns, offsets_ns, payloads)
+    encode_into(body, frame, len(prefix))
+    return frame
+
+
 def encode_batch_body(
     publisher: str,
     session: int,
@@ -132,11 +151,9 @@ def encode_batch_body(
     stamps_ns: abc.Sequence[int],
     payloads: abc.Sequence[bytes],
 ) -> bytes:
-    """The array after the `batch_prefix`. ``stamps_ns`` are the times of publication, at
-    least one, one for each payload."""
-    first_ns = stamps_ns[0]
-    offsets_ns = [stamp_ns - first_ns for stamp_ns in stamps_ns]
-    return encode_body((publisher, session, sequence, first_ns, offsets_ns, payloads))
+    """The array of `encode_batch_frame`."""
+    start = publisher, session, sequence
+    return bytes(encode_batch_frame(b"", *start, stamps_ns, payloads))
 
 
 def encode_batch(batch: Batch) -> bytes:

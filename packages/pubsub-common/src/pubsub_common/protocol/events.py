@@ -106,7 +106,7 @@ class _WireEvent(msgspec.Struct, array_like=True, gc=False):
 
 _encoder: Final = msgspec.msgpack.Encoder()
 encode_body = _encoder.encode
-_encode_into = _encoder.encode_into
+encode_into = _encoder.encode_into
 # For arrays of exactly five, the usual ones. An Event has two more fields, which keep their
 # defaults.
 decode_body = msgspec.msgpack.Decoder(Event).decode
@@ -157,7 +157,7 @@ def encode_large_event(
 ) -> bytearray:
     """As `encode_event`, with a prepared `event_prefix`, and without one copy of the payload."""
     frame = bytearray(prefix)
-    _encode_into(
+    encode_into(
         (publisher, session, sequence, published_ns, payload), frame, len(prefix)
     )
     return frame

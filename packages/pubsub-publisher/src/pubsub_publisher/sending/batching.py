@@ -206,7 +206,7 @@ def _batch_each(
         batch = begun.get(topic)
         if batch is not None and (
             len(batch.events) >= BATCH_EVENTS
-            or sizes[topic] >= BATCH_BYTES
+            or sizes[topic] + len(payload) > BATCH_BYTES
             or stamp_ns - batch.events[0][0] >= MAX_BATCH_AGE_NS
         ):
             yield begun.pop(topic)

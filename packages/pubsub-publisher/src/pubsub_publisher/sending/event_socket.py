@@ -55,7 +55,6 @@ from pubsub_publisher.topics.topic_state import (
     UNBATCHED_BYTES,
     Events,
     TopicState,
-    batch_limit,
 )
 
 # A blocked send releases the socket this often, for the control thread.
@@ -123,6 +122,8 @@ class EventSocket(FrameSender):
         append, send_one, locked = gathered.append, self._send_one, lock.locked
         flags = 0 if waiting else NOBLOCK
         unbatched = min(UNBATCHED_BYTES, self.bounds.payload_bytes + 1)
+        # Full batches are never larger than `BATCH_BYTES`.
+        small = min(BATCH_BYTES // BATCH_EVENTS, self.bounds.payload_bytes)
         last_ns = streak = limit = begun_ns = 0
         largest = -1
 
@@ -157,10 +158,10 @@ class EventSocket(FrameSender):
             # the next batch.
             last_ns = now_ns()
             if gathers:
-                limit = batch_limit(len(payload))
+                largest = max(len(payload), small)
+                limit = min(BATCH_EVENTS, BATCH_BYTES // largest)
                 if len(payload) >= self.lane_from:
                     limit = LANE_EVENTS
-                largest = max(len(payload), self._large_from - 1)
                 begun_ns = last_ns
             return sent
 
@@ -178,7 +179,7 @@ class EventSocket(FrameSender):
         if (
             topic.watched
             and len(topic.gathered) < BATCH_EVENTS
-            and topic.gathered_bytes < BATCH_BYTES
+            and topic.gathered_bytes + len(payload) <= BATCH_BYTES
             and stamp_ns - topic.begun_ns < MAX_BATCH_AGE_NS
         ):
             topic.gathered_bytes += len(payload)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from pubsub_common.protocol.batches import encode_batch_body
+from pubsub_common.protocol.batches import encode_batch_frame
 from pubsub_common.protocol.events import encode_body, encode_large_event
 from pubsub_common.queue_bounds import COUNTED_BYTES, QueueBounds
 from pubsub_publisher.core import PublisherCore
@@ -37,8 +37,9 @@ class FrameEncoder:
         if len(events) > 1:
             if not isinstance(events, EventColumns):
                 events = EventColumns(*zip(*events, strict=True))
-            body = encode_batch_body(*start, events.stamps_ns, events.payloads)
-            return topic.batch_prefix + body
+            return encode_batch_frame(
+                topic.batch_prefix, *start, events.stamps_ns, events.payloads
+            )
         stamp_ns, payload = events[0]
         if len(payload) < self.large_from:
             return topic.event_prefix + encode_body((*start, stamp_ns, payload))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import accumulate
 from typing import Final
 
 from pubsub_common.protocol.batches import batch_prefix
@@ -11,23 +12,16 @@ from pubsub_publisher.topics.event_columns import EventColumns, Stamped
 from pubsub_publisher.topics.fetched import Fetched, in_order
 from pubsub_publisher.topics.history import History
 
-# Large enough that the cost of a message is small, small enough for the caches.
-BATCH_BYTES: Final = 65_536
+# Large enough that the cost of a message is small (libzmq writes the first 8 KiB of each
+# separately), small enough for the caches.
+BATCH_BYTES: Final = 262_144
 BATCH_EVENTS: Final = 256
-# For larger payloads, the cost of a separate message is small.
-UNBATCHED_BYTES: Final = 32_768
+# Two smaller payloads fit into a batch.
+UNBATCHED_BYTES: Final = BATCH_BYTES // 2
 # How long the first event of a batch waits for the others.
 MAX_BATCH_AGE_NS: Final = 1_000_000
 
-# Above this size, gathered events leave one by one.
-_MESSAGE_BYTES: Final = 16 * 2**20
-
 Events = Sequence[Stamped] | EventColumns
-
-
-def batch_limit(size: int) -> int:
-    """Number of events in a full batch, with payloads of ``size`` bytes."""
-    return min(BATCH_EVENTS, BATCH_BYTES // (size + 1) + 1)
 
 
 class TopicState:
@@ -99,9 +93,11 @@ class TopicState:
 
     def next_part(self, limit: int) -> list[Stamped]:
         """The first gathered events that fit into one message, at most ``limit``."""
-        if self.gathered_bytes > _MESSAGE_BYTES:
-            limit = 1
-        return self.gathered[: min(limit, BATCH_EVENTS)]
+        part = self.gathered[: min(limit, BATCH_EVENTS)]
+        if self.gathered_bytes > BATCH_BYTES:
+            sizes = accumulate(len(payload) for _, payload in part)
+            part = part[: max(1, sum(size <= BATCH_BYTES for size in sizes))]
+        return part
 
     def commit(self, first: int, events: Events) -> None:
         """These events, numbered from ``first`` on, have left. An exception may interrupt it
