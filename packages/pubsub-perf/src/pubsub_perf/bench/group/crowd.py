@@ -36,11 +36,12 @@ class CrowdJob(msgspec.Struct, kw_only=True, frozen=True):
 class CrowdCounts(msgspec.Struct, kw_only=True, frozen=True):
     """What all have received together: ``events`` of each topic; ``complete``: each has had at
     least one of each of its topics. ``registered``: so many of them; the last time it took
-    them ``register_s``."""
+    them ``register_s``. For ``still_s`` seconds none was sent to another place."""
 
     registered: int
     register_s: float
     complete: bool
+    still_s: float
     events: dict[str, int]
 
 
@@ -98,6 +99,8 @@ class Crowd:
             registered=sum(client.registered for client in self._clients),
             register_s=self._register_s,
             complete=all(all(client.counts.values()) for client in self._clients),
+            still_s=time.monotonic()
+            - max((client.moved_at for client in self._clients), default=0.0),
             events=dict(total),
         )
 

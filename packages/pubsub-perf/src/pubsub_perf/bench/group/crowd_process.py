@@ -99,6 +99,7 @@ class CrowdProcesses:
             registered=sum(each.registered for each in found),
             register_s=max(each.register_s for each in found),
             complete=all(each.complete for each in found),
+            still_s=min(each.still_s for each in found),
             events=dict(events),
         )
 

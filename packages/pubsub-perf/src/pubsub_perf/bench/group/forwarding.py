@@ -19,6 +19,7 @@ _READY_S: Final = 60.0
 _SPIN_S: Final = 0.0001
 _PAUSE_S: Final = 0.000025
 _PROCESSES: Final = 2
+_SETTLED_S: Final = 0.5
 # Nothing of the lease is to be in the figures, nor to end for a machine that is busy.
 _LEASE_S: Final = 60.0
 _WORDS: Final = (f"--lease={_LEASE_S:g}", "--centralized")
@@ -181,12 +182,15 @@ def _publish(
 
 
 def _settled(crowd: CrowdProcesses) -> dict[str, int]:
-    """The received events after the last of the first events."""
+    """The received events after the last of the first events. A group spreads its topics a
+    while after the subscribers have come, and an event of that moment would be lost."""
     before: dict[str, int] = {}
-    while before != (found := crowd.counts().events):
-        before = found
-        time.sleep(0.5)
-    return found
+    while True:
+        found = crowd.counts()
+        if found.events == before and found.still_s > 2 * defaults.SPREAD_DELAY_S:
+            return before
+        before = found.events
+        time.sleep(_SETTLED_S)
 
 
 def _schedule(load: ForwardingLoad, events: int) -> list[str]:

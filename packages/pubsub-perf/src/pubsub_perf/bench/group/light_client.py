@@ -55,6 +55,7 @@ class LightClient:
         self.registered = False
         self.told: list[PublishersChanged] = []
         self.counts: dict[str, int] = dict.fromkeys(topics, 0)
+        self.moved_at = 0.0  # when it was last sent to another place (time.monotonic)
         self._context = context
         self._address = address
         self._topics = list(topics)
@@ -171,6 +172,7 @@ class LightClient:
             before = self._places.get(topic)
             if before == place:
                 continue
+            self.moved_at = time.monotonic()
             if place not in self._sources:
                 source = self._context.socket(zmq.SUB)
                 source.connect(f"tcp://{place}")
