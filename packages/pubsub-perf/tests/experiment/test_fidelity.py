@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
@@ -83,3 +84,65 @@ def test_a_process_that_computes_is_seen_and_one_that_sleeps_is_not() -> None:
     assert load.utilisation_percent is not None
     assert 0 < load.utilisation_percent <= 101 * (os.cpu_count() or 1)
     assert load.wait_us is not None
+
+
+THREAD_THAT_ENDS = """
+import threading, time
+begun, leave = threading.Event(), threading.Event()
+def work():
+    while time.thread_time() < 0.2:
+        pass
+    begun.set()
+    leave.wait()
+thread = threading.Thread(target=work)
+thread.start()
+begun.wait()
+print("worked", flush=True)
+input()
+leave.set()
+thread.join()
+print("ended", flush=True)
+input()
+"""
+
+
+def test_the_processor_time_of_a_thread_that_ends_is_not_taken_away() -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", THREAD_THAT_ENDS],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        assert process.stdout.readline() == "worked\n"
+        monitor = CpuMonitor({"role": process.pid})
+        monitor.begin()
+        process.stdin.write("\n")
+        process.stdin.flush()
+        assert process.stdout.readline() == "ended\n"
+        monitor.end()
+        process.kill()
+    assert monitor.cpu_s("role") is not None
+    assert (monitor.cpu_s("role") or 0) >= 0
+    assert (monitor.load().utilisation_percent or 0) >= 0
+
+
+def test_a_thread_that_begins_later_counts_from_its_first_instant() -> None:
+    monitor = CpuMonitor({"role": os.getpid()})
+    monitor.begin()
+    worked, leave = threading.Event(), threading.Event()
+
+    def work() -> None:
+        while time.thread_time() < 0.2:
+            pass
+        worked.set()
+        leave.wait()
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    worked.wait()
+    monitor.end()
+    leave.set()
+    thread.join()
+    assert (monitor.cpu_s("role") or 0) >= 0.19

@@ -10,7 +10,7 @@ from pubsub_perf.results.overload import overload_advice
 
 
 def run(
-    hosts: int, verdict: str, pressure: float = 70.0, used: float = 90.0
+    hosts: int, verdict: str, pressure: float | None = 70.0, used: float | None = 90.0
 ) -> dict[str, Any]:
     return {
         "topology": {"hosts": hosts},
@@ -46,7 +46,26 @@ def test_hosts_that_it_kept_up_with_are_fewer_than_all_that_were_too_many() -> N
 def test_other_programs_are_named_as_the_cause() -> None:
     _, cause = overload_advice([run(4, "saturated", used=7.0)])
     assert cause.startswith("Other programs used the processors: the roles had 7 %")
+    assert "others at least 63 %" in cause
     assert "--force" in cause
+
+
+@pytest.mark.parametrize(
+    ("pressure", "used"),
+    [(30.0, 28.0), (93.0, 50.0), (70.0, None), (None, 7.0), (70.0, -25.0)],
+)
+def test_others_are_not_blamed_without_proof(
+    pressure: float | None, used: float | None
+) -> None:
+    """Roles that work at the same instants wait for each other, and some runs are not
+    measured."""
+    measured = run(4, "saturated", pressure=70.0, used=7.0)
+    advice = overload_advice([measured, run(4, "saturated", pressure, used)])
+    lone = overload_advice([run(4, "saturated", pressure, used)])
+    assert lone[1].startswith("The emulated hosts need more than this machine has")
+    if None in (pressure, used) or (used or 0) < 0:
+        assert advice[1:] == lone[1:]
+        assert lone[1].endswith(": 2 processors, or other programs used them.")
 
 
 @pytest.mark.parametrize(
@@ -68,5 +87,7 @@ def test_links_that_are_slow_are_to_be_slower() -> None:
 def test_a_record_without_figures_gets_general_advice(odd: object) -> None:
     count, cause, remedies = overload_advice([{"fidelity": odd}])
     assert count.startswith("In 1 of 1 run")
-    assert cause == "The emulated hosts need more than this machine has."
+    assert cause == (
+        "The emulated hosts need more than this machine has, or other programs used them."
+    )
     assert remedies.startswith("Measure with fewer hosts")

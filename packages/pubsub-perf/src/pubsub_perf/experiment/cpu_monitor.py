@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -25,30 +25,33 @@ _INTERVAL_S_PER_PROCESS: Final = 0.004
 
 @dataclasses.dataclass(slots=True)
 class _Usage:
-    """One process, all threads: nanoseconds running and waiting, time slices."""
+    """Of one thread or several: nanoseconds running and waiting, time slices."""
 
     ran_ns: int = 0
     waited_ns: int = 0
     slices: int = 0
 
-    def minus(self, other: _Usage) -> _Usage:
-        return _Usage(
-            self.ran_ns - other.ran_ns,
-            self.waited_ns - other.waited_ns,
-            self.slices - other.slices,
-        )
+    def add(self, later: _Usage, earlier: _Usage) -> None:
+        """Add the usage between two samples of one thread."""
+        self.ran_ns += later.ran_ns - earlier.ran_ns
+        self.waited_ns += later.waited_ns - earlier.waited_ns
+        self.slices += later.slices - earlier.slices
+
+
+_NONE: Final = _Usage()
 
 
 class CpuMonitor:
-    """Between `begin` and `end`, call `sample` often: roles that end in between
+    """Between `begin` and `end`, call `sample` often: threads that end in between
     count with their last sample."""
 
     def __init__(self, pids: Mapping[str, int]) -> None:
         """``pids`` are the roles' processes by role name (``subscriber-3``)."""
         self._pids = dict(pids)
         self._interval_s = max(_INTERVAL_S, _INTERVAL_S_PER_PROCESS * len(self._pids))
-        self._first: dict[str, _Usage] = {}
-        self._last: dict[str, _Usage] = {}
+        # By role name and thread.
+        self._first: dict[tuple[str, str], _Usage] = {}
+        self._last: dict[tuple[str, str], _Usage] = {}
         self._began = self._ended = self._next_sample = 0.0
         self._stalled_us: tuple[int | None, int | None] = (None, None)
 
@@ -83,8 +86,8 @@ class CpuMonitor:
         if before is not None and after is not None and elapsed_s > 0:
             pressure = (after - before) / (elapsed_s * 1e6) * 100
         total = _Usage()
-        for usage in self._deltas().values():
-            total = usage.minus(_Usage(-total.ran_ns, -total.waited_ns, -total.slices))
+        for usage in self._by_role().values():
+            total.add(usage, _NONE)
         cpus = os.cpu_count() or 1
         known = bool(self._first) and elapsed_s > 0
         return MachineLoad(
@@ -103,42 +106,46 @@ class CpuMonitor:
 
     def cpu_s(self, role: str) -> float | None:
         """Processor seconds of one role in the measured span; None if it is unknown."""
-        usage = self._deltas().get(role)
+        usage = self._by_role().get(role)
         return None if usage is None else usage.ran_ns / 1e9
 
-    def _deltas(self) -> dict[str, _Usage]:
-        return {
-            name: self._last[name].minus(first) for name, first in self._first.items()
-        }
-
-    def _read(self) -> dict[str, _Usage]:
-        found = {}
-        for name, pid in self._pids.items():
-            usage = _usage(pid)
-            if usage is not None:
-                found[name] = usage
+    def _by_role(self) -> dict[str, _Usage]:
+        found: dict[str, _Usage] = {}
+        for thread, last in self._last.items():
+            usage = found.setdefault(thread[0], _Usage())
+            usage.add(last, self._first.get(thread, _NONE))
         return found
+
+    def _read(self) -> dict[tuple[str, str], _Usage]:
+        return {
+            (name, thread): usage
+            for name, pid in self._pids.items()
+            for thread, usage in _threads(pid)
+        }
 
 
 def processor_ns(pid: int) -> int | None:
     """Processor time of a process so far, all threads; None if it has ended or the kernel
     does not report it. Threads that ended earlier are not included."""
-    usage = _usage(pid)
-    return None if usage is None else usage.ran_ns
+    found = [usage.ran_ns for _, usage in _threads(pid)]
+    return sum(found) if found else None
 
 
-def _usage(pid: int) -> _Usage | None:
-    """The usage, or None if the process has ended or the kernel does not report it."""
-    usage = _Usage()
+def _threads(pid: int) -> Iterator[tuple[str, _Usage]]:
+    """The ID and the usage of each running thread. Nothing if the process has ended or the kernel
+    does not report it."""
     try:
-        for task in (_PROC / str(pid) / "task").iterdir():
-            ran, waited, slices = (task / "schedstat").read_text().split()
-            usage.ran_ns += int(ran)
-            usage.waited_ns += int(waited)
-            usage.slices += int(slices)
-    except (OSError, ValueError):
-        return None
-    return usage if usage.slices else None
+        threads = os.listdir(_PROC / str(pid) / "task")
+    except OSError:
+        return
+    for thread in threads:
+        try:
+            text = (_PROC / str(pid) / "task" / thread / "schedstat").read_text()
+            ran, waited, slices = map(int, text.split())
+        except (OSError, ValueError):  # this thread has ended
+            continue
+        if slices:
+            yield thread, _Usage(ran, waited, slices)
 
 
 def _stalled_us() -> int | None:

@@ -1,4 +1,8 @@
-"""Advice for a machine that could not keep up, from the ``cell.json`` of each run."""
+"""Advice for a machine that could not keep up, from the ``cell.json`` of each run.
+
+A task waits only while all processors are busy. So if the roles were alone, the pressure would be
+no more than their share of the processors, and what is above it is the least share of others.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +14,6 @@ from pubsub_perf.results import cell_fields
 from pubsub_perf.results.cell_fields import Meta
 from pubsub_perf.results.cells import DEGRADED
 
-# Below this share other programs keep the processors busy.
-_LITTLE_USED_PERCENT: Final = 50.0
 # Below this pressure no role waits long.
 _LITTLE_PRESSURE_PERCENT: Final = 20.0
 # On such slow links an event takes longer than the wait for a processor.
@@ -35,7 +37,6 @@ def _sentences(
         "strained or saturated: their latencies describe the machine more than the network, "
         "and no verdict counts them."
     )
-    used = _mean(degraded, "utilisation_percent")
     pressure = _mean(degraded, "pressure_percent")
     if pressure is not None and pressure < _LITTLE_PRESSURE_PERCENT:
         yield (
@@ -43,13 +44,19 @@ def _sentences(
             f"a large part of them. Slower links make this part small: {_slower(degraded)}."
         )
         return
-    if used is not None and used < _LITTLE_USED_PERCENT:
+    used = _mean(degraded, "utilisation_percent")
+    others = None if pressure is None or used is None else pressure - used
+    if used is not None and others is not None and others > used:
         yield (
-            f"Other programs used the processors: the roles had {used:.0f} % of them. Stop "
-            "these programs, and measure again with --force."
+            f"Other programs used the processors: the roles had {used:.0f} % of them, and "
+            f"others at least {others:.0f} %. Stop these programs, and measure again with "
+            "--force."
         )
         return
-    yield f"The emulated hosts need more than this machine has{_processors(degraded)}."
+    yield (
+        f"The emulated hosts need more than this machine has{_processors(degraded)}"
+        f"{', or other programs used them' if others is None else ''}."
+    )
     yield f"Measure {_or(list(_remedies(degraded, runs)))}."
 
 
@@ -103,9 +110,10 @@ def _processors(degraded: Sequence[Meta | None]) -> str:
 
 
 def _mean(runs: Sequence[Meta | None], name: str) -> float | None:
+    """None if a run lacks the figure, or has a wrong one."""
     values = [cell_fields.number(meta, "fidelity", name) for meta in runs]
-    known = [value for value in values if value is not None]
-    return sum(known) / len(known) if known else None
+    known = [value for value in values if value is not None and value >= 0]
+    return sum(known) / len(known) if len(known) == len(runs) else None
 
 
 def _or(items: Sequence[str]) -> str:
