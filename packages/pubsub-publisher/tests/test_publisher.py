@@ -77,6 +77,16 @@ def test_under_block_the_default_queue_limit_is_smaller(
     assert Publisher(topics=["A"], **options)._runtime.config.bounds.messages == limit
 
 
+@pytest.mark.parametrize("field", ["sleep_period", "max_event_count"])
+def test_a_pace_that_a_program_sets_is_checked_by_publish(
+    new_publisher: NewPublisher, field: str
+) -> None:
+    publisher = new_publisher("A")
+    setattr(publisher, field, float("nan"))
+    with pytest.raises(ConfigError, match=field):
+        publisher.publish()
+
+
 def test_the_environment_is_for_the_programs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PUBSUB_KEYS", "no such file")
     monkeypatch.setenv("PUBSUB_BROKER", "127.0.0.9:7777")

@@ -1,5 +1,5 @@
-"""Each argument of each constructor, with invalid values: a ConfigError that names the
-argument, at construction; nothing is opened."""
+"""Each argument of each constructor, and each number that a method takes, with invalid values: a
+ConfigError that names the argument. A constructor opens nothing."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ import pubsub_publisher.aio
 import pubsub_subscriber
 import pubsub_subscriber.aio
 from pubsub_common.errors import ConfigError
+
+from .conftest import Life
 
 CLASSES: dict[str, Callable[..., Any]] = {
     "Publisher": pubsub_publisher.Publisher,
@@ -144,3 +146,66 @@ def test_what_cannot_work_is_refused_by_name(
             taken.append(value)
     assert taken == [], f"{name}({argument}=…) takes {taken}"
     assert unnamed == []
+
+
+TIMEOUT: list[Any] = [NAN, "5", b"5", [], 10**400]
+# The invalid numbers of each argument of a method.
+WRONG_IN_CALLS: dict[str, dict[str, list[Any]]] = {
+    "receive": {"timeout_s": TIMEOUT},
+    "wait_until_ready": {"timeout_s": TIMEOUT},
+    "wait_for_subscribers": {
+        "count": [NAN, INFINITY, -1, "1", 1.5, True, b"1", [], None],
+        "timeout_s": TIMEOUT,
+    },
+    "publish": {"start_ns": [NAN, INFINITY, "1", 1.5, True, b"1", []]},
+    "generate_publish_event": {"iteration": [NAN, INFINITY, "1", 1.5, True, None]},
+    "add_topics": {"strengths": [NAN, "5", 1.5, {"c": NAN}, {"c": "5"}]},
+}
+# Their numbers are for the log, or not used.
+_NOT_READ = {"parse_events", "notify_subscribers", "setup_notification_polling"}
+
+
+@pytest.mark.parametrize("name", CLASSES)
+def test_all_numbers_in_calls_are_tried(name: str) -> None:
+    numbers = {
+        method: {
+            argument
+            for argument, parameter in inspect.signature(function).parameters.items()
+            if {"int", "float"} & set(str(parameter.annotation).split())
+        }
+        for method, function in inspect.getmembers(CLASSES[name], callable)
+        if not method.startswith("_") and method not in _NOT_READ
+    }
+    for method, arguments in numbers.items():
+        assert arguments <= set(WRONG_IN_CALLS.get(method, ())), method
+
+
+@pytest.mark.parametrize(
+    ("method", "argument"),
+    [
+        (method, argument)
+        for method, each in WRONG_IN_CALLS.items()
+        for argument in each
+    ],
+)
+def test_a_call_with_what_is_no_number_is_refused_at_once(
+    life: Life, method: str, argument: str
+) -> None:
+    publisher, subscriber = life.both()
+    one = subscriber if hasattr(subscriber, method) else publisher
+    first = {"topics": ["c"]} if method == "add_topics" else {}
+    for value in WRONG_IN_CALLS[method][argument]:
+        with pytest.raises(ConfigError, match=argument.removesuffix("s")) as refusal:
+            getattr(one, method)(**first, **{argument: value})
+        assert "\n" not in str(refusal.value)
+
+
+def test_a_timeout_without_end_and_one_that_is_over_are_numbers(life: Life) -> None:
+    publisher, subscriber = life.both()
+    for timeout_s in (INFINITY, 1e300, 10**20, 5, None):
+        subscriber.wait_until_ready(timeout_s)
+        publisher.wait_for_subscribers(1, timeout_s)
+        publisher.publish_event("a", b"x")
+        assert subscriber.receive(timeout_s).payload == b"x"
+    for timeout_s in (0, -1, -INFINITY):
+        assert subscriber.receive(timeout_s) is None

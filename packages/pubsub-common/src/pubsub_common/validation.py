@@ -21,11 +21,19 @@ _MAX_QUEUE: Final = 2**31 - 1
 _MAX_LINGER_S: Final = (2**31 - 1) // 1000
 
 
+def whole_number(name: str, value: object) -> None:
+    """Raises:
+    ConfigError: ``value`` is not a whole number.
+    """
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise ConfigError(f"{name} must be a whole number: {value!r}")
+
+
 def at_least(name: str, value: int, minimum: int = 1) -> None:
     """Raises:
     ConfigError: ``value`` is not a whole number, or smaller than ``minimum``.
     """
-    _whole_number(name, value)
+    whole_number(name, value)
     if value < minimum:
         raise ConfigError(f"{name} must be at least {minimum}: {value}")
 
@@ -34,7 +42,7 @@ def in_range(name: str, value: int, low: int, high: int) -> None:
     """Raises:
     ConfigError: ``value`` is not a whole number in ``low..high``.
     """
-    _whole_number(name, value)
+    whole_number(name, value)
     if not low <= value <= high:
         raise ConfigError(f"{name} must be in {low}..{high}: {value}")
 
@@ -62,6 +70,14 @@ def linger(name: str, value: float) -> None:
     seconds(name, value)
     if value > _MAX_LINGER_S:
         raise ConfigError(f"{name} must be at most {_MAX_LINGER_S} seconds: {value}")
+
+
+def percent(name: str, value: float) -> None:
+    """Raises:
+    ConfigError: ``value`` is not a number in 0..100.
+    """
+    if not (is_number(value) and 0 <= value <= 100):
+        raise ConfigError(f"{name} must be a number in 0..100: {value!r}")
 
 
 def port(name: str, value: int, low: int = 1) -> None:
@@ -146,11 +162,6 @@ def names(name: str, value: Iterable[str]) -> tuple[str, ...]:
         if not isinstance(each, str):
             raise ConfigError(f"{name} must have texts only: {each!r}")
     return values
-
-
-def _whole_number(name: str, value: object) -> None:
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise ConfigError(f"{name} must be a whole number: {value!r}")
 
 
 def is_number(value: object) -> bool:

@@ -22,6 +22,7 @@ from pubsub_common.client.aio import (
     with_arguments_of,
 )
 from pubsub_common.errors import NotReady, PubSubError
+from pubsub_common.net.deadline import deadline_after
 from pubsub_publisher import topic_changes
 from pubsub_publisher.config import PublisherConfig
 from pubsub_publisher.generated_events import Pace
@@ -216,11 +217,12 @@ class Publisher(PublisherReadings):
         that are published from then on.
 
         Raises:
+            ConfigError: ``count`` or ``timeout_s`` is not a number.
             NotReady: Fewer subscribers were ready after ``timeout_s`` seconds, or `stop` was
                 called.
             PubSubError: This publisher is not connected, or the broker refused it.
         """
-        deadline = None if timeout_s is None else time.monotonic() + timeout_s
+        deadline = deadline_after(timeout_s)
         pause_s = _CHECK_S
         while True:
             late = deadline is not None and time.monotonic() >= deadline

@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from pubsub_common import validation
 from pubsub_common.errors import PubSubError
 from pubsub_common.protocol.events import encode_event
 from pubsub_publisher.pacing.precise_sleep import monotonic_ahead_ns, sleep_until
@@ -35,7 +36,16 @@ class Pace:
         return cls(config.sleep_period, limit, config.arrivals, config.arrivals_seed)
 
     def due_times(self, start_ns: int) -> Iterator[int]:
-        """When each event is due, in nanoseconds of the clock of ``start_ns``."""
+        """When each event is due, in nanoseconds of the clock of ``start_ns``.
+
+        Raises:
+            ConfigError: ``start_ns`` is not a whole number, or a value of this pace, which a
+                user may have changed, is not valid.
+        """
+        validation.seconds("sleep_period", self.period_s)
+        if self.limit is not None:
+            validation.at_least("max_event_count", self.limit)
+        validation.whole_number("start_ns", start_ns)
         period_ns = round(self.period_s * 1e9)
         if self.arrivals == "poisson":
             return poisson(start_ns, period_ns, self.seed)
@@ -86,6 +96,7 @@ def publish_one(runtime: PublisherRuntime, count: int, due_ns: int) -> bool:
 
 def reserved_frame(runtime: PublisherRuntime, iteration: int) -> bytes:
     """As `Publisher.generate_publish_event`."""
+    validation.whole_number("iteration", iteration)
     topic, payload = generated(runtime, iteration)
     stamp_ns = runtime.now_ns()
     if runtime.life.state == "configured":

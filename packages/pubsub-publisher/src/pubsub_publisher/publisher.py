@@ -268,7 +268,7 @@ class Publisher(PublisherReadings):
             The number of events.
 
         Raises:
-            ConfigError: There is no topic.
+            ConfigError: There is no topic, or ``start_ns`` is not a whole number.
             PubSubError: This publisher is not connected, or the broker refused it.
         """
         pace = dataclasses.replace(
@@ -416,6 +416,7 @@ class Publisher(PublisherReadings):
             timeout_s: Seconds; None: no limit.
 
         Raises:
+            ConfigError: ``count`` or ``timeout_s`` is not a number.
             NotReady: Fewer subscribers were ready in time, or `stop` was called.
             PubSubError: This publisher is not connected, or the broker refused it.
         """

@@ -63,7 +63,11 @@ def send_in_turn(
 
 
 def generated(runtime: PublisherRuntime, number: int) -> tuple[TopicState, bytes]:
-    """Topic and payload of the generated event of this number."""
+    """Topic and payload of the generated event of this number.
+
+    Raises:
+        ConfigError: There is no topic.
+    """
     names, size = runtime.topics.names, runtime.config.payload_bytes
     if not names:
         raise ConfigError("generated events need at least one topic")

@@ -54,7 +54,7 @@ class PublisherReadings:
             iteration: Chooses the topic: number ``iteration % len(topics)``.
 
         Raises:
-            ConfigError: There is no topic.
+            ConfigError: There is no topic, or ``iteration`` is not a whole number.
             PubSubError: This publisher was stopped while it waited for room.
         """
         return reserved_frame(self._runtime, iteration)

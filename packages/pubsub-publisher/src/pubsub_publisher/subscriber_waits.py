@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from pubsub_common import validation
 from pubsub_common.counted import counted
 from pubsub_common.errors import NotReady
 from pubsub_common.name_list import name_list
@@ -35,8 +36,10 @@ class SubscriberWaits:
         """Wait until ``count`` subscribers are ready.
 
         Raises:
+            ConfigError: ``count`` or ``timeout_s`` is not a number.
             NotReady: Fewer were ready after ``timeout_s`` seconds, or at the early end.
         """
+        validation.at_least("count", count, 0)
         sessions = self._core.ready.sessions
         self._changed.wait_for(
             lambda: len(sessions) >= count or self._ended(), timeout_s

@@ -27,6 +27,7 @@ from pubsub_common.client.aio import (
     with_arguments_of,
 )
 from pubsub_common.errors import PubSubError
+from pubsub_common.net.deadline import deadline_after
 from pubsub_common.net.named_endpoints import sooner
 from pubsub_common.protocol.batches import Batch
 from pubsub_common.protocol.events import Event
@@ -132,9 +133,10 @@ class Subscriber(SubscriberReadings, SeedMethods):
         ``max_event_count`` events were received.
 
         Raises:
+            ConfigError: ``timeout_s`` is not a number.
             PubSubError: This subscriber is not connected, or the broker refused it.
         """
-        deadline = None if timeout_s is None else time.monotonic() + timeout_s
+        deadline = deadline_after(timeout_s)
         if self._since_yield >= EVENTS_PER_YIELD:
             await self._yield_to_loop()
         self._since_yield += 1

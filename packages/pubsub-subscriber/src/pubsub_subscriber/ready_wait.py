@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 
 from pubsub_common.errors import NotReady
+from pubsub_common.net.deadline import deadline_after
 from pubsub_common.uninterrupted import run_uninterrupted
 from pubsub_subscriber.receiving.receiver import Receiver
 
@@ -27,14 +28,14 @@ def ready_steps(
     None: no need to wait.
 
     Raises:
+        ConfigError: ``timeout_s`` is not a number.
         NotReady: Publishers had not replied after ``timeout_s`` seconds, or when ``stopped``
             became true, or when too many events had come that were not received.
         PubSubError: The subscriber is not connected.
     """
     performer = receiver.performer
     ask = functools.partial(performer.ask_again, looked=True)
-    now = time.monotonic()
-    deadline = None if timeout_s is None else now + timeout_s
+    deadline = deadline_after(timeout_s)
     while performer.awaited_replies():
         if receiver.is_full():
             raise NotReady(

@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from pubsub_common import validation
 from pubsub_common.protocol.messages import PublisherInfo
 from pubsub_common.uninterrupted import run_uninterrupted
 from pubsub_subscriber.runtime import SubscriberRuntime
@@ -39,9 +40,12 @@ class SeedMethods:
             received_message: The port from which the broker forwards each topic.
 
         Raises:
+            ConfigError: A port is not valid.
             PubSubError: This subscriber is not connected.
         """
         self._runtime.check_usable()
+        for topic, port in received_message.items():
+            validation.port(f"the port of {topic!r}", port)
         run_uninterrupted(
             lambda: self._runtime.performer.perform(
                 lambda core: [core.sources.listen(dict(received_message))]

@@ -8,7 +8,6 @@ has another thread do all work except receiving.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 from pathlib import Path
@@ -16,6 +15,7 @@ from types import TracebackType
 from typing import Self
 
 from pubsub_common import defaults
+from pubsub_common.net.deadline import deadline_after
 from pubsub_common.protocol.batches import Batch
 from pubsub_common.protocol.events import Event
 from pubsub_common.protocol.messages import PublisherInfo
@@ -225,17 +225,20 @@ class Subscriber(SubscriberReadings, SeedMethods):
         """Wait for the next event.
 
         Args:
-            timeout_s: Seconds; None: no limit.
+            timeout_s: Seconds; None: no limit. 0: no wait.
 
         Returns:
             The event. None after ``timeout_s`` seconds, after `stop`, or when
             ``max_event_count`` events were received.
 
         Raises:
+            ConfigError: ``timeout_s`` is not a number.
             PubSubError: This subscriber is not connected, or the broker refused it.
         """
-        deadline = None if timeout_s is None else time.monotonic() + timeout_s
-        return self._runtime.receiver.receive(deadline)
+        receiver = self._runtime.receiver
+        # As in `Receiver.receive`; an event that has arrived needs no deadline.
+        for event in receiver._queue.burst: return event  # noqa: E701  # fmt: skip
+        return receiver.receive(deadline_after(timeout_s))
 
     def parse_publish_event(self, topic: str = "") -> Event | None:
         """The next event that has arrived, without waiting; None if there is none.
@@ -294,6 +297,7 @@ class Subscriber(SubscriberReadings, SeedMethods):
             timeout_s: Seconds; None: no limit.
 
         Raises:
+            ConfigError: ``timeout_s`` is not a number.
             NotReady: A publisher was not connected in time, `stop` was called, or 64 MiB of
                 events have arrived that must be received first.
             PubSubError: This subscriber is not connected, or the broker refused it.

@@ -12,6 +12,7 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Final
 
+from pubsub_common import validation
 from pubsub_common.defaults import MIN_COUNT_P99, MIN_COUNT_P999
 
 _BITS: Final = 8
@@ -56,7 +57,12 @@ class LatencyHistogram:
 
     def percentile_ns(self, percent: float) -> int | None:
         """The smallest bucket that ``percent`` of the values do not exceed (nearest
-        rank); None when nothing was counted. ``percent`` lies in 0..100."""
+        rank); None when nothing was counted.
+
+        Raises:
+            ConfigError: ``percent`` is not a number in 0..100.
+        """
+        validation.percent("percent", percent)
         if not self.count:
             return None
         # Rounded: else 99.9 % of 41000 would be 40959.00000000001, and its rank 40960.

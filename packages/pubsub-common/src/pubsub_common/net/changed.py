@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 
 from pubsub_common.defaults import WAIT_SLICE_S
+from pubsub_common.net.deadline import deadline_after
 
 
 class Changed:
@@ -55,7 +56,7 @@ class Changed:
         without limit). Returns its last value. This thread calls it after each `notify`
         and at least every `WAIT_SLICE_S` seconds, as an exception from a signal handler
         may interrupt a notification."""
-        deadline = None if timeout_s is None else time.monotonic() + timeout_s
+        deadline = deadline_after(timeout_s)
         while True:
             lock = threading.Lock()
             lock.acquire()

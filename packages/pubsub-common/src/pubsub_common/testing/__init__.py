@@ -12,6 +12,8 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+from pubsub_common.net.deadline import deadline_after
+
 if TYPE_CHECKING:
     from pubsub_publisher import Publisher
     from pubsub_subscriber import Subscriber
@@ -33,9 +35,9 @@ def wait_for(
     Raises:
         AssertionError: it was not within ``timeout_s`` seconds; it names ``what``.
     """
-    deadline = time.monotonic() + timeout_s
+    deadline = deadline_after(timeout_s)
     while not condition():
-        if time.monotonic() >= deadline:
+        if deadline is not None and time.monotonic() >= deadline:
             raise AssertionError(f"{what} did not come true within {timeout_s:g} s")
         time.sleep(_LOOK_S)
 

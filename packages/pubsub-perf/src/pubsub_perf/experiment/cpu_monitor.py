@@ -135,17 +135,16 @@ def _threads(pid: int) -> Iterator[tuple[str, _Usage]]:
     """The ID and the usage of each running thread. Nothing if the process has ended or the kernel
     does not report it."""
     try:
-        threads = os.listdir(_PROC / str(pid) / "task")
+        threads = list((_PROC / str(pid) / "task").iterdir())
     except OSError:
         return
     for thread in threads:
         try:
-            text = (_PROC / str(pid) / "task" / thread / "schedstat").read_text()
-            ran, waited, slices = map(int, text.split())
+            ran, waited, slices = map(int, (thread / "schedstat").read_text().split())
         except (OSError, ValueError):  # this thread has ended
             continue
         if slices:
-            yield thread, _Usage(ran, waited, slices)
+            yield thread.name, _Usage(ran, waited, slices)
 
 
 def _stalled_us() -> int | None:

@@ -77,6 +77,10 @@ class Load:
         ):
             if value is not None:
                 validation.at_least(name, value, minimum)
+        _check_positive("interval", self.interval_s)
+        _check_positive("wait factor", self.wait_factor)
+        if self.bandwidth_mbit is not None:
+            _check_positive("bandwidth", self.bandwidth_mbit)
         if self.interval_s > MAX_INTERVAL_S:
             raise ConfigError(
                 f"interval must be at most {MAX_INTERVAL_S:.0f} s: {self.interval_s:g}"
@@ -94,13 +98,6 @@ class Load:
             raise ConfigError(
                 f"brokers can be at most {defaults.MAX_BROKERS}: {self.brokers}"
             )
-        for name, number in (
-            ("interval", self.interval_s),
-            ("bandwidth", self.bandwidth_mbit),
-            ("wait factor", self.wait_factor),
-        ):
-            if number is not None and not 0 < number < math.inf:
-                raise ConfigError(f"{name} must be more than 0: {number}")
         if self.arrivals not in ARRIVALS:
             raise ConfigError(
                 f"unknown arrivals {self.arrivals!r}: choose of {', '.join(ARRIVALS)}"
@@ -259,3 +256,8 @@ def cases(
         for network in networks_
         for model in chosen
     ]
+
+
+def _check_positive(name: str, value: float) -> None:
+    if not (validation.is_number(value) and 0 < value < math.inf):
+        raise ConfigError(f"{name} must be more than 0: {value!r}")

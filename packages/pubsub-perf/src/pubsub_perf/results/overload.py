@@ -1,7 +1,7 @@
 """Advice for a machine that could not keep up, from the ``cell.json`` of each run.
 
 A task waits only while all processors are busy. So if the roles were alone, the pressure would be
-no more than their share of the processors, and what is above it is the least share of others.
+no more than their share of the processors. The rest is the least share of others.
 """
 
 from __future__ import annotations
