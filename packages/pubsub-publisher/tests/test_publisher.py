@@ -1159,6 +1159,41 @@ def test_under_block_the_log_names_the_subscriber_that_is_not_reading(
     subscriber.close()
 
 
+def test_disconnect_says_whose_events_it_drops(
+    new_publisher: NewPublisher,
+    subscribe: Subscribe,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    publisher = new_publisher("A", queue_limit=10, overflow="block", linger_s=0.5)
+    subscriber = subscribe(publisher, "A", session=1, queue_limit=1)
+    publisher.wait_for_subscribers(1, WAIT_S)
+    thread = in_thread(lambda: fill(publisher))
+    wait_until_blocked(publisher)
+    publisher.disconnect()
+    assert ended(thread)
+    [line] = [each for each in caplog.messages if "are dropped" in each]
+    assert re.fullmatch(
+        r"127\.0\.0\.1:\d+ has not read all within 0\.5 s \(linger_s\): \d+ bytes are on "
+        "their way, the events queued behind them are dropped",
+        line,
+    )
+    subscriber.close()
+
+
+def test_disconnect_is_silent_if_all_events_have_left(
+    new_publisher: NewPublisher,
+    subscribe: Subscribe,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    publisher = new_publisher("A", overflow="block")
+    subscriber = subscribe(publisher, "A", session=1)
+    publisher.wait_for_subscribers(1, WAIT_S)
+    publisher.publish_event("A", b"x")
+    publisher.disconnect()
+    assert not [each for each in caplog.messages if "linger_s" in each]
+    subscriber.close()
+
+
 def test_under_block_a_stalled_subscriber_that_leaves_lets_the_others_go_on(
     new_publisher: NewPublisher, subscribe: Subscribe
 ) -> None:

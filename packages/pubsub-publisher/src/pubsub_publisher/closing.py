@@ -40,15 +40,25 @@ def close_down(
     unsent = events.flush_all(0.0)
     if unsent:
         _log.warning(
-            "%s not sent within %g s: a subscriber is not reading",
+            "%s not sent within %g s (linger_s): a subscriber is not reading",
             counted(unsent, "event"),
             linger_s,
         )
+    slowest = None
     if events.port:
-        wait_until_sent(events.port, until - time.monotonic())
+        slowest = wait_until_sent(events.port, until - time.monotonic())
     if events.port_guard is not None:
         events.port_guard.close()
     events.close(max(0.0, until - time.monotonic()))
     if events.lane is not None:
         events.lane.close()
     terminate_context(context, until - time.monotonic())
+    # libzmq ends later than that only if it drops events, and does not tell how many.
+    if slowest is not None and linger_s and time.monotonic() >= until:
+        _log.warning(
+            "%s has not read all within %g s (linger_s): %d bytes are on their way, the "
+            "events queued behind them are dropped",
+            slowest[0],
+            linger_s,
+            slowest[1],
+        )

@@ -34,7 +34,7 @@ from pubsub_common.defaults import (
     SUBSCRIPTION_BUFFER_BYTES,
     SUBSCRIPTION_QUEUE,
 )
-from pubsub_common.net.tcp_table import unsent_bytes
+from pubsub_common.net.tcp_table import slowest_reader, unsent_bytes
 from pubsub_common.protocol.endpoints import port_of
 from pubsub_common.queue_bounds import QueueBounds
 from pubsub_common.validation import MAX_PORT
@@ -149,10 +149,10 @@ def tcp_table() -> str | None:
     return "".join(found) if found else None
 
 
-def wait_until_sent(port: int, timeout_s: float) -> None:
+def wait_until_sent(port: int, timeout_s: float) -> tuple[str, int] | None:
     """Wait until everything written to the connections of a local TCP port has reached
     the other side, at most ``timeout_s`` seconds, and not for a peer that does not
-    read.
+    read. Returns the slowest peer and its bytes, as `slowest_reader`, if some are left.
 
     Call it before a data socket is closed. If a message (a subscription) comes in at
     that moment, the kernel answers the close with a reset and discards unsent data, for
@@ -165,15 +165,16 @@ def wait_until_sent(port: int, timeout_s: float) -> None:
     while quiet < _EMPTY_READS:
         table = tcp_table()
         if table is None:
-            return
+            return None
         now = time.monotonic()
         left = unsent_bytes(port, table)
         if left != before:
             before, moved_at = left, now
         if left and (now >= deadline or now - moved_at >= _STALLED_S):
-            return
+            return slowest_reader(port, table)
         quiet = 0 if left else quiet + 1
         time.sleep(_READ_INTERVAL_S)
+    return None
 
 
 def has_input(socket: zmq.Socket[bytes]) -> bool:
