@@ -39,7 +39,8 @@ class Subscriber(SubscriberReadings, SeedMethods):
     Call `configure`, receive, and call `disconnect`; a ``with`` block does the first and the
     last. An object serves once. After a fork, the child makes its own.
 
-    Iterate over the subscriber, or call `receive` or `notify`. One thread at a time receives.
+    Iterate over the subscriber, or call `receive` or `notify`. One thread at a time receives;
+    a call of another thread waits for that first, if need be longer than its ``timeout_s``.
     Any thread and any signal handler may call `stop`, `disconnect` and the methods and
     properties that only return something.
     """
