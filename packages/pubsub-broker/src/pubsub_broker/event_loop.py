@@ -28,6 +28,7 @@ from pubsub_broker.monitoring.event_log import EventLog
 from pubsub_broker.parts import BrokerParts
 from pubsub_broker.transport.control_socket import ReceivedMessage
 from pubsub_broker.transport.request_reader import ServedRequest
+from pubsub_common.earliest import earliest
 from pubsub_common.protocol.messages import Request, Status, StatusRequest
 
 if TYPE_CHECKING:
@@ -187,16 +188,15 @@ class EventLoop:
     def _timeout_ms(self) -> int:
         parts = self._parts
         now = time.monotonic()
-        deadlines = [
+        due = earliest(
             parts.core.next_deadline(),
             parts.forwarder_pool.next_deadline(),
             parts.connection_guard.next_deadline(),
             parts.request_reader.next_deadline(now),
-        ]
-        if parts.counting_forwarder.waits():
-            deadlines.append(now + RETRY_S)
-        due = min((at for at in deadlines if at is not None), default=now + _MAX_WAIT_S)
-        return round(min(max(0.0, due - now), _MAX_WAIT_S) * 1000) + 1
+            now + RETRY_S if parts.counting_forwarder.waits() else None,
+        )
+        wait_s = _MAX_WAIT_S if due is None else max(0.0, due - now)
+        return round(min(wait_s, _MAX_WAIT_S) * 1000) + 1
 
     def _apply_key_changes(self, authenticator: Authenticator, now: float) -> None:
         """Re-check clients with revoked keys or changed grants, and disconnect removed

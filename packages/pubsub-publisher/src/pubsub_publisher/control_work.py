@@ -9,8 +9,8 @@ from collections.abc import Callable, Hashable, Iterable
 from typing import TYPE_CHECKING
 
 from pubsub_common.client.session_updates import Accepted, DemandUpdated
+from pubsub_common.earliest import earliest
 from pubsub_common.logs.throttle import LogThrottle
-from pubsub_common.net.named_endpoints import sooner
 from pubsub_common.protocol.endpoints import group_of
 from pubsub_publisher.core import (
     AcceptClients,
@@ -61,12 +61,12 @@ class ControlWork:
         self._perform(effects)
         now = time.monotonic()
         for due_s in (self._slow_subscribers.look(now), self._share_memory(now)):
-            again_s = sooner(again_s, due_s)
+            again_s = earliest(again_s, due_s)
         if not self._events.waiting:
             return again_s
         published = sum(self._topics.published().values())
         check_s = self._stall_log.check(published, self._events.port, time.monotonic())
-        return sooner(again_s, check_s)
+        return earliest(again_s, check_s)
 
     def _share_memory(self, now: float) -> float | None:
         """As `LocalLane.work`, once there is a subscriber that shares memory."""

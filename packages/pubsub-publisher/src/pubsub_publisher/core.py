@@ -23,6 +23,7 @@ from pubsub_common.client.session_updates import (
     Rejected,
     SessionUpdate,
 )
+from pubsub_common.earliest import earliest
 from pubsub_common.protocol.events import (
     ReadyRequest,
     encode_ready_reply,
@@ -242,8 +243,7 @@ class PublisherCore:
         if self._positions_due:
             return 0.0
         positions_at = self._position_at if self._position_topics else None
-        times = self.questions.next_deadline(), positions_at
-        return min((at for at in times if at is not None), default=None)
+        return earliest(self.questions.next_deadline(), positions_at)
 
     def tell_positions(self, now: float) -> None:
         """Send all positions at the next `tick`."""

@@ -26,9 +26,9 @@ from pubsub_common.client.aio import (
     run_to_completion,
     with_arguments_of,
 )
+from pubsub_common.earliest import earliest
 from pubsub_common.errors import PubSubError
 from pubsub_common.net.deadline import deadline_after
-from pubsub_common.net.named_endpoints import sooner
 from pubsub_common.protocol.batches import Batch
 from pubsub_common.protocol.events import Event
 from pubsub_subscriber.config import SubscriberConfig
@@ -240,7 +240,7 @@ class Subscriber(SubscriberReadings, SeedMethods):
         """
         self._runtime.check_usable()
         self._since_yield = 0
-        return sooner(deadline, self._runtime.performer.due_at)
+        return earliest(deadline, self._runtime.performer.due_at)
 
     async def _yield_to_loop(self) -> None:
         """Let other tasks run."""

@@ -24,6 +24,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from pubsub_common.client.session_updates import PublishersUpdated
 from pubsub_common.defaults import RECOVER_BYTES
+from pubsub_common.earliest import earliest
 from pubsub_common.errors import ProtocolError
 from pubsub_common.protocol.batches import Batch
 from pubsub_common.protocol.events import Event
@@ -180,10 +181,11 @@ class SubscriberCore:
 
     def next_deadline(self) -> float | None:
         """When `tick` has work at the latest."""
-        deadlines = [self.streams.departures.next_deadline()]
-        if self._recovery is not None:
-            deadlines.append(self._recovery.next_deadline())
-        return min((at for at in deadlines if at is not None), default=None)
+        recovery = self._recovery
+        return earliest(
+            self.streams.departures.next_deadline(),
+            None if recovery is None else recovery.next_deadline(),
+        )
 
     def urgent_deadline(self) -> float | None:
         """The same, while arrivals are not all checked."""

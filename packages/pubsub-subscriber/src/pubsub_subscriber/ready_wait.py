@@ -6,6 +6,7 @@ import functools
 import time
 from collections.abc import Callable, Iterator
 
+from pubsub_common.earliest import earliest
 from pubsub_common.errors import NotReady
 from pubsub_common.net.deadline import deadline_after
 from pubsub_common.uninterrupted import run_uninterrupted
@@ -53,5 +54,5 @@ def ready_steps(
         if arrived:
             yield None
         else:
-            times = (deadline, performer.repetition.at)
-            yield min((at for at in times if at is not None), default=now)
+            until = earliest(deadline, performer.repetition.at)
+            yield now if until is None else until

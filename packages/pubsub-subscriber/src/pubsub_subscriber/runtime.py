@@ -27,6 +27,7 @@ from pubsub_common.client.session_updates import (
     Rejected,
     SessionUpdate,
 )
+from pubsub_common.earliest import earliest
 from pubsub_common.errors import NotReady
 from pubsub_common.file_claim import FileClaim
 from pubsub_common.files import check_writable
@@ -35,7 +36,6 @@ from pubsub_common.measurement.clocks import clock_ns
 from pubsub_common.name_list import name_list
 from pubsub_common.net.contexts import terminate_context
 from pubsub_common.net.detached import start_awaited
-from pubsub_common.net.named_endpoints import sooner
 from pubsub_common.protocol.events import Event
 from pubsub_common.protocol.messages import Model
 from pubsub_common.protocol.sequence import Counts
@@ -314,7 +314,9 @@ class SubscriberRuntime:
         """Returns the seconds until the next call."""
         if self._lane is not None:
             self._lane.prepare()
-        return sooner(self.performer.check_connections(), self.receiver.end_late_wait())
+        return earliest(
+            self.performer.check_connections(), self.receiver.end_late_wait()
+        )
 
     def _on_session_update(self, update: SessionUpdate) -> None:
         self._control_thread = threading.get_ident()

@@ -15,6 +15,7 @@ from pubsub_broker.control.refusals import decode_request
 from pubsub_broker.control.registration import refusal_reply
 from pubsub_broker.errors import Refusal
 from pubsub_broker.registry.snapshot import Snapshot, snapshot_of
+from pubsub_common.earliest import earliest
 from pubsub_common.errors import ProtocolError
 from pubsub_common.protocol.messages import (
     ClockRequest,
@@ -141,12 +142,11 @@ class BrokerCore(GroupSeam):
 
     def next_deadline(self) -> float | None:
         """When `tick` is due; None if nothing is pending."""
-        times = (
+        return earliest(
             self._notifications.flush_at,
             self._agreement.next_deadline(),
             self._membership.next_deadline(),
         )
-        return min((time for time in times if time is not None), default=None)
 
     # Output
 

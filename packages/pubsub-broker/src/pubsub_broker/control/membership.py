@@ -21,6 +21,7 @@ from pubsub_broker.control.topic_places import TopicPlaces
 from pubsub_broker.registry.interface import Client, topic_memory
 from pubsub_broker.registry.snapshot import Expected, Snapshot
 from pubsub_common.defaults import NOTIFY_TOPICS
+from pubsub_common.earliest import earliest
 from pubsub_common.protocol.messages import ClientStatus
 
 # Publishers that have left, to which subscribers may still listen: the limits for their
@@ -218,12 +219,12 @@ class Membership:
 
     def next_deadline(self) -> float | None:
         """When `tick` is due; None if nothing is pending."""
-        times = [self._expected.next_deadline()]
-        if self._attachments is not None:
-            times.append(self._attachments.next_deadline())
-        if self._places is not None:
-            times.append(self._places.due_at)
-        return min((time for time in times if time is not None), default=None)
+        attachments, places = self._attachments, self._places
+        return earliest(
+            self._expected.next_deadline(),
+            None if attachments is None else attachments.next_deadline(),
+            None if places is None else places.due_at,
+        )
 
     def _publisher_joined(self, publisher: Client, now: float) -> list[Effect]:
         self._notifications.joined(publisher, now)

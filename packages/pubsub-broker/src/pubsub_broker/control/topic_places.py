@@ -35,6 +35,7 @@ from pubsub_broker.control.topic_spread import (
 )
 from pubsub_broker.registry.interface import Client, Registry
 from pubsub_common.defaults import NOTIFY_DELAY_S, SPREAD_DELAY_S
+from pubsub_common.earliest import earliest
 from pubsub_common.protocol.endpoints import host_of, join
 from pubsub_common.protocol.messages import TopicPort
 
@@ -81,8 +82,7 @@ class TopicPlaces:
     @property
     def due_at(self) -> float | None:
         """When `moves` is due; None if nothing is pending."""
-        times = self._changed.due_at, self._growing.due_at
-        return min((time for time in times if time is not None), default=None)
+        return earliest(self._changed.due_at, self._growing.due_at)
 
     def set_brokers(
         self, home: str, others: Mapping[str, tuple[int, ...]], now: float

@@ -24,6 +24,7 @@ from pubsub_broker.forwarding.sockets import (
 )
 from pubsub_broker.forwarding.zmq_proxy import ANSWER_S, ZmqProxyForwarder
 from pubsub_broker.transport.control_socket import EVENT_THREADS
+from pubsub_common.earliest import earliest
 from pubsub_common.errors import PubSubError
 from pubsub_common.limits.port_limits import PortLimits, Subscriptions
 from pubsub_common.net.named_endpoints import NamedEndpoints
@@ -185,10 +186,11 @@ class ForwarderPool:
 
     def next_deadline(self) -> float | None:
         """When `apply_changes` or `bound_bytes` is due without new changes."""
-        times = [control.detach_due() for control in self._controls()]
-        times.append(self._slow_subscribers.look_at if self.ports else None)
-        times.append(self._places.next_deadline())
-        return min((time for time in times if time is not None), default=None)
+        return earliest(
+            *(control.detach_due() for control in self._controls()),
+            self._slow_subscribers.look_at if self.ports else None,
+            self._places.next_deadline(),
+        )
 
     def threads(self) -> list[threading.Thread]:
         """The threads of the forwarders."""

@@ -13,7 +13,7 @@ from pubsub_common.client.broker_place import BrokerPlace
 from pubsub_common.client.clock_offset import ClockProbes
 from pubsub_common.client.control_socket import ControlSocket
 from pubsub_common.client.handshake_diagnosis import HandshakeDiagnosis
-from pubsub_common.net.named_endpoints import sooner
+from pubsub_common.earliest import earliest
 
 if TYPE_CHECKING:
     from pubsub_common.security.keys import ClientKeys
@@ -95,7 +95,7 @@ class BrokerLink:
             self.probes.next_deadline(),
             self._handshakes.next_deadline(),
         ):
-            due_s = sooner(due_s, None if deadline is None else deadline - now)
+            due_s = earliest(due_s, None if deadline is None else deadline - now)
         return due_s
 
     def close(self, poller: select.poll | None = None) -> None:

@@ -21,7 +21,7 @@ from pubsub_common.client.broker_search import BrokerSearch
 from pubsub_common.client.clock_offset import ClockProbes
 from pubsub_common.client.session import ClientSession
 from pubsub_common.client.session_updates import Accepted, BrokerLost, Rejected
-from pubsub_common.net.named_endpoints import sooner
+from pubsub_common.earliest import earliest
 from pubsub_common.protocol.endpoints import is_address
 from pubsub_common.protocol.messages import TOO_MANY
 
@@ -194,11 +194,11 @@ class BrokerMoves:
         due_s = self._search.due_s(now)
         if self.link is None:
             return due_s
-        due_s = sooner(due_s, self.link.due_s(now))
+        due_s = earliest(due_s, self.link.due_s(now))
         if self._choice.several and not self._choice.searching:
             at = now if self.cut_off else session.silent_at
             if at is not None:
-                due_s = sooner(due_s, max(at, self._choice.may_begin_at) - now)
+                due_s = earliest(due_s, max(at, self._choice.may_begin_at) - now)
         return due_s
 
     def close(self) -> None:

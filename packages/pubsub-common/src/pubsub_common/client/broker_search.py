@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from pubsub_common.client.broker_choice import Ask, BrokerChoice, Drop, Step, Take
 from pubsub_common.client.broker_link import BrokerLink
-from pubsub_common.net.named_endpoints import sooner
+from pubsub_common.earliest import earliest
 from pubsub_common.protocol.messages import Hello, HelloReply
 
 _log = logging.getLogger(__name__)
@@ -57,7 +57,7 @@ class BrokerSearch:
         deadline = self._choice.next_deadline()
         due_s = None if deadline is None else deadline - now
         for link in self._links.values():
-            due_s = sooner(due_s, link.due_s(now))
+            due_s = earliest(due_s, link.due_s(now))
         return due_s
 
     def _serve(self, name: str, link: BrokerLink) -> None:

@@ -30,8 +30,8 @@ from pubsub_common.client.session_updates import (
     Rejected,
     SessionUpdate,
 )
+from pubsub_common.earliest import earliest
 from pubsub_common.errors import HandshakeFailed, PubSubError, RegistrationRefused
-from pubsub_common.net.named_endpoints import sooner
 from pubsub_common.net.waker import Waker
 from pubsub_common.protocol.messages import (
     Alive,
@@ -191,10 +191,10 @@ class ControlLoop:
 
     def _timeout_ms(self, again_s: float | None) -> float | None:
         now = time.monotonic()
-        due_s = sooner(again_s, self._moves.due_s(self._session, now))
+        due_s = earliest(again_s, self._moves.due_s(self._session, now))
         deadline = self._session.next_deadline()
         if self._moves.link is not None and deadline is not None:
-            due_s = sooner(due_s, deadline - now)
+            due_s = earliest(due_s, deadline - now)
         if due_s is None:
             return None
         # A broker may set any lease, but poll has a limit.

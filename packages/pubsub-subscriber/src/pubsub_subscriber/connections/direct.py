@@ -6,8 +6,9 @@ import logging
 import time
 from collections.abc import Iterable, Mapping
 
+from pubsub_common.earliest import earliest
 from pubsub_common.errors import ConfigError
-from pubsub_common.net.named_endpoints import NamedEndpoints, sooner
+from pubsub_common.net.named_endpoints import NamedEndpoints
 from pubsub_common.printable import cut, printable
 from pubsub_common.protocol.endpoints import parse_address
 from pubsub_common.protocol.messages import PublisherInfo, TopicPort
@@ -99,7 +100,7 @@ class DirectConnections:
                 move(sub_socket, before, self._places.place(endpoint))
         due_s = self._places.due_s(time.monotonic())
         for sub_socket in self._open():
-            due_s = sooner(due_s, sub_socket.check())
+            due_s = earliest(due_s, sub_socket.check())
             lane = sub_socket.lane
             if lane is not None and lane.subscribe(sub_socket):
                 self._sockets.wake()

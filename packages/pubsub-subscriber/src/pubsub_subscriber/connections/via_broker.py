@@ -6,7 +6,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Mapping
 
-from pubsub_common.net.named_endpoints import NamedEndpoints, sooner
+from pubsub_common.earliest import earliest
+from pubsub_common.net.named_endpoints import NamedEndpoints
 from pubsub_common.protocol.endpoints import join
 from pubsub_common.protocol.messages import PublisherInfo, TopicPort
 from pubsub_subscriber.connections.direct import begin, move
@@ -86,5 +87,5 @@ class BrokerConnections:
                 move(sub_socket, before, self._places.place(endpoint))
         due_s = self._places.due_s(time.monotonic())
         for each in self._sockets.open:
-            due_s = sooner(due_s, each.check())
+            due_s = earliest(due_s, each.check())
         return due_s
