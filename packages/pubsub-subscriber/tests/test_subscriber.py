@@ -955,11 +955,11 @@ def test_nobody_is_asked_again_while_what_has_come_is_not_received(
         return performer.ask_again(looked=looked)
 
     wait_for(lambda: asks(looked=False), "it sees that something waits", WAIT_S)
-    assert sub_socket._ready_requests["A"].attempt == 0
+    assert sub_socket.subscriptions.ready_requests["A"].attempt == 0
 
     def repeated() -> bool:
         asks(looked=True)
-        return sub_socket._ready_requests["A"].attempt == 1
+        return sub_socket.subscriptions.ready_requests["A"].attempt == 1
 
     wait_for(repeated, "it has asked again", WAIT_S)
 

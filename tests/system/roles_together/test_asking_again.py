@@ -70,7 +70,7 @@ def new_twin(
                 first.topics,
                 subscriber.session,
                 QueueBounds(1000),
-                total_topics=first._total_topics,
+                total_topics=first.subscriptions.total_topics,
             )
             sockets.append(twin)
             if security is not None:

@@ -17,23 +17,11 @@ from typing import TYPE_CHECKING, Any, Final
 import zmq
 
 from pubsub_common.net.sockets import DataSocket, connect, option_reader, reconnect
-from pubsub_common.protocol.events import (
-    ATTEMPTS,
-    ReadyRequest,
-    ready_topic,
-    topic_prefix,
-)
-from pubsub_common.protocol.local_lane import (
-    REFERENCES,
-    narrow_prefixes,
-    narrow_subscription,
-    reads_subscription,
-)
-from pubsub_common.protocol.recovery_messages import position_prefix
 from pubsub_common.queue_bounds import QueueBounds
 from pubsub_common.security.lost_connections import LostConnections, lost_line
 from pubsub_subscriber.connections.frame_buffer import FREE
 from pubsub_subscriber.connections.interrupter import Interrupter, interrupt_message
+from pubsub_subscriber.connections.subscriptions import Subscriptions
 
 if TYPE_CHECKING:
     from pubsub_common.security.handshake_failure import ClientHandshakeMonitor
@@ -93,11 +81,6 @@ class SubSocket(DataSocket):
             bounds.held_messages
         )  # counted down when the connection is closed
         self._bounds = bounds
-        self._session = session
-        self._positions = positions
-        # The ready topic of each topic, as it was requested last.
-        self._ready_requests: dict[str, ReadyRequest] = {}
-        self._total_topics = 0
         # How long a wait in the socket may take, in milliseconds; -1: no limit.
         self.patience_ms = -1
         self._set_option: Callable[[int, int], None] = zmq.backend.Socket.set.__get__(
@@ -110,10 +93,9 @@ class SubSocket(DataSocket):
         self._change_lock = threading.RLock()
         # Of a socket to publishers with which this subscriber can share memory.
         self.lane: LocalLane | None = None
-        # It has subscribed to the usual forms of frames alone, and reads the memory of these
-        # publishers, by session.
-        self._narrow = False
-        self._reads: set[int] = set()
+        self.subscriptions = Subscriptions(
+            self.socket, session, self._choose_interrupt_message, positions=positions
+        )
         self.add(topics, total_topics=total_topics)
 
     def restrict_to(self, session: int) -> None:
@@ -207,90 +189,37 @@ class SubSocket(DataSocket):
     @property
     def topics(self) -> frozenset[str]:
         """The topics of its subscriptions."""
-        return frozenset(self._ready_requests)
+        return frozenset(self.subscriptions.ready_requests)
 
     def add(self, topics: Iterable[str], *, total_topics: int = 0) -> bool:
         """Subscribe to more topics; ``total_topics`` as in the constructor. True if the
         receiver must be woken."""
-        new = [topic for topic in topics if topic not in self._ready_requests]
         with self._locked():
-            self._total_topics = total_topics
-            if total_topics:  # else a new publisher would take these for all topics
-                asked = self._ready_requests.items()
-                self.repeat_ready_requests([t for t, was in asked if not was.topics])
-            for topic in new:
-                for prefix in self._prefixes(topic):
-                    self.socket.subscribe(prefix)
-                if self._positions:
-                    self.socket.subscribe(position_prefix(topic))
-            for topic in new:
-                ready = ReadyRequest(topic, self._session, total_topics)
-                self._ready_requests[topic] = ready
-                self.socket.subscribe(ready_topic(*ready))
-            self._choose_interrupt_message()
+            self.subscriptions.add(topics, total_topics)
             return self.readable()
 
     def remove(self, topics: Iterable[str]) -> bool:
         """Unsubscribe from these topics. True if the receiver must be woken."""
         with self._locked():
-            for topic in topics:
-                ready = self._ready_requests.pop(topic, None)
-                if ready is not None:
-                    self.socket.unsubscribe(ready_topic(*ready))
-                    for prefix in self._prefixes(topic):
-                        self.socket.unsubscribe(prefix)
-                    if self._positions:
-                        self.socket.unsubscribe(position_prefix(topic))
-            self._choose_interrupt_message()
+            self.subscriptions.remove(topics)
             return self.readable()
 
     def narrow(self, publishers: Collection[int]) -> bool:
         """Receive references, and read the memory of these publishers. True if the receiver
         must be woken."""
-        new = set(publishers) - self._reads
-        gone = self._reads - set(publishers)
-        if not new and not gone:
+        if self.subscriptions.reads == set(publishers):
             return False
-        socket = self.socket
         with self._locked():
-            socket.subscribe(REFERENCES)
-            for publisher in new:
-                socket.subscribe(reads_subscription(self._session, publisher))
-            for publisher in gone:
-                socket.unsubscribe(reads_subscription(self._session, publisher))
-            self._reads = set(publishers)
-            if not self._narrow:
-                self._use_prefixes(narrow=True)
-                socket.subscribe(narrow_subscription(self._session))
+            self.subscriptions.narrow(publishers)
             return self.readable()
 
     def widen(self) -> bool:
         """The opposite of `narrow`."""
-        if not self._narrow:
+        if not self.subscriptions.is_narrow:
             return False
-        socket = self.socket
         with self._locked():
-            self._use_prefixes(narrow=False)
-            socket.unsubscribe(narrow_subscription(self._session))
-            for publisher in self._reads:
-                socket.unsubscribe(reads_subscription(self._session, publisher))
-            self._reads = set()
-            socket.unsubscribe(REFERENCES)
+            self.subscriptions.widen()
             return self.readable()
-
-    def _prefixes(self, topic: str) -> tuple[bytes, ...]:
-        """The subscriptions to the events of a topic."""
-        return narrow_prefixes(topic) if self._narrow else (topic_prefix(topic),)
-
-    def _use_prefixes(self, *, narrow: bool) -> None:
-        """Subscribe to all topics again in the other way. The caller holds the lock."""
-        before = [each for topic in self.topics for each in self._prefixes(topic)]
-        self._narrow = narrow
-        for topic in self.topics:
-            for prefix in self._prefixes(topic):
-                self.socket.subscribe(prefix)
-        for prefix in before:
-            self.socket.unsubscribe(prefix)
 
     def connect(self, address: str) -> bool:
         """Receive from ``IP:port`` too. True if the receiver must be woken."""
@@ -337,8 +266,7 @@ class SubSocket(DataSocket):
     def _choose_interrupt_message(self) -> None:
         """The interrupter must send a message with a subscribed topic. The caller holds the
         lock."""
-        ready = next(iter(self._ready_requests.values()), None)
-        message = interrupt_message(None if ready is None else ready_topic(*ready))
+        message = interrupt_message(self.subscriptions.first_ready_topic())
         if message != self.interrupt_message:
             self.interrupt_message = message
             # Another thread may have just sent a message on the removed topic.
@@ -373,14 +301,5 @@ class SubSocket(DataSocket):
         one is removed last, so that there is always one. True if the receiver must be
         woken."""
         with self._locked():
-            for topic in topics:
-                before = self._ready_requests.get(topic)
-                if before is None:
-                    continue
-                attempt = (before.attempt + 1) % ATTEMPTS
-                again = before._replace(topics=self._total_topics, attempt=attempt)
-                self._ready_requests[topic] = again
-                self.socket.subscribe(ready_topic(*again))
-                self._choose_interrupt_message()
-                self.socket.unsubscribe(ready_topic(*before))
+            self.subscriptions.repeat_ready_requests(topics)
             return self.readable()

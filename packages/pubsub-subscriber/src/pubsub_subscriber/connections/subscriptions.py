@@ -1,0 +1,140 @@
+"""The subscriptions of one SUB socket: to events, ready topics, positions and shared memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable
+
+import zmq
+
+from pubsub_common.protocol.events import (
+    ATTEMPTS,
+    ReadyRequest,
+    ready_topic,
+    topic_prefix,
+)
+from pubsub_common.protocol.local_lane import (
+    REFERENCES,
+    narrow_prefixes,
+    narrow_subscription,
+    reads_subscription,
+)
+from pubsub_common.protocol.recovery_messages import position_prefix
+
+
+class Subscriptions:
+    """The callers hold the socket's lock.
+
+    ``on_change`` is called when the first ready topic may be another one, before the old one is
+    removed. ``positions``: subscribe to the positions of the publishers too.
+    """
+
+    def __init__(
+        self,
+        socket: zmq.Socket[bytes],
+        session: int,
+        on_change: Callable[[], None],
+        *,
+        positions: bool = False,
+    ) -> None:
+        self._socket = socket
+        self._session = session
+        self._on_change = on_change
+        self._positions = positions
+        # The ready topic of each topic, as it was requested last.
+        self.ready_requests: dict[str, ReadyRequest] = {}
+        self.total_topics = 0
+        # It has subscribed to the usual forms of frames alone, and reads the memory of these
+        # publishers, by session.
+        self.is_narrow = False
+        self.reads: set[int] = set()
+
+    def first_ready_topic(self) -> bytes | None:
+        """A topic to which the socket subscribes, if there is one."""
+        ready = next(iter(self.ready_requests.values()), None)
+        return None if ready is None else ready_topic(*ready)
+
+    # Topics
+
+    def add(self, topics: Iterable[str], total_topics: int) -> None:
+        """Subscribe to more topics, and then to their ready topics."""
+        new = [topic for topic in topics if topic not in self.ready_requests]
+        self.total_topics = total_topics
+        if total_topics:  # else a new publisher would take these for all topics
+            asked = self.ready_requests.items()
+            self.repeat_ready_requests([t for t, was in asked if not was.topics])
+        for topic in new:
+            for prefix in self._prefixes(topic):
+                self._socket.subscribe(prefix)
+            if self._positions:
+                self._socket.subscribe(position_prefix(topic))
+        for topic in new:
+            ready = ReadyRequest(topic, self._session, total_topics)
+            self.ready_requests[topic] = ready
+            self._socket.subscribe(ready_topic(*ready))
+        self._on_change()
+
+    def remove(self, topics: Iterable[str]) -> None:
+        """Unsubscribe from these topics."""
+        for topic in topics:
+            ready = self.ready_requests.pop(topic, None)
+            if ready is not None:
+                self._socket.unsubscribe(ready_topic(*ready))
+                for prefix in self._prefixes(topic):
+                    self._socket.unsubscribe(prefix)
+                if self._positions:
+                    self._socket.unsubscribe(position_prefix(topic))
+        self._on_change()
+
+    def repeat_ready_requests(self, topics: Collection[str]) -> None:
+        """Repeat the ready requests of these topics that are here. The new request differs, and
+        the old one is removed last, so that there is always one."""
+        for topic in topics:
+            before = self.ready_requests.get(topic)
+            if before is None:
+                continue
+            attempt = (before.attempt + 1) % ATTEMPTS
+            again = before._replace(topics=self.total_topics, attempt=attempt)
+            self.ready_requests[topic] = again
+            self._socket.subscribe(ready_topic(*again))
+            self._on_change()
+            self._socket.unsubscribe(ready_topic(*before))
+
+    # Shared memory
+
+    def narrow(self, publishers: Collection[int]) -> None:
+        """Receive references, and read the memory of these publishers."""
+        socket, wanted = self._socket, set(publishers)
+        socket.subscribe(REFERENCES)
+        for publisher in wanted - self.reads:
+            socket.subscribe(reads_subscription(self._session, publisher))
+        for publisher in self.reads - wanted:
+            socket.unsubscribe(reads_subscription(self._session, publisher))
+        self.reads = wanted
+        if not self.is_narrow:
+            self._use_prefixes(narrow=True)
+            socket.subscribe(narrow_subscription(self._session))
+
+    def widen(self) -> None:
+        """The opposite of `narrow`."""
+        socket = self._socket
+        self._use_prefixes(narrow=False)
+        socket.unsubscribe(narrow_subscription(self._session))
+        for publisher in self.reads:
+            socket.unsubscribe(reads_subscription(self._session, publisher))
+        self.reads = set()
+        socket.unsubscribe(REFERENCES)
+
+    def _prefixes(self, topic: str) -> tuple[bytes, ...]:
+        """The subscriptions to the events of a topic."""
+        return narrow_prefixes(topic) if self.is_narrow else (topic_prefix(topic),)
+
+    def _use_prefixes(self, *, narrow: bool) -> None:
+        """Subscribe to all topics again in the other way."""
+        topics = tuple(self.ready_requests)
+        before = [each for topic in topics for each in self._prefixes(topic)]
+        self.is_narrow = narrow
+        for topic in topics:
+            for prefix in self._prefixes(topic):
+                self._socket.subscribe(prefix)
+        for prefix in before:
+            self._socket.unsubscribe(prefix)
