@@ -22,6 +22,7 @@ from pubsub_common.protocol.messages import (
 )
 from pubsub_subscriber.connections.direct import DirectConnections
 from pubsub_subscriber.connections.sub_socket import SubSocket
+from pubsub_subscriber.connections.subscriptions import Subscriptions
 from pubsub_subscriber.connections.via_broker import BrokerConnections
 from pubsub_subscriber.core import SubscriberCore
 from pubsub_subscriber.output import formats
@@ -225,7 +226,8 @@ def asks_twice() -> None:
         topics = list(topics)
         arrived = bool(before(self, topics, **options))
         for topic in topics:
-            self.socket.subscribe(ready_topic(topic, self._session, 0, 9))
+            session = self.subscriptions.ready_requests[topic].session
+            self.socket.subscribe(ready_topic(topic, session, 0, 9))
         return arrived
 
     replaced(SubSocket, "add", add)
@@ -233,7 +235,7 @@ def asks_twice() -> None:
 
 @fault("ready-again", "two-connections")
 def asks_once() -> None:
-    replaced(SubSocket, "repeat_ready_requests", lambda *_: False)
+    replaced(Subscriptions, "repeat_ready_requests", lambda *_: None)
 
 
 @fault("many-topics")
