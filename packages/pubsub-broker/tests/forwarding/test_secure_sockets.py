@@ -164,7 +164,7 @@ def test_a_busy_publisher_does_not_keep_out_another(
     other = list(bench.sockets._connections.values())[1]
     bench.until(lambda: other.events() & zmq.POLLIN)
     # as the request consumed the notification of its event
-    bench.sockets._enqueue(other)
+    bench.sockets._queue.add(other)
     taken = [first, *(bench.next_message() for _ in range(1000))]
     assert taken.index(event("other")) < 200
     busy = [item for item in taken if b"busy" in item]

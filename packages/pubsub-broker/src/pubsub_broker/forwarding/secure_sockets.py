@@ -3,26 +3,19 @@
 Each publisher has its own socket (`connection`), which receives only topics that it may
 publish. Messages that name another sender are dropped.
 `pubsub_common.security.subscription_guard` checks subscriptions.
-
-A queue holds the connections that may have a message, so that an event does not need a
-check of every socket. A connection leaves the queue when its socket was found empty.
-From then on libzmq makes its descriptor readable for a new message, which an epoll
-reports. Any other operation on the socket may consume that notification (see
-`pubsub_common.net.sockets`), and puts the connection back into the queue.
 """
 
 from __future__ import annotations
 
 import errno
-import select
 import time
-from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import zmq
 
 from pubsub_broker.control.effects import Attach
+from pubsub_broker.forwarding.connection_queue import ConnectionQueue
 from pubsub_broker.forwarding.event_output import Message
 from pubsub_broker.forwarding.secure_publisher import PublisherConnection, masked
 from pubsub_broker.forwarding.socket_retries import SocketRetries
@@ -30,8 +23,8 @@ from pubsub_broker.forwarding.sockets import (
     SUBSCRIPTIONS_IN_A_TURN,
     ForwarderSockets,
     PlaceOf,
-    receive,
 )
+from pubsub_common.earliest import earliest
 from pubsub_common.limits.held_subscriptions import Known
 from pubsub_common.net.sockets import bound_queues
 from pubsub_common.protocol.endpoints import host_of
@@ -50,10 +43,6 @@ if TYPE_CHECKING:
 
 # A public key, and the IP address of its owner.
 OnForged = Callable[[str, str], None]
-
-# Messages of one publisher before the next one gets its turn.
-_TURN: Final = 64
-_POLLIN: Final = int(zmq.POLLIN)
 
 
 class SecureSockets(ForwarderSockets):
@@ -75,8 +64,7 @@ class SecureSockets(ForwarderSockets):
         place_of: PlaceOf = lambda address: address,
     ) -> None:
         """Args:
-        polled: The caller waits with libzmq's own poll, which consumes the
-            notifications of all sockets.
+        polled: See `ConnectionQueue`.
         pair: The broker's keys.
         publisher_at: Returns the publisher that is registered at an address; called
             in the thread that drives this object.
@@ -97,13 +85,7 @@ class SecureSockets(ForwarderSockets):
         self._guard = SubscriptionGuard(self.xpub, permits, on_refused)
         self._connections: dict[str, PublisherConnection] = {}
         self._inputs: tuple[zmq.Socket[bytes], ...] = ()
-        # Connections that may have a message. The first one has the turn, and has had
-        # this many messages in it.
-        self._queue: deque[PublisherConnection] = deque()
-        self._received_in_turn = 0
-        self._polled = polled
-        self._by_fd: dict[int, PublisherConnection] = {}
-        self._epoll = select.epoll()
+        self._queue = ConnectionQueue(polled=polled)
         self._wanted: dict[bytes, str] = {}  # subscriptions, and the topic of each
         self._retries = SocketRetries()
 
@@ -118,49 +100,23 @@ class SecureSockets(ForwarderSockets):
         return self._inputs
 
     def receive(self) -> Message | None:
-        queue = self._queue
-        while queue or self._enqueue_readable():
-            connection = queue[0]
-            if (
-                self._received_in_turn >= _TURN
-            ):  # so that a busy publisher does not block the others
-                self._enqueue_readable()
-                self._received_in_turn = 0
-                queue.rotate(-1)
-                continue
-            # Mostly one message or none waits, and an exception is a slow way to learn
-            # that.
-            if self._received_in_turn > 1 or connection.events() & _POLLIN:
-                try:
-                    message = receive(connection.socket)
-                except zmq.Again:
-                    pass
-                else:
-                    self._received_in_turn += 1
-                    frame = message[0]
-                    if connection.is_genuine(frame) or self._has_new_session(
-                        connection, frame
-                    ):
-                        return message
-                    self._on_forged(connection.key, host_of(connection.address))
-                    # not the next connection: a flooding publisher gets one turn only
-                    return []
-            queue.popleft()
-            connection.queued = False
-            self._received_in_turn = 0
-        return None
+        found = self._queue.receive()
+        if found is None:
+            return None
+        connection, message = found
+        frame = message[0]
+        if connection.is_genuine(frame) or self._has_new_session(connection, frame):
+            return message
+        self._on_forged(connection.key, host_of(connection.address))
+        # Not the next connection: a flooding publisher gets one turn only.
+        return []
 
     def has_input(self) -> bool:
-        found = False
-        for connection in self._connections.values():
-            if connection.events() & _POLLIN:
-                self._enqueue(connection)
-                found = True
-        return found
+        return self._queue.has_input()
 
     def close(self, linger_s: float) -> None:
         super().close(linger_s)
-        self._epoll.close()
+        self._queue.close()
 
     def attached(self, address: str) -> bool:
         return address in self._connections
@@ -189,12 +145,10 @@ class SecureSockets(ForwarderSockets):
                 self._retries.add(address, error, time.monotonic())
                 return
             self._connections[address] = connection
-            self._by_fd[connection.fd] = connection
-            self._epoll.register(connection.fd, select.EPOLLIN)
-            self._enqueue(connection)
+            self._queue.watch(connection)
             self._changed()
         else:
-            self._enqueue(connection)
+            self._queue.add(connection)
             connection.follow(publisher, self._wanted)
 
     def apply(self, changes: Iterable[tuple[bool, str]]) -> None:
@@ -202,10 +156,7 @@ class SecureSockets(ForwarderSockets):
         super().apply([*again, *changes])
 
     def detach_due(self) -> float | None:
-        due, retry_at = super().detach_due(), self._retries.due()
-        if due is None or retry_at is None:
-            return retry_at if due is None else due
-        return min(due, retry_at)
+        return earliest(super().detach_due(), self._retries.due())
 
     def detach(self, address: str) -> None:
         self._retries.cancel(address)
@@ -221,12 +172,7 @@ class SecureSockets(ForwarderSockets):
 
     def disconnect(self, address: str) -> None:
         connection = self._connections.pop(address)
-        self._epoll.unregister(connection.fd)
-        del self._by_fd[connection.fd]
-        if connection.queued:
-            if connection is self._queue[0]:
-                self._received_in_turn = 0
-            self._queue.remove(connection)
+        self._queue.remove(connection)
         connection.socket.close(linger=0)
         self._changed()
 
@@ -257,7 +203,7 @@ class SecureSockets(ForwarderSockets):
                         else connection.socket.unsubscribe
                     )
                     tell(told)
-                    self._enqueue(connection)
+                    self._queue.add(connection)
         return found
 
     def disconnect_subscribers(self, keys: Iterable[str]) -> None:
@@ -291,22 +237,6 @@ class SecureSockets(ForwarderSockets):
         assert publisher.session is not None, "a publisher with a key has one"
         connection.sender_check.renew(publisher.session)
         return connection.is_genuine(frame)
-
-    def _enqueue(self, connection: PublisherConnection) -> None:
-        """The connection may have a message that its descriptor does not report."""
-        if not connection.queued:
-            connection.queued = True
-            self._queue.append(connection)
-
-    def _enqueue_readable(self) -> bool:
-        """Queue the connections with readable descriptors; returns whether there were
-        any."""
-        if self._polled:
-            return self.has_input()
-        found = self._epoll.poll(0)
-        for fd, _ in found:
-            self._enqueue(self._by_fd[fd])
-        return bool(found)
 
     def _changed(self) -> None:
         self._inputs = tuple(
