@@ -16,7 +16,7 @@ from pubsub_perf import cli
 from pubsub_perf.bench import flood, security_cost
 from pubsub_perf.bench.flood import QUIET, run_one
 from pubsub_perf.bench.scenario_runner import run_scenario
-from pubsub_perf.bench.systems import OURS, OURS_AIO, RAW
+from pubsub_perf.bench.systems import OURS, OURS_AIO, RAW, ours
 from pubsub_perf.bench.workload.job import Receiving
 from pubsub_perf.bench.workload.scenario import Scenario
 from pubsub_perf.commands import bench
@@ -88,6 +88,16 @@ def test_roles_with_keys_are_weighed_against_those_without() -> None:
 )
 def test_batches_and_forwarders_lose_nothing(scenario: Scenario) -> None:
     assert run_scenario(OURS, scenario, LOAD_S).lost == 0
+
+
+def test_a_run_ends_although_its_broker_drops_events(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(ours, "_UNLIMITED", 1)
+
+    figures = run_scenario(OURS, Scenario("throughput", 1 << 16, brokered=True), LOAD_S)
+
+    assert figures.received + figures.lost == figures.sent
 
 
 @pytest.mark.parametrize(

@@ -85,7 +85,9 @@ class WorkerProcess:
         self.process.wait()
         for stream in (self.process.stdin, self.process.stdout):
             if stream is not None:
-                stream.close()
+                # It writes again what an ended process has not read.
+                with contextlib.suppress(OSError):
+                    stream.close()
 
 
 # A disturbance during a measured run; it gets the ports.
@@ -177,10 +179,12 @@ def _figures_of(
     cpu_s = _cpu_s(broker)
     for worker in workers:  # the subscribers first
         worker.tell(b"go")
-    found = [
-        msgspec.json.decode(worker.read(seconds + _EXTRA_S), type=JobResult)
-        for worker in workers
-    ]
+    found: list[JobResult] = []
+    for worker in workers:
+        if len(found) == scenario.subscribers:
+            _tell_over(workers[scenario.subscribers :])
+        line = worker.read(seconds + _EXTRA_S)
+        found.append(msgspec.json.decode(line, type=JobResult))
     cpu_s = _cpu_s(broker) - cpu_s
     for worker in workers:
         worker.leave()
@@ -201,6 +205,13 @@ def _figures_of(
         inside_p50_us=_slowest(r.inside_p50_us for r in receivers),
         inside_p99_us=_slowest(r.inside_p99_us for r in receivers),
     )
+
+
+def _tell_over(publishers: list[WorkerProcess]) -> None:
+    """Tell the publishers that all subscribers have ended. Most do not wait for it."""
+    for publisher in publishers:
+        with contextlib.suppress(OSError):
+            publisher.tell(b"over")
 
 
 def _slowest(latencies_us: Iterable[float | None]) -> float | None:

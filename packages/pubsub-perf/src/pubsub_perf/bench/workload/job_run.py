@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import select
 import sys
 import time
 from array import array
@@ -35,6 +36,10 @@ class JobRun:
         say("ready")
         sys.stdin.readline()
         self._begin_cpu_s = time.process_time()
+
+    def is_over(self, timeout_s: float) -> bool:
+        """Wait until all subscribers have ended; False after ``timeout_s`` seconds."""
+        return bool(select.select([sys.stdin], [], [], timeout_s)[0])
 
     def send_all(
         self,
