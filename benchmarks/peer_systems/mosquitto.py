@@ -67,11 +67,11 @@ def publish(job: Job, run: JobRun) -> JobResult:
     def one() -> None:
         send(topic, now_ns().to_bytes(8, "little") + rest)
 
-    run.barrier()
-    count, first_ns = run.send_all(burst, one)
-    last_ns = now_ns()
-    send(topic, b"." * job.end_bytes)
-    _write_all(client)
+    for _ in run.parts():
+        count, first_ns = run.send_all(burst, one)
+        last_ns = now_ns()
+        send(topic, b"." * job.end_bytes)
+        _write_all(client)
     found = run.found(count, first_ns, last_ns)
     client.disconnect()
     _write_all(client)
@@ -102,9 +102,10 @@ def subscribe(job: Job, run: JobRun) -> JobResult:
     # Retained: a later publisher gets it too.
     client.publish(f"hello/{job.topic}/{job.index}", b"here", retain=True)
     _write_all(client)
-    run.barrier()
-    while not last_ns:
-        _turn(client)
+    for _ in run.parts():
+        count = last_ns = 0
+        while not last_ns:
+            _turn(client)
     return run.found(count, first_ns, last_ns)
 
 

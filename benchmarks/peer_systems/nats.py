@@ -51,11 +51,12 @@ def publish(job: Job, run: JobRun) -> JobResult:
     with _runner() as runner:
         client = runner.run(_connect(job))
         runner.run(_wait_for_subscribers(client, job))
-        run.barrier()
         send = _send_fast if job.kind == "throughput" else _send_paced
-        count, first_ns = runner.run(send(client, job, run))
-        last_ns = time.monotonic_ns()
-        runner.run(_send_end(client, job))
+        for _ in run.parts():
+            count, first_ns = runner.run(send(client, job, run))
+            last_ns = time.monotonic_ns()
+            runner.run(_send_end(client, job))
+        runner.run(client.close())
         return run.found(count, first_ns, last_ns)
 
 
@@ -64,9 +65,8 @@ async def _send_fast(client: Any, job: Job, run: JobRun) -> tuple[int, int]:
     payload = b"." * job.payload_bytes
     send = client.publish
     count = 0
-    first_ns = time.monotonic_ns()
-    end_ns = first_ns + round(job.seconds * 1e9)
-    while time.monotonic_ns() < end_ns:
+    first_ns = run.begin()
+    while run.goes_on():
         for _ in range(BURST):
             await send(topic, payload)
         count += BURST
@@ -92,7 +92,6 @@ async def _send_paced(client: Any, job: Job, run: JobRun) -> tuple[int, int]:
 async def _send_end(client: Any, job: Job) -> None:
     await client.publish(job.topic, b"." * job.end_bytes)
     await client.flush(timeout=60)
-    await client.close()
 
 
 async def _wait_for_subscribers(client: Any, job: Job) -> None:
@@ -136,9 +135,11 @@ def subscribe(job: Job, run: JobRun) -> JobResult:
         # The publisher is not told before the subscription is known to the server.
         runner.run(_listen(client, job, take))
         runner.run(_say_hello(client, job))
-        run.barrier()
-        runner.run(done.wait())
-        found = run.found(count, first_ns, last_ns)
+        for _ in run.parts():
+            runner.run(done.wait())
+            done.clear()
+            counted, count = count, 0
+        found = run.found(counted, first_ns, last_ns)
         runner.run(client.close())
         return found
 

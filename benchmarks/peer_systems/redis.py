@@ -56,11 +56,11 @@ def publish(job: Job, run: JobRun) -> JobResult:
     def one() -> None:
         send(topic, now_ns().to_bytes(8, "little") + rest)
 
-    run.barrier()
-    count, first_ns = run.send_all(burst, one)
-    pipeline.execute()
-    last_ns = now_ns()
-    send(topic, b"." * job.end_bytes)
+    for _ in run.parts():
+        count, first_ns = run.send_all(burst, one)
+        pipeline.execute()
+        last_ns = now_ns()
+        send(topic, b"." * job.end_bytes)
     found = run.found(count, first_ns, last_ns)
     client.close()
     return found
@@ -72,11 +72,18 @@ def subscribe(job: Job, run: JobRun) -> JobResult:
     pubsub.subscribe(job.topic)
     messages = pubsub.listen()
     next(messages)  # that it has subscribed
+    for _ in run.parts():
+        found = _take(job, run, messages)
+    pubsub.close()
+    client.close()
+    return found
+
+
+def _take(job: Job, run: JobRun, messages: Any) -> JobResult:
     end = job.end_bytes
     count = first_ns = 0
     add = run.latencies_ns.append if job.kind == "latency" else None
     now_ns = time.monotonic_ns
-    run.barrier()
     for message in messages:
         data = message["data"]
         if len(data) == end:
@@ -86,10 +93,7 @@ def subscribe(job: Job, run: JobRun) -> JobResult:
         elif add is not None:
             add(now_ns() - int.from_bytes(data[:8], "little"))
         count += 1
-    found = run.found(count, first_ns, now_ns())
-    pubsub.close()
-    client.close()
-    return found
+    return run.found(count, first_ns, now_ns())
 
 
 def _client(job: Job) -> Any:

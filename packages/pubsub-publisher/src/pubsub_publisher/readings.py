@@ -101,6 +101,11 @@ class PublisherReadings:
         return tuple(name for name in self.topics if name not in subscribed)
 
     @property
+    def shared_memory_events(self) -> int:
+        """Number of events that went to subscribers on this host by shared memory."""
+        return self._runtime.shared_memory_events()
+
+    @property
     def stopped(self) -> bool:
         """Whether `stop` was called."""
         return self._runtime.stopping

@@ -284,6 +284,11 @@ class PublisherRuntime:
         self.check_may_wait()
         self._waits.wait_for(count, timeout_s)
 
+    def shared_memory_events(self) -> int:
+        """As `Publisher.shared_memory_events`."""
+        lane = None if self._events is None else self._events.lane
+        return 0 if lane is None else lane.sent
+
     # Inside
 
     def _cut_off(self) -> None:

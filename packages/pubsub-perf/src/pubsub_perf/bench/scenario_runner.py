@@ -158,6 +158,10 @@ def run_scenario(
                 stack.callback(worker.end)
                 workers.append(worker)
         _wait_ready(workers)
+        _begin(workers)
+        _wait_ready(workers[: scenario.subscribers])  # they have warmed up
+        _tell_over(workers[scenario.subscribers :])
+        _wait_ready(workers[scenario.subscribers :])
         if disturbance is None:
             return _figures_of(workers, broker, seconds, scenario)
         with disturbance(ports):
@@ -170,6 +174,11 @@ def _wait_ready(workers: list[WorkerProcess]) -> None:
             raise PubSubError(f"the {worker.job.part} said something else than ready")
 
 
+def _begin(workers: list[WorkerProcess]) -> None:
+    for worker in workers:  # the subscribers first
+        worker.tell(b"go")
+
+
 def _figures_of(
     workers: list[WorkerProcess],
     broker: subprocess.Popen[bytes] | None,
@@ -177,8 +186,7 @@ def _figures_of(
     scenario: Scenario,
 ) -> Figures:
     cpu_s = _cpu_s(broker)
-    for worker in workers:  # the subscribers first
-        worker.tell(b"go")
+    _begin(workers)
     found: list[JobResult] = []
     for worker in workers:
         if len(found) == scenario.subscribers:
@@ -194,6 +202,7 @@ def _figures_of(
     span_s = (max(item.last_ns for item in receivers) - begin_ns) / 1e9
     received = sum(item.events for item in receivers)
     each = scenario.subscribers // scenario.publishers
+    shared = [item.shared for item in senders if item.shared is not None]
     return Figures(
         rate=received / each / span_s,
         sent=sent,
@@ -204,11 +213,12 @@ def _figures_of(
         p99_us=_slowest(r.p99_us for r in receivers),
         inside_p50_us=_slowest(r.inside_p50_us for r in receivers),
         inside_p99_us=_slowest(r.inside_p99_us for r in receivers),
+        shared=sum(shared) if shared else None,
     )
 
 
 def _tell_over(publishers: list[WorkerProcess]) -> None:
-    """Tell the publishers that all subscribers have ended. Most do not wait for it."""
+    """Tell the publishers that all subscribers have ended a part. Most do not wait for it."""
     for publisher in publishers:
         with contextlib.suppress(OSError):
             publisher.tell(b"over")

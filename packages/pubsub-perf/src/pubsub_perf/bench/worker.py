@@ -1,7 +1,8 @@
 """One process of a benchmark run: ``python -m pubsub_perf.bench.worker``.
 
-It reads its job from the first line of standard input, says ``ready``, waits for a second
-line, works, and writes what it found as one line of JSON.
+It reads its job from the first line of standard input. Before each part of its work, of which the
+first only warms up, it says ``ready`` and waits for a line. It writes what it found as one line of
+JSON.
 """
 
 from __future__ import annotations

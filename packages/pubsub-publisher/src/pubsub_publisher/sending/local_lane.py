@@ -87,6 +87,8 @@ class LocalLane:
         self._departures = 0
         self._clean_up_at: float | None = None
         self._forget_at = 0.0
+        # How many events have left by it.
+        self.sent = 0
 
     # For a sender, which holds the lock
 
@@ -122,6 +124,7 @@ class LocalLane:
             return 0, 0, None
         send, count = self._events.send_frame, len(sizes)
         send(encode_reference(self._reference_head, first_sample, sizes), flags)
+        self.sent += count
         # Perhaps a subscriber that does not read the memory, or not yet.
         unknown = self._events.readable()
         if not unknown and not local.wanted_by_others(prefix):

@@ -46,6 +46,12 @@ def run_cell(
                 )
             except PubSubError as error:
                 say(f"{cell.name}, {line.name}: {error}")
+            else:
+                if line.shared_memory and found.shared not in (None, found.sent):
+                    say(
+                        f"{cell.name}, {line.name}: of {found.sent:,} events only "
+                        f"{found.shared:,} went by shared memory"
+                    )
             rounds[line.name].append(found)
     return rounds
 

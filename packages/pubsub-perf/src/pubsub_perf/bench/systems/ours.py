@@ -6,6 +6,7 @@ from __future__ import annotations
 import inspect
 import time
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from itertools import repeat
 from pathlib import Path
 from typing import Any, Final, cast
@@ -61,6 +62,11 @@ def shared_memory(job: Job, role: Callable[..., object]) -> dict[str, Any]:
     return options
 
 
+def settling(shared: Callable[[], int]) -> Callable[[], bool]:
+    """Whether events have begun to go by shared memory."""
+    return lambda: shared() > 0
+
+
 def publish(job: Job, run: JobRun) -> JobResult:
     topic = job.topic
     with Publisher(
@@ -94,20 +100,26 @@ def publish(job: Job, run: JobRun) -> JobResult:
         def batch(_count: int) -> None:
             publisher.publish_events(payloads, topic=topic)
 
-        run.barrier()
-        if job.sending == "generator":
-            first_ns = now_ns()
-            count = publisher.publish_events(run.stream(payload), topic=topic)
-        elif job.sending == "list":
-            count, first_ns = run.send_all(batch, one, _LIST)
-        else:
-            count, first_ns = run.send_all(burst, one)
-        last_ns = now_ns()
-        end = b"." * job.end_bytes
-        send(topic, end)
-        found = run.found(count, first_ns, last_ns)
-        while not run.is_over(_END_AGAIN_S):
+        # Another checkout may not know how many there were.
+        shared = partial(getattr, publisher, "shared_memory_events", None)
+        if job.shared_memory and shared() is not None:
+            run.settled = settling(shared)
+        for _ in run.parts():
+            before = shared()
+            if job.sending == "generator":
+                first_ns = now_ns()
+                count = publisher.publish_events(run.stream(payload), topic=topic)
+            elif job.sending == "list":
+                count, first_ns = run.send_all(batch, one, _LIST)
+            else:
+                count, first_ns = run.send_all(burst, one)
+            last_ns = now_ns()
+            by_memory = None if before is None else shared() - before
+            end = b"." * job.end_bytes
             send(topic, end)
+            found = run.found(count, first_ns, last_ns, shared=by_memory)
+            while not run.is_over(_END_AGAIN_S):
+                send(topic, end)
         return found
 
 
@@ -124,16 +136,18 @@ def subscribe(job: Job, run: JobRun) -> JobResult:
         keys=job.keys,
         **shared_memory(job, Subscriber),
     ) as subscriber:
-        run.barrier()
-        if job.receiving == "batches":
-            return _subscribe_batches(job, run, subscriber)
         events: Iterable[Event] = subscriber
         if job.receiving == "receive":
             # None would mean that nothing came: it has no payload, and that ends the run.
             received = map(subscriber.receive, repeat(_TIMEOUT_S))
             events = cast("Iterator[Event]", received)
         take = _timed if job.kind == "latency" else _counted
-        return take(job, run, events)
+        for _ in run.parts():
+            if job.receiving == "batches":
+                found = _subscribe_batches(job, run, subscriber)
+            else:
+                found = take(job, run, events)
+        return found
 
 
 def _counted(job: Job, run: JobRun, events: Iterable[Event]) -> JobResult:

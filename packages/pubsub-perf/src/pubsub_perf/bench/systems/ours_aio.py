@@ -51,11 +51,11 @@ async def _publish(job: Job, run: JobRun) -> JobResult:
         **shared_memory(job, ThreadedPublisher),
     ) as publisher:
         await publisher.wait_for_subscribers(job.subscribers, _READY_S)
-        run.barrier()  # it blocks the loop, in which nothing else runs
         send = _send_paced if job.kind == "latency" else _send_fast
-        count, first_ns = await send(job, run, publisher)
-        last_ns = time.monotonic_ns()
-        await publisher.publish_event(topic, b"." * job.end_bytes)
+        for _ in run.parts():  # it blocks the loop, in which nothing else runs
+            count, first_ns = await send(job, run, publisher)
+            last_ns = time.monotonic_ns()
+            await publisher.publish_event(topic, b"." * job.end_bytes)
         return run.found(count, first_ns, last_ns)
 
 
@@ -66,9 +66,8 @@ async def _send_fast(job: Job, run: JobRun, publisher: Publisher) -> tuple[int, 
         publisher.publish_event,
     )
     count = 0
-    first_ns = time.monotonic_ns()
-    end_ns = first_ns + round(job.seconds * 1e9)
-    while time.monotonic_ns() < end_ns:
+    first_ns = run.begin()
+    while run.goes_on():
         for _ in range(BURST):
             await send(topic, payload)
         count += BURST
@@ -96,23 +95,28 @@ async def _subscribe(job: Job, run: JobRun) -> JobResult:
         clock="monotonic",
         **shared_memory(job, ThreadedSubscriber),
     ) as subscriber:
-        run.barrier()
         events: AsyncIterable[Event] = subscriber
         if job.receiving == "receive":
             events = _received(subscriber)
-        end = job.end_bytes
-        timed = job.kind == "latency"
-        count = first_ns = 0
-        async for event in events:
-            now_ns = time.monotonic_ns() if timed else 0
-            if len(event.payload) == end:
-                break
-            if not count:
-                first_ns = event.received_ns
-            elif timed:
-                run.note(now_ns, event)
-            count += 1
-        return run.found(count, first_ns, time.monotonic_ns())
+        for _ in run.parts():
+            found = await _take(job, run, events)
+        return found
+
+
+async def _take(job: Job, run: JobRun, events: AsyncIterable[Event]) -> JobResult:
+    end = job.end_bytes
+    timed = job.kind == "latency"
+    count = first_ns = 0
+    async for event in events:
+        now_ns = time.monotonic_ns() if timed else 0
+        if len(event.payload) == end:
+            break
+        if not count:
+            first_ns = event.received_ns
+        elif timed:
+            run.note(now_ns, event)
+        count += 1
+    return run.found(count, first_ns, time.monotonic_ns())
 
 
 async def _received(subscriber: Subscriber) -> AsyncIterator[Event]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import zmq
@@ -71,10 +72,10 @@ def publish(job: Job, run: JobRun) -> JobResult:
         stamp_ns = now_ns()
         send(topic + stamp_ns.to_bytes(8, "little") + rest)
 
-    run.barrier()
-    count, first_ns = run.send_all(burst, one)
-    last_ns = now_ns()
-    send(frame + b"!")
+    for _ in run.parts():
+        count, first_ns = run.send_all(burst, one)
+        last_ns = now_ns()
+        send(frame + b"!")
     socket.close(linger=-1)
     return run.found(count, first_ns, last_ns)
 
@@ -89,8 +90,12 @@ def subscribe(job: Job, run: JobRun) -> JobResult:
     socket.subscribe(f"{job.topic}\0".encode())
     socket.subscribe(b"ready%d" % job.index)
     socket.connect(f"tcp://127.0.0.1:{port}")
-    run.barrier()
-    recv = socket.recv
+    for _ in run.parts():
+        found = _take(job, run, socket.recv)
+    return found
+
+
+def _take(job: Job, run: JobRun, recv: Callable[[], bytes]) -> JobResult:
     first = recv()
     first_ns = time.monotonic_ns()
     size = len(first)

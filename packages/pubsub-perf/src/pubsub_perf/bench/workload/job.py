@@ -14,12 +14,14 @@ Receiving = Literal["iterate", "receive", "batches", "views", "bytes"]
 TOPIC: Final = "bench"
 # Events between two looks at the clock.
 BURST: Final = 64
+# Every system warms up for so long, with the same work, before it is measured.
+WARM_UP_S: Final = 0.3
 
 
 class Job(msgspec.Struct, kw_only=True, frozen=True):
     """One publisher's or subscriber's part in a run.
 
-    A publisher sends events of ``payload_bytes`` for ``seconds``: as fast as it can
+    A publisher warms up (`JobRun.parts`). Then it sends events of ``payload_bytes`` for ``seconds``: as fast as it can
     (throughput) or ``rate`` a second by an absolute schedule (latency); then one of
     another size, which ends its subscribers. In a latency run the first eight bytes of a
     payload are the time before its publish call, in nanoseconds, little-endian. ``sending``
@@ -62,7 +64,8 @@ class JobResult(msgspec.Struct, kw_only=True, frozen=True):
     """What a process found. ``first_ns`` and ``last_ns`` are on the monotonic clock: of
     its first and last event, sent or received. ``cpu_s``: processor time meanwhile, all
     threads. Latencies are in microseconds: as the program feels it, from before the publish call
-    to after the receive call, and, where a system has stamps of its own, between these."""
+    to after the receive call, and, where a system has stamps of its own, between these.
+    ``shared`` of a publisher's events went by shared memory; None: it does not say."""
 
     events: int
     first_ns: int
@@ -72,3 +75,4 @@ class JobResult(msgspec.Struct, kw_only=True, frozen=True):
     p99_us: float | None = None
     inside_p50_us: float | None = None
     inside_p99_us: float | None = None
+    shared: int | None = None

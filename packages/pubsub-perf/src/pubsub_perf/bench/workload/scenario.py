@@ -34,7 +34,8 @@ class Figures:
     """A run's outcome. Rates are events per second of one subscriber, from the first
     send to the last receipt; latencies in microseconds, of the slowest subscriber, as the
     program feels them and between the stamps of the system (`JobResult`).
-    Processor seconds are per million events published."""
+    Processor seconds are per million events published. ``shared`` of the sent events went by
+    shared memory, where publishers say that."""
 
     rate: float
     sent: int
@@ -45,3 +46,4 @@ class Figures:
     p99_us: float | None
     inside_p50_us: float | None = None
     inside_p99_us: float | None = None
+    shared: int | None = None
