@@ -113,9 +113,11 @@ def registered(port: int, role: messages.Role) -> list[ClientStatus]:
 
 
 class Receiver:
-    """Receives all events of a subscriber in a thread."""
+    """Receives all events of a subscriber in a thread. ``most``: of each payload only so many
+    bytes are kept, and no view."""
 
-    def __init__(self, subscriber: Subscriber) -> None:
+    def __init__(self, subscriber: Subscriber, most: int | None = None) -> None:
+        self._most = most
         self.subscriber = subscriber
         self.events: list[Event] = []
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -123,6 +125,8 @@ class Receiver:
 
     def _run(self) -> None:
         for event in self.subscriber:
+            if self._most is not None:
+                event.payload = bytes(event.payload[: self._most])
             self.events.append(event)
 
     def wait_for_events(self, count: int) -> None:

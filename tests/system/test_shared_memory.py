@@ -51,10 +51,10 @@ class Roles:
         given = {**self._options, "bind_port": 0, **options}
         return self._stack.enter_context(Publisher(**given))
 
-    def receiver(self, **options: Any) -> Receiver:
+    def receiver(self, *, most: int | None = None, **options: Any) -> Receiver:
         given = {**self._options, "indefinite": True, **options}
         subscriber = self._stack.enter_context(Subscriber(**given))
-        receiver = Receiver(subscriber)
+        receiver = Receiver(subscriber, most)
         self._stack.callback(receiver.stop)
         return receiver
 
@@ -130,6 +130,32 @@ def test_views_are_of_the_memory_or_of_the_bytes(
             event.payload = bytes(event.payload)
     assert [bytes(payload) for payload in receiver.payloads] == sent
     receiver.check_order()
+
+
+@pytest.mark.parametrize("views", [False, True])
+@pytest.mark.parametrize("overflow", ["drop", "block"])
+def test_events_without_a_pause_share_memory_and_order(
+    roles: Roles, caplog: pytest.LogCaptureFixture, views: bool, overflow: str
+) -> None:
+    """Many are in one sample then, and a view of one keeps it."""
+    gaps = Gaps()
+    receiver = roles.receiver(views=views, on_gap=gaps.append, most=8)
+    publisher = roles.publisher(overflow=overflow)
+    sent = list(publish_until_used(publisher, caplog))
+    receiver.wait_for_events(len(sent))
+    before = publisher.shared_memory_events
+    for number in range(20):
+        for size in (LARGE, LARGE // 4, 2 * LARGE, 100):
+            for _ in range(25):
+                sent.append(number.to_bytes(8) + bytes(size))
+                publisher.publish_event("A", sent[-1])
+        receiver.wait_for_events(len(sent))
+
+    assert receiver.payloads == [each[:8] for each in sent]
+    receiver.check_order()
+    assert gaps == []
+    assert publisher.shared_memory_events > before
+    assert receiver.subscriber.counts().lost == 0
 
 
 def test_a_secure_broker_uses_it_only_when_both_sides_say_so(

@@ -53,6 +53,17 @@ def test_a_batch_holds_the_events_that_were_put_in(
     assert encode_batch(batch) == batch_prefix(topic) + body
 
 
+@given(EVENTS)
+def test_payloads_can_be_views_of_the_body(events: list[tuple[int, bytes]]) -> None:
+    stamps, payloads = ([list(column) for column in zip(*events, strict=True)]) or []
+    body = encode_batch_body("10.0.0.1:1", 1, 2, stamps, payloads)
+    batch = decode_batch_body(body, views=True)
+    views = [each.payload for each in batch]
+    assert all(isinstance(each, memoryview) and each.obj is body for each in views)
+    assert [bytes(each) for each in views] == payloads
+    assert [each.published_ns for each in batch] == stamps
+
+
 @given(TOPICS, SESSIONS, SEQUENCES, EVENTS, st.integers(1, 25))
 def test_a_batch_is_cut_to_its_first_events(
     topic: str,

@@ -16,7 +16,7 @@ from pubsub_common.shared_memory import ring_writer
 from pubsub_common.shared_memory.library import Library, library
 from pubsub_common.shared_memory.ring_reader import RingReader
 from pubsub_common.shared_memory.ring_writer import RingWriter
-from pubsub_common.shared_memory.samples import samples_of, slot_bytes
+from pubsub_common.shared_memory.samples import HEADER_BYTES, samples_of, slot_bytes
 
 SIZES = (20_000, 40_000, 300_000)
 # Other processes have other ones: a service has the name of its session.
@@ -56,7 +56,8 @@ class Ring:
         return None if view is None else bytes(view)
 
     def write(self, frame: bytes, wait_s: float = 0.0) -> int:
-        return self.writer.write(frame[:5], frame[5:], 1, wait_s)
+        slot = slot_bytes(HEADER_BYTES + len(frame))
+        return self.writer.write(slot, (frame[:5], frame[5:]), 1, wait_s)
 
 
 @pytest.fixture
@@ -124,27 +125,28 @@ def test_a_blocking_sender_waits_while_whole_frames_may_stand_before_references(
     clock = Clock()
     monkeypatch.setattr(ring_writer, "time", clock)
     size, writer = SIZES[0], ring.writer
-    assert not writer.must_wait(size), "it does not block"
+    slot = slot_bytes(size)
+    assert not writer.must_wait(slot), "it does not block"
     writer.patient = True
     numbers = list(iter(lambda: ring.write(bytes(size)), 0))
-    assert writer.must_wait(size)
+    assert writer.must_wait(slot)
     clock.now += 0.9
-    assert writer.must_wait(size)
+    assert writer.must_wait(slot)
     clock.now += 0.2
-    assert not writer.must_wait(size), "long enough"
-    assert not writer.must_wait(size), "nobody reads"
+    assert not writer.must_wait(slot), "long enough"
+    assert not writer.must_wait(slot), "nobody reads"
 
     ring.read(numbers[-1], size)
     ring.reader.done()
     while ring.write(bytes(size)):
         pass
-    assert writer.must_wait(size), "somebody reads"
+    assert writer.must_wait(slot), "somebody reads"
     clock.now += 1.0
-    assert not writer.must_wait(size)
+    assert not writer.must_wait(slot)
 
 
 def test_a_missing_reader_is_noticed(ring: Ring) -> None:
-    assert ring.writer.write(b"12345", bytes(SIZES[0]), 2, 0.0) == 0
+    assert ring.writer.write(slot_bytes(SIZES[0]), (bytes(SIZES[0]),), 2, 0.0) == 0
 
 
 @settings(

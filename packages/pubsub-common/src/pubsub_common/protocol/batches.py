@@ -39,6 +39,7 @@ BATCH_KIND: Final = b"\x02"
 # MessagePack's array of 6, and the bytes that are written after the topic's zero byte.
 _SIX: Final = b"\x96"
 BATCH_MARK: Final = BATCH_KIND + _SIX
+_EMPTY: Final = b"\xc4\x00"  # a payload of no bytes
 _NOT_TOO_MANY: Final = msgspec.Meta(max_length=MAX_BATCH_EVENTS)
 
 
@@ -106,6 +107,12 @@ class Batch(msgspec.Struct, array_like=True, gc=False):
         )
 
 
+class _ViewedBatch(Batch, array_like=True, gc=False):
+    """A batch with payloads that are not copied from the frame."""
+
+    payloads: Annotated[list[memoryview], _NOT_TOO_MANY]  # type: ignore[assignment]
+
+
 class _WireBatch(msgspec.Struct, array_like=True, gc=False):
     """The known elements of a batch's array."""
 
@@ -118,6 +125,7 @@ class _WireBatch(msgspec.Struct, array_like=True, gc=False):
 
 
 _decode = msgspec.msgpack.Decoder(Batch).decode  # arrays of exactly six
+_decode_viewed = msgspec.msgpack.Decoder(_ViewedBatch).decode
 _decode_wire = msgspec.msgpack.Decoder(_WireBatch).decode
 
 
@@ -156,6 +164,18 @@ def encode_batch_body(
     return bytes(encode_batch_frame(b"", *start, stamps_ns, payloads))
 
 
+def encode_batch_head(
+    publisher: str,
+    session: int,
+    sequence: int,
+    stamps_ns: abc.Sequence[int],
+) -> bytes:
+    """As `encode_batch_body`, up to the first payload; a `binary_head` is before each."""
+    count = len(stamps_ns)
+    body = encode_batch_body(publisher, session, sequence, stamps_ns, [b""] * count)
+    return body[: -count * len(_EMPTY)]
+
+
 def encode_batch(batch: Batch) -> bytes:
     """A batch as a frame."""
     body = (
@@ -169,19 +189,20 @@ def encode_batch(batch: Batch) -> bytes:
     return batch_prefix(batch.topic) + encode_body(body)
 
 
-def decode_batch_body(body: bytes | memoryview) -> Batch:
-    """A batch from its array.
+def decode_batch_body(body: bytes | memoryview, *, views: bool = False) -> Batch:
+    """A batch from its array; with ``views`` its payloads are views of it, if it is in the usual
+    form.
 
     Raises:
         ProtocolError: It is not a batch.
     """
-    batch = decode_any_batch_body(body)
+    batch = decode_any_batch_body(body, views=views)
     if not batch.payloads:
         raise ProtocolError("not a batch: no payloads")
     return batch
 
 
-def decode_any_batch_body(body: bytes | memoryview) -> Batch:
+def decode_any_batch_body(body: bytes | memoryview, *, views: bool = False) -> Batch:
     """As `decode_batch_body`, but it may be empty.
 
     Raises:
@@ -189,7 +210,7 @@ def decode_any_batch_body(body: bytes | memoryview) -> Batch:
     """
     try:
         if body[:1] == _SIX:
-            batch = _decode(body)
+            batch = _decode_viewed(body) if views else _decode(body)
         else:
             batch = Batch(*msgspec.structs.astuple(_decode_wire(body)))
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:

@@ -27,6 +27,7 @@ connection of the same subscriber may still hold one.
 
 from __future__ import annotations
 
+import functools
 import re
 from typing import Annotated, Final, NamedTuple
 
@@ -48,6 +49,8 @@ _READY_DIGITS: Final = SESSION_DIGITS + _TOPICS_DIGITS + _ATTEMPT_DIGITS
 # Attempts are counted up to here, and then from 0 again.
 ATTEMPTS: Final = 16**_ATTEMPT_DIGITS
 LOWER_HEX: Final = frozenset(b"0123456789abcdef")
+
+_BIN8, _BIN16, _BIN32 = 0xC4, 0xC5, 0xC6
 
 # JSON numbers are exact up to here in every language (IEEE 754 doubles).
 SESSION_BITS: Final = 53
@@ -161,6 +164,24 @@ def encode_large_event(
         (publisher, session, sequence, published_ns, payload), frame, len(prefix)
     )
     return frame
+
+
+def encode_head(
+    publisher: str, session: int, sequence: int, published_ns: int, size: int
+) -> bytes:
+    """The array of an event up to its payload, which has ``size`` bytes."""
+    body = encode_body((publisher, session, sequence, published_ns, b""))
+    return body[: -len(binary_head(0))] + binary_head(size)
+
+
+@functools.lru_cache(64)
+def binary_head(size: int) -> bytes:
+    """The bytes before a payload of this size: the head of MessagePack's binary."""
+    if size < 2**8:
+        return bytes((_BIN8, size))
+    if size < 2**16:
+        return bytes((_BIN16,)) + size.to_bytes(2)
+    return bytes((_BIN32,)) + size.to_bytes(4)
 
 
 def topic_end(frame: bytes) -> int:

@@ -1,6 +1,9 @@
 """The part of iceoryx2 that is used here: one node a process, and the services of publishers.
 
-iceoryx2 is imported when the first memory is shared. Its files are in a folder of the user
+iceoryx2's compiled module is imported when the first memory is shared, without the package around
+it: that imports flatbuffers and, if it is installed, numpy, which is 200 modules and 20 MiB, and
+takes seconds in a process that publishes at full speed. The methods that the package would add are
+a few lines here. So only versions that are known may be used. Its files are in a folder of the user
 alone, in the file system of shared memory, and so is the memory: if one is there, the other is
 too. What crashed processes have left is removed when a node is made, and by `clean_up`.
 """
@@ -9,9 +12,12 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import importlib.util
 import os
 import stat
+import sys
 import threading
+from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import Any, Final
 
@@ -26,6 +32,8 @@ SUBSCRIBERS: Final = 64
 # Many times what iceoryx2's own files need.
 _ROOM_BYTES: Final = 2**20
 _VERSIONS: Final = ("0.10.",)
+_PACKAGE: Final = "iceoryx2"
+_COMPILED: Final = "iceoryx2._iceoryx2"
 
 
 class SharedMemoryError(PubSubError):
@@ -40,11 +48,10 @@ class Library:
         SharedMemoryError: It is not installed, of another version, or cannot work here.
         """
         try:
-            import iceoryx2  # type: ignore[import-untyped]
+            iceoryx2 = self.module = _compiled_module()
         except (ImportError, OSError) as error:
             raise SharedMemoryError(f"iceoryx2 cannot be imported: {error}") from error
         _check_version()
-        self.module: Any = iceoryx2
         iceoryx2.set_log_level(iceoryx2.LogLevel.Fatal)
         self.prefix = f"pubsub_{os.getuid()}_"
         check_room()
@@ -74,12 +81,10 @@ class Library:
             SharedMemoryError: It cannot be opened.
         """
         check_room()
-        module = self.module
-        name = module.ServiceName.new(f"publisher {publisher}")
+        name = self.module.ServiceName.new(f"publisher {publisher}")
         try:
             return (
-                self._node.service_builder(name)
-                .publish_subscribe(module.Slice[ctypes.c_uint8])
+                self._bytes_service(name)
                 .max_publishers(PORTS)
                 .max_subscribers(SUBSCRIBERS)
                 .max_nodes(SUBSCRIBERS + 1)
@@ -91,6 +96,17 @@ class Library:
             )
         except Exception as error:
             raise SharedMemoryError(f"{error!r}") from error
+
+    def _bytes_service(self, name: Any) -> Any:
+        """A builder of a service with slices of bytes."""
+        new, sizes = self.module.TypeDetail.new, self.module.TypeVariant
+        kind = self.module.TypeName.new
+        payload = new().type_variant(sizes.Dynamic).type_name(kind("u8"))
+        header = new().type_variant(sizes.FixedSize).type_name(kind("()"))
+        builder = call(self._node.service_builder(name), "__publish_subscribe")
+        builder = call(builder, "__payload_type_details", payload.size(1).alignment(1))
+        header = header.size(0).alignment(1)
+        return call(builder, "__user_header_type_details", header)
 
     def clean_up(self) -> None:
         """Remove what processes have left that were killed."""
@@ -131,6 +147,30 @@ def check_room() -> None:
     free = found.f_bavail * found.f_frsize
     if free < _ROOM_BYTES:
         raise SharedMemoryError(f"{MEMORY} has {free} bytes free, not {_ROOM_BYTES}")
+
+
+def call(thing: Any, method: str, *args: Any) -> Any:
+    """Call a method of the compiled module that has no public name."""
+    return getattr(thing, method)(*args)
+
+
+def _compiled_module() -> Any:
+    """Raises:
+    ImportError: There is none.
+    """
+    loaded = sys.modules.get(_COMPILED)
+    if loaded is not None:
+        return loaded
+    package = importlib.util.find_spec(_PACKAGE)
+    places = None if package is None else package.submodule_search_locations
+    spec = PathFinder.find_spec(_COMPILED, None if places is None else list(places))
+    if not places or spec is None or spec.loader is None:
+        raise ImportError("it is not installed")
+    module = importlib.util.module_from_spec(spec)
+    # A program that uses the package too must not load it again.
+    sys.modules[_COMPILED] = module
+    spec.loader.exec_module(module)
+    return module
 
 
 def _check_version() -> None:

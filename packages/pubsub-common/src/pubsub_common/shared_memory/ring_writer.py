@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import functools
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from pubsub_common.defaults import (
@@ -22,6 +23,7 @@ from pubsub_common.shared_memory.library import (
     PORTS,
     Library,
     SharedMemoryError,
+    call,
     check_room,
     leak,
 )
@@ -31,7 +33,6 @@ from pubsub_common.shared_memory.samples import (
     HEADER_BYTES,
     PROBE,
     samples_of,
-    slot_bytes,
 )
 
 _POLL_S: Final = 0.0001
@@ -41,6 +42,17 @@ _WAITING: Final = 3
 # subscriber reads them. It takes about so long, but no longer.
 _TCP_S_PER_BYTE: Final = 4e-9
 _MOST_BEHIND_S: Final = 1.0
+
+
+_Loan = Callable[[int], Any]
+
+
+class _Port:
+    """A port of iceoryx2, and its function that gives a free sample of at least a size."""
+
+    def __init__(self, port: Any) -> None:
+        self.port = port
+        self.loan: _Loan = getattr(port, "__loan_slice_uninit")
 
 
 class RingWriter:
@@ -60,15 +72,16 @@ class RingWriter:
         self._library = library
         self._wake = wake
         self._service = library.service(publisher)
-        self._ports: dict[int, Any] = {}
+        self._ports: dict[int, _Port] = {}
         # Not used yet. A subscriber that has not seen a port cannot read it after its end.
-        self._new: dict[int, Any] = {}
+        self._new: dict[int, _Port] = {}
         self._bytes = 0
         self._wanted: set[int] = set()
         self._refused: set[int] = set()
         # Senders may wait for a slow subscriber as long as it reads.
         self.patient = False
         self._no_room = library.module.LoanError
+        self._assume_init = getattr(library.module.SampleMutUninit, "__assume_init")
         # How long senders may wait for room; whether there was any since the last wait, and
         # when that ended.
         self._credit_s = SHARED_MEMORY_WAIT_S
@@ -85,40 +98,50 @@ class RingWriter:
         self.is_full = False
         self.failure: SharedMemoryError | None = None
 
-    def write(self, head: bytes, payload: bytes, readers: int, wait_s: float) -> int:
-        """Write a frame of two parts, for at least so many ``readers``. Returns the number of
-        its sample; 0 if there is no room for ``wait_s`` seconds, or a reader is missing."""
-        size = HEADER_BYTES + len(head) + len(payload)
-        slot = slot_bytes(size)
-        port = self._ports.get(slot)
-        if port is None:
-            if slot not in self._refused and slot not in self._new:
-                self._wanted.add(slot)
-                self._wake()
+    def has(self, slot: int) -> bool:
+        """Whether frames can be written that need samples of this size. If not, memory for them
+        is made, if there is room."""
+        if slot in self._ports:
+            return True
+        if slot not in self._refused and slot not in self._new:
+            self._wanted.add(slot)
+            self._wake()
+        return False
+
+    def write(
+        self, slot: int, pieces: Sequence[bytes], readers: int, wait_s: float
+    ) -> int:
+        """Write a frame, which is given in pieces, into a sample of this size, for at least so
+        many ``readers``. Returns the number of the sample; 0 if there is no room for
+        ``wait_s`` seconds, or a reader is missing."""
+        if not self.has(slot):
             return 0
-        sample = self._loan(port, size, wait_s)
+        size = HEADER_BYTES + sum(map(len, pieces))
+        sample = self._loan(self._ports[slot].loan, size, wait_s)
         if sample is None:
             return 0
         number = self.number + 1
-        start = HEADER.pack(number) + head
-        where = sample.payload_ptr
-        ctypes.memmove(where, start, len(start))
-        ctypes.memmove(where + len(start), payload, len(payload))
+        memory = memoryview(_array(size).from_address(sample.payload_ptr)).cast("B")
+        end = HEADER_BYTES
+        memory[:end] = HEADER.pack(number)
+        for piece in pieces:
+            start, end = end, end + len(piece)
+            memory[start:end] = piece
         # First: a sample that has left keeps its number.
         self.number = number
         try:
-            reached = sample.assume_init().send()
+            reached = self._assume_init(sample).send()
         except Exception:  # of iceoryx2: connections of peers that were killed
             return 0
         # Of a killed one the entry stays for a while.
         entries = self._service.dynamic_config.number_of_subscribers
         return number if reached >= max(readers, entries) else 0
 
-    def must_wait(self, size: int) -> bool:
-        """After `write` without a result, for a frame of about ``size`` bytes: whether a
-        blocking sender waits, and then tries again. Else the frame goes by TCP. Without this,
+    def must_wait(self, slot: int) -> bool:
+        """After `write` without a result, into a sample of this size: whether a blocking sender
+        waits, and then tries again. Else the frame goes by TCP. Without this,
         references would never get ahead of whole frames, once there are many."""
-        if not self.patient or slot_bytes(size) not in self._ports:
+        if not self.patient or slot not in self._ports:
             return False
         now = time.monotonic()
         if self._behind_until is None and self._reading and self._behind_s > 0:
@@ -127,7 +150,7 @@ class RingWriter:
             if now < self._behind_until:
                 return True
             self._behind_until, self._reading = None, False
-        self._behind_s = min(self._behind_s + size * _TCP_S_PER_BYTE, _MOST_BEHIND_S)
+        self._behind_s = min(self._behind_s + slot * _TCP_S_PER_BYTE, _MOST_BEHIND_S)
         return False
 
     def work(self) -> bool:
@@ -166,23 +189,24 @@ class RingWriter:
     def close(self) -> None:
         """Give back the memory."""
         for port in (*self._ports.values(), *self._new.values()):
-            port.delete()
+            port.port.delete()
         self._ports.clear()
         self._new.clear()
         self._service = None
 
     def cut_off(self) -> None:
         """In a forked child: the memory is the parent's."""
-        for each in (*self._ports.values(), *self._new.values(), self._service):
-            leak(each)
+        for port in (*self._ports.values(), *self._new.values()):
+            leak(port.port)
+        leak(self._service)
         self._ports.clear()
 
-    def _loan(self, port: Any, size: int, wait_s: float) -> Any:
+    def _loan(self, loan: _Loan, size: int, wait_s: float) -> Any:
         """A free sample, perhaps after a wait; None if there is none."""
         try:
-            sample = port.loan_slice_uninit(size)
+            sample = loan(size)
         except self._no_room:
-            sample = self._loan_later(port, size, wait_s)
+            sample = self._loan_later(loan, size, wait_s)
         if sample is not None:
             self._freed = self._reading = True
             if self._behind_until is not None:
@@ -190,7 +214,7 @@ class RingWriter:
                 self._behind_s, self._behind_until = max(0.0, left_s), None
         return sample
 
-    def _loan_later(self, port: Any, size: int, wait_s: float) -> Any:
+    def _loan_later(self, loan: _Loan, size: int, wait_s: float) -> Any:
         """Senders wait for at most three quarters of the time, and no longer in a row than
         ``wait_s``, so that a slow subscriber does not stop the others; and not at all while
         no sample becomes free."""
@@ -207,7 +231,7 @@ class RingWriter:
             time.sleep(_POLL_S)
             now = time.monotonic()
             with contextlib.suppress(self._no_room):
-                sample = port.loan_slice_uninit(size)
+                sample = loan(size)
         self._credit_s -= now - began_at
         self._waited_until = now
         if sample is None and self._credit_s <= 0:
@@ -215,7 +239,7 @@ class RingWriter:
             self._wake()
         return sample
 
-    def _open(self, slot: int, count: int) -> Any:
+    def _open(self, slot: int, count: int) -> _Port:
         """A new port, with a probe for all subscribers.
 
         Raises:
@@ -228,10 +252,11 @@ class RingWriter:
         check_room()
         module = self._library.module
         try:
+            builder = self._service.publisher_builder()
+            builder = call(builder, "__initial_max_slice_len", slot)
+            static = module.AllocationStrategy.Static
             port = (
-                self._service.publisher_builder()
-                .initial_max_slice_len(slot)
-                .allocation_strategy(module.AllocationStrategy.Static)
+                call(builder, "__allocation_strategy", static)
                 .backpressure_strategy(module.BackpressureStrategy.DiscardData)
                 .max_loaned_samples(count)
                 .override_sample_preallocation(count)
@@ -239,35 +264,42 @@ class RingWriter:
             )
         except Exception as error:
             raise SharedMemoryError(f"{error!r}") from error
+        opened = _Port(port)
         try:
             _reserve(f"{self._library.prefix}*_{port.id.value}*.data")
-            self._send_probe(port)
+            self._send_probe(opened)
         except OSError as error:
             port.delete()
             raise SharedMemoryError(f"{MEMORY}: {error.strerror}") from error
         self._bytes += slot * count
-        return port
+        return opened
 
-    def _send_probe(self, port: Any) -> None:
+    def _send_probe(self, port: _Port) -> None:
         """Raises:
         OSError: iceoryx2 cannot send on the new port.
         """
         try:
-            sample = port.loan_slice_uninit(HEADER_BYTES)
+            sample = port.loan(HEADER_BYTES)
             ctypes.memmove(sample.payload_ptr, HEADER.pack(PROBE), HEADER_BYTES)
-            sample.assume_init().send()
+            self._assume_init(sample).send()
         except Exception as error:
             raise OSError(0, repr(error)) from error
 
-    def _all_free(self, port: Any, count: int) -> bool:
+    def _all_free(self, port: _Port, count: int) -> bool:
         """Whether no subscriber has a sample of the port."""
         loans = []
         try:
             for _ in range(count):
-                loans.append(port.loan_slice_uninit(HEADER_BYTES))
+                loans.append(port.loan(HEADER_BYTES))
         except self._library.module.LoanError:
             return False
         return True
+
+
+@functools.lru_cache(64)
+def _array(size: int) -> Any:
+    """The type of an array of so many bytes."""
+    return ctypes.c_ubyte * size
 
 
 def _reserve(pattern: str) -> None:

@@ -42,8 +42,10 @@ import zmq
 
 from pubsub_common.errors import PubSubError
 from pubsub_common.queue_bounds import QueueBounds
+from pubsub_common.shared_memory.samples import BATCH_BYTES as SAMPLE_BYTES
+from pubsub_common.shared_memory.samples import BESIDE_PAYLOAD
 from pubsub_publisher.core import PublisherCore
-from pubsub_publisher.sending.frame_sender import LANE_EVENTS, NOBLOCK, FrameSender
+from pubsub_publisher.sending.frame_sender import NOBLOCK, FrameSender
 from pubsub_publisher.sending.sections import on_stack, uses_sections
 from pubsub_publisher.sending.xpub_socket import OCCUPIED
 from pubsub_publisher.topics.event_columns import EventColumns
@@ -161,7 +163,7 @@ class EventSocket(FrameSender):
                 largest = max(len(payload), small)
                 limit = min(BATCH_EVENTS, BATCH_BYTES // largest)
                 if len(payload) >= self.lane_from:
-                    limit = LANE_EVENTS
+                    limit = SAMPLE_BYTES // (largest + BESIDE_PAYLOAD)
                 begun_ns = last_ns
             return sent
 

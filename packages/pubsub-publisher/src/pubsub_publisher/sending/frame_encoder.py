@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
-from pubsub_common.protocol.batches import encode_batch_frame
-from pubsub_common.protocol.events import encode_body, encode_large_event
+from pubsub_common.protocol.batches import encode_batch_frame, encode_batch_head
+from pubsub_common.protocol.events import (
+    binary_head,
+    encode_body,
+    encode_head,
+    encode_large_event,
+)
 from pubsub_common.queue_bounds import COUNTED_BYTES, QueueBounds
 from pubsub_publisher.core import PublisherCore
-from pubsub_publisher.topics.event_columns import EventColumns
+from pubsub_publisher.topics.event_columns import EventColumns, Stamped
 from pubsub_publisher.topics.topic_state import Events, TopicState
 
 # For larger payloads, a copy costs more than the work that avoids it, and counting their bytes is
@@ -44,6 +50,21 @@ class FrameEncoder:
         if len(payload) < self.large_from:
             return topic.event_prefix + encode_body((*start, stamp_ns, payload))
         return self.encode_large(topic, *start, stamp_ns, payload)
+
+    def pieces(
+        self, topic: TopicState, first: int, events: Sequence[Stamped]
+    ) -> list[bytes]:
+        """The frame of these events in pieces, so that their payloads are not copied."""
+        start = self._core.address, self._core.session, first
+        if len(events) == 1:
+            stamp_ns, payload = events[0]
+            head = encode_head(*start, stamp_ns, len(payload))
+            return [topic.event_prefix + head, payload]
+        stamps_ns = [stamp_ns for stamp_ns, _ in events]
+        found = [topic.batch_prefix + encode_batch_head(*start, stamps_ns)]
+        for _, payload in events:
+            found += (binary_head(len(payload)), payload)
+        return found
 
     def encode_large(
         self,

@@ -39,8 +39,6 @@ STOPPED: Final = "this publisher was stopped before the event could leave"
 # `reserve_number` sends it; empty: it went by the local lane, see `_repair`).
 _InDoubt = tuple[TopicState, int, Events, Frame | None]
 _BY_LANE: Final = b""
-# Most events of one reference of the local lane.
-LANE_EVENTS: Final = 8
 
 
 @uses_sections
@@ -90,6 +88,12 @@ class FrameSender(XpubSocket):
     def encode(self, topic: TopicState, first: int, events: Sequence[Stamped]) -> Frame:
         """The frame of these events, for all subscribers."""
         return self._encoder.encode(topic, first, events)
+
+    def pieces(
+        self, topic: TopicState, first: int, events: Sequence[Stamped]
+    ) -> list[bytes]:
+        """As `encode`, in pieces."""
+        return self._encoder.pieces(topic, first, events)
 
     def send_frame(self, frame: Frame, flags: int) -> None:
         """Send a frame. The caller holds the lock.
@@ -297,7 +301,7 @@ class FrameSender(XpubSocket):
             part = topic.next_part(left)
             sent = 0
             if len(part[0][1]) >= self.lane_from:
-                sent = self._send_by_lane(topic, part[:LANE_EVENTS], flags)
+                sent = self._send_by_lane(topic, part, flags)
             if not sent:
                 self._transmit(topic, part, flags, by_lane=False)
                 sent = len(part)

@@ -11,14 +11,13 @@ from __future__ import annotations
 import logging
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final, Protocol
 
 import zmq
 
 from pubsub_common.defaults import SHARED_MEMORY_FROM, SHARED_MEMORY_WAIT_S
 from pubsub_common.net.named_endpoints import sooner
-from pubsub_common.protocol.events import encode_body
 from pubsub_common.protocol.local_lane import (
     encode_reference,
     for_others,
@@ -26,7 +25,13 @@ from pubsub_common.protocol.local_lane import (
 )
 from pubsub_common.shared_memory.library import SharedMemoryError, library
 from pubsub_common.shared_memory.ring_writer import RingWriter
-from pubsub_common.shared_memory.samples import PROBE
+from pubsub_common.shared_memory.samples import (
+    BATCH_BYTES,
+    BESIDE_PAYLOAD,
+    HEADER_BYTES,
+    PROBE,
+    slot_bytes,
+)
 from pubsub_publisher.core import PublisherCore
 from pubsub_publisher.local_subscribers import LocalSubscribers
 from pubsub_publisher.sending.frame_encoder import Frame
@@ -46,8 +51,7 @@ _PROBE_WAIT_S: Final = 0.5
 # asyncio waits no longer than this: nothing else runs meanwhile.
 _NOBLOCK_WAIT_S: Final = 0.001
 NOBLOCK: Final = int(zmq.NOBLOCK)
-
-_BIN8, _BIN16, _BIN32 = 0xC4, 0xC5, 0xC6
+_BATCH_SLOT: Final = slot_bytes(BATCH_BYTES)
 
 
 class LaneSocket(Protocol):
@@ -63,6 +67,10 @@ class LaneSocket(Protocol):
     def encode(
         self, topic: TopicState, first: int, events: Sequence[Stamped]
     ) -> Frame: ...
+
+    def pieces(
+        self, topic: TopicState, first: int, events: Sequence[Stamped]
+    ) -> list[bytes]: ...
 
     def send_frame(self, frame: Frame, flags: int) -> object: ...
 
@@ -104,25 +112,26 @@ class LocalLane:
             zmq.Again: There is no room for a reference, or there will soon be some in the
                 memory; nobody has the events.
         """
-        ring, local, core = self._ring, self._local, self._events.core
+        ring, local = self._ring, self._local
         if ring is None or not local.complete:
             return 0, 0, None
-        prefix, start = topic.event_prefix, (core.address, core.session)
         wait_s = _NOBLOCK_WAIT_S if flags else SHARED_MEMORY_WAIT_S
         sizes: list[int] = []
-        first_sample = ring.number + 1
-        for number, (stamp_ns, payload) in enumerate(events, first):
-            # Without the empty payload, and with the length of this one.
-            body = encode_body((*start, number, stamp_ns, b""))[:-2]
-            head = prefix + body + _length(len(payload))
-            if not ring.write(head, payload, local.count, wait_s):
+        first_sample, count = ring.number + 1, 0
+        together = len(events) > 1 and ring.has(_BATCH_SLOT)
+        for part in _samples(events, together=together):
+            pieces = self._events.pieces(topic, first + count, part)
+            size = sum(map(len, pieces))
+            slot = _BATCH_SLOT if len(part) > 1 else slot_bytes(size + HEADER_BYTES)
+            if not ring.write(slot, pieces, local.count, wait_s):
                 break
-            sizes.append(len(head) + len(payload))
+            sizes.append(size)
+            count += len(part)
         if not sizes:
-            if self._probe_waits() or ring.must_wait(len(events[0][1])):
+            if self._probe_waits() or ring.must_wait(slot):
                 raise zmq.Again
             return 0, 0, None
-        send, count = self._events.send_frame, len(sizes)
+        send, prefix = self._events.send_frame, topic.event_prefix
         send(encode_reference(self._reference_head, first_sample, sizes), flags)
         self.sent += count
         # Perhaps a subscriber that does not read the memory, or not yet.
@@ -240,10 +249,15 @@ class LocalLane:
         return ring
 
 
-def _length(size: int) -> bytes:
-    """The head of MessagePack's binary of so many bytes."""
-    if size < 2**8:
-        return bytes((_BIN8, size))
-    if size < 2**16:
-        return bytes((_BIN16,)) + size.to_bytes(2)
-    return bytes((_BIN32,)) + size.to_bytes(4)
+def _samples(
+    events: Sequence[Stamped], *, together: bool
+) -> Iterable[Sequence[Stamped]]:
+    """The events of each sample: as many as there is room for in one, or each alone."""
+    if together:
+        left = BATCH_BYTES
+        for count, (_, payload) in enumerate(events):
+            left -= len(payload) + BESIDE_PAYLOAD
+            if left < 0 and count:
+                return (events[:count],)
+        return (events,)
+    return ((event,) for event in events)

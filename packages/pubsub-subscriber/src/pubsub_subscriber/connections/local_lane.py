@@ -12,7 +12,6 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from pubsub_common.errors import ProtocolError
-from pubsub_common.protocol.events import decode_body, decode_viewed_body
 from pubsub_common.protocol.local_lane import decode_reference
 
 if TYPE_CHECKING:
@@ -28,7 +27,7 @@ class LocalLane:
     def __init__(self, place: str, *, views: bool = False) -> None:
         """``views``: payloads are views of the memory, not copies."""
         self.place = place
-        self.decode = decode_viewed_body if views else decode_body
+        self.views = views
         # Makes the control thread call `prepare`, and then `subscribe`.
         self.wake: Callable[[], None] = lambda: None
         self._rings: dict[int, RingReader] = {}  # by session

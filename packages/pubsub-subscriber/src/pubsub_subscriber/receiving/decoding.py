@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, Final
 
 import msgspec
@@ -15,6 +14,7 @@ from pubsub_common.protocol.events import (
     check_publisher,
     decode_any_body,
     decode_body,
+    decode_viewed_body,
 )
 from pubsub_common.protocol.sequence import StreamTracker
 from pubsub_subscriber.core import SubscriberCore
@@ -29,17 +29,18 @@ _TOPIC_BYTES: Final = 512
 def decode_item(
     frame: bytes | memoryview,
     core: SubscriberCore,
-    decode: Callable[[memoryview], Event] = decode_body,
+    *,
+    views: bool = False,
 ) -> Event | Batch | None:
     """The event or the batch in a frame of a subscribed topic; None for any other frame.
-    ``decode`` may be `decode_viewed_body`."""
+    With ``views`` payloads are views of it."""
     head = bytes(frame[:_TOPIC_BYTES])
     begin = head[: head.find(b"\0") + 3]
     body = memoryview(frame)[len(begin) - 1 :]
     if begin not in core.topics.by_event:
-        return decode_other(begin, body, core.topics)
+        return decode_other(begin, body, core.topics, views=views)
     try:
-        item = decode(body)
+        item = decode_viewed_body(body) if views else decode_body(body)
     except MALFORMED:
         return None
     item.topic = core.topics.by_event[begin]
@@ -47,7 +48,11 @@ def decode_item(
 
 
 def decode_other(
-    begin: bytes, body: memoryview, topics: SubscribedTopics
+    begin: bytes,
+    body: memoryview,
+    topics: SubscribedTopics,
+    *,
+    views: bool = False,
 ) -> Event | Batch | None:
     """A batch, or an event in another form than ours, for example with further elements; None
     for any other frame. ``begin`` is everything before the array's first byte, with which
@@ -56,7 +61,7 @@ def decode_other(
     item: Event | Batch
     try:
         if topic is not None:
-            item = decode_batch_body(body)
+            item = decode_batch_body(body, views=views)
         elif (topic := topics.by_event.get(begin[:-1] + EVENT_MARK[-1:])) is not None:
             item = decode_any_body(body)
         elif (topic := topics.by_batch.get(begin[:-1] + BATCH_MARK[-1:])) is not None:

@@ -15,8 +15,9 @@ from pubsub_subscriber.receiving import decoding
 from pubsub_subscriber.receiving.event_queue import EventQueue
 from pubsub_subscriber.receiving.large_events import Deferred
 
-# A burst ends with so many bytes: its first event waits for its last.
-_BURST_BYTES: Final = 2**22
+# A burst ends with so many bytes: its first event waits for its last, and views in it keep memory
+# that the publisher needs for the next events.
+_BURST_BYTES: Final = 2**19
 
 
 class SharedFrames:
@@ -43,13 +44,14 @@ class SharedFrames:
         if lane is None or found is None:
             return False
         ring, first, sizes = found
-        incoming, later, decode = self._queue.incoming, self._later, lane.decode
+        incoming, later, views = self._queue.incoming, self._later, lane.views
+        before = len(incoming)
         only = source.only_session
         for number, size in enumerate(sizes, first):
             view = ring.take(number, size)
             if view is None:
                 continue
-            item = None if later else decoding.decode_item(view, core, decode)
+            item = None if later else decoding.decode_item(view, core, views=views)
             tracker = None
             if item is not None:
                 tracker = decoding.usual_tracker(item, core, only)
@@ -61,7 +63,8 @@ class SharedFrames:
                 decoding.append(item, incoming, whole=whole)
                 tracker.expected = expected
             ring.done()
-        return sizes[0] * len(incoming) > _BURST_BYTES
+        new = len(incoming) - before
+        return sum(sizes) * len(incoming) >= _BURST_BYTES * new
 
     def settle(self, source: SubSocket, frame: bytes, received_ns: int) -> None:
         """Complete `take`, which an exception has interrupted. Must not be interrupted

@@ -21,7 +21,8 @@ WARM_UP_S: Final = 0.3
 class Job(msgspec.Struct, kw_only=True, frozen=True):
     """One publisher's or subscriber's part in a run.
 
-    A publisher warms up (`JobRun.parts`). Then it sends events of ``payload_bytes`` for ``seconds``: as fast as it can
+    A publisher warms up (`JobRun.parts`). Then it sends events of ``payload_bytes`` for
+    ``seconds``: as fast as it can
     (throughput) or ``rate`` a second by an absolute schedule (latency); then one of
     another size, which ends its subscribers. In a latency run the first eight bytes of a
     payload are the time before its publish call, in nanoseconds, little-endian. ``sending``

@@ -39,7 +39,7 @@ class JobRun:
 
     def parts(self) -> Iterator[None]:
         """The parts of a run, for each of which the caller does the same work: one that warms
-        up, and the one that is measured. Each begins when everybody is done with what was
+        up, and the one that is measured. Each begins when all processes are done with the one
         before."""
         for self._warming_up in (True, False):
             del self.latencies_ns[:], self.inside_ns[:]
