@@ -127,7 +127,7 @@ def test_a_blocking_sender_waits_while_whole_frames_may_stand_before_references(
     size, writer = SIZES[0], ring.writer
     slot = slot_bytes(size)
     assert not writer.must_wait(slot), "it does not block"
-    writer.patient = True
+    writer.waits.patient = True
     numbers = list(iter(lambda: ring.write(bytes(size)), 0))
     assert writer.must_wait(slot)
     clock.now += 0.9

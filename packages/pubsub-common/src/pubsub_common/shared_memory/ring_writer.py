@@ -15,10 +15,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from pubsub_common.defaults import (
-    SHARED_MEMORY_BYTES,
-    SHARED_MEMORY_WAIT_S,
-)
+from pubsub_common.defaults import SHARED_MEMORY_BYTES
 from pubsub_common.shared_memory.library import (
     PORTS,
     Library,
@@ -28,6 +25,7 @@ from pubsub_common.shared_memory.library import (
     leak,
 )
 from pubsub_common.shared_memory.place import MEMORY
+from pubsub_common.shared_memory.room_waits import RoomWaits
 from pubsub_common.shared_memory.samples import (
     HEADER,
     HEADER_BYTES,
@@ -36,12 +34,6 @@ from pubsub_common.shared_memory.samples import (
 )
 
 _POLL_S: Final = 0.0001
-# Senders may wait for so much of the other time.
-_WAITING: Final = 3
-# Whole frames that go by TCP stand before later references, and no sample becomes free while a
-# subscriber reads them. It takes about so long, but no longer.
-_TCP_S_PER_BYTE: Final = 4e-9
-_MOST_BEHIND_S: Final = 1.0
 
 
 _Loan = Callable[[int], Any]
@@ -78,20 +70,9 @@ class RingWriter:
         self._bytes = 0
         self._wanted: set[int] = set()
         self._refused: set[int] = set()
-        # Senders may wait for a slow subscriber as long as it reads.
-        self.patient = False
         self._no_room = library.module.LoanError
         self._assume_init = getattr(library.module.SampleMutUninit, "__assume_init")
-        # How long senders may wait for room; whether there was any since the last wait, and
-        # when that ended.
-        self._credit_s = SHARED_MEMORY_WAIT_S
-        self._freed = False
-        self._waited_until = 0.0
-        # For how long whole frames may stand before references; the end of a wait for that,
-        # and whether a sample has become free since the last one.
-        self._behind_s = 0.0
-        self._behind_until: float | None = None
-        self._reading = True
+        self.waits = RoomWaits()
         self.number = 0
         # There was no room, perhaps because subscribers keep samples to which no reference
         # has come: they must be told (`LocalLane.work` of the publisher).
@@ -139,19 +120,10 @@ class RingWriter:
 
     def must_wait(self, slot: int) -> bool:
         """After `write` without a result, into a sample of this size: whether a blocking sender
-        waits, and then tries again. Else the frame goes by TCP. Without this,
-        references would never get ahead of whole frames, once there are many."""
-        if not self.patient or slot not in self._ports:
+        waits, and then tries again. Else the frame goes by TCP."""
+        if not self.waits.patient or slot not in self._ports:
             return False
-        now = time.monotonic()
-        if self._behind_until is None and self._reading and self._behind_s > 0:
-            self._behind_until, self._behind_s = now + self._behind_s, 0.0
-        if self._behind_until is not None:
-            if now < self._behind_until:
-                return True
-            self._behind_until, self._reading = None, False
-        self._behind_s = min(self._behind_s + slot * _TCP_S_PER_BYTE, _MOST_BEHIND_S)
-        return False
+        return self.waits.waits_behind(time.monotonic(), slot)
 
     def work(self) -> bool:
         """Make the ports that are wanted, and begin to use those that all subscribers have.
@@ -173,18 +145,13 @@ class RingWriter:
         for slot, port in list(self._new.items()):
             if not made and self._all_free(port, samples_of(slot)):
                 self._ports[slot] = self._new.pop(slot)
-                self._behind_s = _MOST_BEHIND_S
+                self.waits.opened()
         return made
 
     @property
     def is_opening(self) -> bool:
         """Whether a new port is not used yet, so that `work` must be called again."""
         return bool(self._new)
-
-    @property
-    def stuck(self) -> bool:
-        """Whether a subscriber does not let go of its samples."""
-        return not self._freed and self._credit_s <= 0
 
     def close(self) -> None:
         """Give back the memory."""
@@ -208,33 +175,20 @@ class RingWriter:
         except self._no_room:
             sample = self._loan_later(loan, size, wait_s)
         if sample is not None:
-            self._freed = self._reading = True
-            if self._behind_until is not None:
-                left_s = self._behind_until - time.monotonic()
-                self._behind_s, self._behind_until = max(0.0, left_s), None
+            self.waits.found(time.monotonic())
         return sample
 
     def _loan_later(self, loan: _Loan, size: int, wait_s: float) -> Any:
-        """Senders wait for at most three quarters of the time, and no longer in a row than
-        ``wait_s``, so that a slow subscriber does not stop the others; and not at all while
-        no sample becomes free."""
-        now = time.monotonic()
-        if self._freed and self.patient:
-            self._credit_s = SHARED_MEMORY_WAIT_S
-        elif self._freed:
-            self._credit_s += _WAITING * (now - self._waited_until)
-        self._credit_s = min(self._credit_s, SHARED_MEMORY_WAIT_S)
-        self._freed = False
-        began_at, until = now, now + min(self._credit_s, wait_s)
+        waits, now = self.waits, time.monotonic()
+        until = waits.begin(now, wait_s)
         sample = None
         while sample is None and now < until:
             time.sleep(_POLL_S)
             now = time.monotonic()
             with contextlib.suppress(self._no_room):
                 sample = loan(size)
-        self._credit_s -= now - began_at
-        self._waited_until = now
-        if sample is None and self._credit_s <= 0:
+        waits.end(now)
+        if sample is None and waits.spent:
             self.is_full = True
             self._wake()
         return sample

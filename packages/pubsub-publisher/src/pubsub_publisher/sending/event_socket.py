@@ -70,6 +70,8 @@ _SHARED: Final = 131_072
 # No clock shows this.
 _NO_TIME: Final = -1
 _STREAK: Final = 64
+# An event that goes by shared memory takes as long as so many small ones.
+_SHARED_STREAK: Final = 8
 
 
 @uses_sections
@@ -138,7 +140,7 @@ class EventSocket(FrameSender):
             if pause_ns > _PAUSE_NS:
                 streak //= 2  # the pause may come from the scheduler
             elif streak < _STREAK:
-                streak += 1
+                streak += 1 if len(payload) < self.lane_from else _SHARED_STREAK
             elif (
                 len(payload) <= largest
                 and stamp_ns - begun_ns < MAX_BATCH_AGE_NS

@@ -192,7 +192,7 @@ class LocalLane:
         """If a subscriber has gone, or does not read, remove what it has left if it was
         killed. Returns the seconds until this must be called again."""
         ring, departures = self._ring, self._local.departures
-        stuck = ring is not None and ring.stuck
+        stuck = ring is not None and ring.waits.stuck
         if departures == self._departures and not stuck:
             return None
         if self._clean_up_at is None:
@@ -243,7 +243,7 @@ class LocalLane:
             self._failed = True
             _log.warning("no shared memory (%s): large events go by TCP", error)
             return None
-        ring.patient = self._events.blocking
+        ring.waits.patient = self._events.blocking
         self._reference_head = reference_head(session)
         self._ring = ring
         return ring

@@ -14,7 +14,8 @@ Receiving = Literal["iterate", "receive", "batches", "views", "bytes"]
 TOPIC: Final = "bench"
 # Events between two looks at the clock.
 BURST: Final = 64
-# Every system warms up for so long, with the same work, before it is measured.
+# Every system warms up for at least so long, with the same work, before it is measured (or as long
+# as it is measured, if that is less).
 WARM_UP_S: Final = 0.3
 
 

@@ -93,7 +93,8 @@ class JobRun:
 
     @property
     def _seconds(self) -> float:
-        return WARM_UP_S if self._warming_up else self.job.seconds
+        seconds = self.job.seconds
+        return min(WARM_UP_S, seconds) if self._warming_up else seconds
 
     def _must_settle(self, over_ns: int) -> bool:
         if not self._warming_up or over_ns > _MOST_WARM_UP_S * 1e9:
