@@ -1,7 +1,7 @@
 """How long senders may wait for room in shared memory. Pure: times are arguments.
 
 A sender waits for a free sample for at most three quarters of the time, and no longer in a row
-than it is told, so that a slow subscriber does not stop the others; and not at all while no sample
+than it may, so that a slow subscriber does not stop the others; and not at all while no sample
 becomes free. With ``patient`` it may wait as long as subscribers read.
 
 A *blocking* sender also waits behind whole frames that have gone by TCP: they stand before later

@@ -17,9 +17,6 @@ _PORT_BYTES: Final = 2 * 2**20
 # Room for topic and numbers beside a payload of a power of two.
 _BESIDE: Final = 4096
 _SMALLEST: Final = 32_768
-# Most bytes of several events in one sample, each with so many beside its payload.
-BESIDE_PAYLOAD: Final = 16
-BATCH_BYTES: Final = 2**19 + 1024
 
 
 def slot_bytes(size: int) -> int:

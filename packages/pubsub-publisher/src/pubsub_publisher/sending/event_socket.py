@@ -42,8 +42,6 @@ import zmq
 
 from pubsub_common.errors import PubSubError
 from pubsub_common.queue_bounds import QueueBounds
-from pubsub_common.shared_memory.samples import BATCH_BYTES as SAMPLE_BYTES
-from pubsub_common.shared_memory.samples import BESIDE_PAYLOAD
 from pubsub_publisher.core import PublisherCore
 from pubsub_publisher.sending.frame_sender import NOBLOCK, FrameSender
 from pubsub_publisher.sending.sections import on_stack, uses_sections
@@ -65,8 +63,6 @@ _YIELD_S: Final = 0.0005
 # While too many bytes wait, the control thread checks again after this time.
 _FULL_S: Final = 0.01
 _PAUSE_NS: Final = 20_000
-# Larger payloads that go by shared memory are not gathered.
-_SHARED: Final = 131_072
 # No clock shows this.
 _NO_TIME: Final = -1
 _STREAK: Final = 64
@@ -151,8 +147,7 @@ class EventSocket(FrameSender):
                     return stamp_ns
                 return self._watch(topic, stamp_ns, payload)
             else:
-                size = len(payload)
-                gathers = size < unbatched if size < self.lane_from else size <= _SHARED
+                gathers = len(payload) < unbatched
             if (locked() or self.attention) and self._entering(
                 topic, stamp_ns, payload
             ):
@@ -164,8 +159,6 @@ class EventSocket(FrameSender):
             if gathers:
                 largest = max(len(payload), small)
                 limit = min(BATCH_EVENTS, BATCH_BYTES // largest)
-                if len(payload) >= self.lane_from:
-                    limit = SAMPLE_BYTES // (largest + BESIDE_PAYLOAD)
                 begun_ns = last_ns
             return sent
 

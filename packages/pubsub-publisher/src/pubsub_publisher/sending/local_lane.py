@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final, Protocol
 
 import zmq
@@ -25,18 +25,12 @@ from pubsub_common.protocol.local_lane import (
 )
 from pubsub_common.shared_memory.library import SharedMemoryError, library
 from pubsub_common.shared_memory.ring_writer import RingWriter
-from pubsub_common.shared_memory.samples import (
-    BATCH_BYTES,
-    BESIDE_PAYLOAD,
-    HEADER_BYTES,
-    PROBE,
-    slot_bytes,
-)
+from pubsub_common.shared_memory.samples import HEADER_BYTES, PROBE, slot_bytes
 from pubsub_publisher.core import PublisherCore
 from pubsub_publisher.local_subscribers import LocalSubscribers
 from pubsub_publisher.sending.frame_encoder import Frame
 from pubsub_publisher.topics.event_columns import Stamped
-from pubsub_publisher.topics.topic_state import TopicState
+from pubsub_publisher.topics.topic_state import BATCH_BYTES, TopicState
 
 _log = logging.getLogger(__name__)
 
@@ -51,6 +45,7 @@ _PROBE_WAIT_S: Final = 0.5
 # asyncio waits no longer than this: nothing else runs meanwhile.
 _NOBLOCK_WAIT_S: Final = 0.001
 NOBLOCK: Final = int(zmq.NOBLOCK)
+# Of samples for several events: all that one message may have.
 _BATCH_SLOT: Final = slot_bytes(BATCH_BYTES)
 
 
@@ -119,7 +114,8 @@ class LocalLane:
         sizes: list[int] = []
         first_sample, count = ring.number + 1, 0
         together = len(events) > 1 and ring.has(_BATCH_SLOT)
-        for part in _samples(events, together=together):
+        parts = (events,) if together else [(event,) for event in events]
+        for part in parts:
             pieces = self._events.pieces(topic, first + count, part)
             size = sum(map(len, pieces))
             slot = _BATCH_SLOT if len(part) > 1 else slot_bytes(size + HEADER_BYTES)
@@ -247,17 +243,3 @@ class LocalLane:
         self._reference_head = reference_head(session)
         self._ring = ring
         return ring
-
-
-def _samples(
-    events: Sequence[Stamped], *, together: bool
-) -> Iterable[Sequence[Stamped]]:
-    """The events of each sample: as many as there is room for in one, or each alone."""
-    if together:
-        left = BATCH_BYTES
-        for count, (_, payload) in enumerate(events):
-            left -= len(payload) + BESIDE_PAYLOAD
-            if left < 0 and count:
-                return (events[:count],)
-        return (events,)
-    return ((event,) for event in events)

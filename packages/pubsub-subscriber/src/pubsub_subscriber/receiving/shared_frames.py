@@ -17,7 +17,7 @@ from pubsub_subscriber.receiving.large_events import Deferred
 
 # A burst ends with so many bytes: its first event waits for its last, and views in it keep memory
 # that the publisher needs for the next events.
-_BURST_BYTES: Final = 2**19
+_BURST_BYTES: Final = 2**18
 
 
 class SharedFrames:
