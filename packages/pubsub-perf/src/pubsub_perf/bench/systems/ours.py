@@ -115,7 +115,7 @@ def publish(job: Job, run: JobRun) -> JobResult:
                 count, first_ns = run.send_all(burst, one)
             last_ns = now_ns()
             by_memory = None if before is None else shared() - before
-            end = b"." * job.end_bytes
+            end = b"." * run.end_bytes
             send(topic, end)
             found = run.found(count, first_ns, last_ns, shared=by_memory)
             while not run.is_over(_END_AGAIN_S):
@@ -151,11 +151,13 @@ def subscribe(job: Job, run: JobRun) -> JobResult:
 
 
 def _counted(job: Job, run: JobRun, events: Iterable[Event]) -> JobResult:
-    end = job.end_bytes
+    usual, end = job.payload_bytes, run.end_bytes
     count = first_ns = 0
     for event in events:
-        if len(event.payload) == end:
-            break
+        if len(event.payload) != usual:
+            if len(event.payload) == end:
+                break
+            continue
         if not count:
             first_ns = event.received_ns
         count += 1
@@ -163,12 +165,14 @@ def _counted(job: Job, run: JobRun, events: Iterable[Event]) -> JobResult:
 
 
 def _timed(job: Job, run: JobRun, events: Iterable[Event]) -> JobResult:
-    end = job.end_bytes
+    usual, end = job.payload_bytes, run.end_bytes
     count = first_ns = now_ns = 0
     for event in events:
         now_ns = time.monotonic_ns()
-        if len(event.payload) == end:
-            break
+        if len(event.payload) != usual:
+            if len(event.payload) == end:
+                break
+            continue
         if count:
             run.note(now_ns, event)
         else:
@@ -178,13 +182,15 @@ def _timed(job: Job, run: JobRun, events: Iterable[Event]) -> JobResult:
 
 
 def _subscribe_batches(job: Job, run: JobRun, subscriber: Subscriber) -> JobResult:
-    end = job.end_bytes
+    usual, end = job.payload_bytes, run.end_bytes
     count = first_ns = 0
     for batch in subscriber.batches():
         if not count:
             first_ns = time.monotonic_ns()
         count += len(batch)
-        if len(batch.payloads[-1]) == end:
+        last = len(batch.payloads[-1])
+        if last != usual:
             count -= 1
-            break
+            if last == end:
+                break
     return run.found(count, first_ns, time.monotonic_ns())

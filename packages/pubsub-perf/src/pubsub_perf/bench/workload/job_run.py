@@ -86,6 +86,12 @@ class JobRun:
         self._end_ns = now_ns + round(self._seconds * 1e9)
         return now_ns
 
+    @property
+    def end_bytes(self) -> int:
+        """The size of the event that ends this part, for a system that may repeat it: the two
+        parts have different ones."""
+        return self.job.end_bytes + self._warming_up
+
     def goes_on(self) -> bool:
         """Whether the time is not over, after `begin`."""
         now_ns = time.monotonic_ns()
