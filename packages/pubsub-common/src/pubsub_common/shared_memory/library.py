@@ -32,6 +32,9 @@ SUBSCRIBERS: Final = 64
 # Many times what iceoryx2's own files need.
 _ROOM_BYTES: Final = 2**20
 _VERSIONS: Final = ("0.10.",)
+# Methods of the compiled module without a public name.
+LOAN: Final = "__loan_slice_uninit"
+ASSUME_INIT: Final = "__assume_init"
 _PACKAGE: Final = "iceoryx2"
 _COMPILED: Final = "iceoryx2._iceoryx2"
 
@@ -48,10 +51,16 @@ class Library:
         SharedMemoryError: It is not installed, of another version, or cannot work here.
         """
         try:
+            _check_version()
             iceoryx2 = self.module = _compiled_module()
         except (ImportError, OSError) as error:
             raise SharedMemoryError(f"iceoryx2 cannot be imported: {error}") from error
-        _check_version()
+        for kind, method in (
+            (iceoryx2.Publisher, LOAN),
+            (iceoryx2.SampleMutUninit, ASSUME_INIT),
+        ):
+            if not hasattr(kind, method):
+                raise SharedMemoryError(f"this iceoryx2 has no {method}")
         iceoryx2.set_log_level(iceoryx2.LogLevel.Fatal)
         self.prefix = f"pubsub_{os.getuid()}_"
         check_room()
@@ -169,7 +178,11 @@ def _compiled_module() -> Any:
     module = importlib.util.module_from_spec(spec)
     # A program that uses the package too must not load it again.
     sys.modules[_COMPILED] = module
-    spec.loader.exec_module(module)
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[_COMPILED]
+        raise
     return module
 
 

@@ -17,6 +17,8 @@ from typing import Any, Final
 
 from pubsub_common.defaults import SHARED_MEMORY_BYTES
 from pubsub_common.shared_memory.library import (
+    ASSUME_INIT,
+    LOAN,
     PORTS,
     Library,
     SharedMemoryError,
@@ -44,7 +46,7 @@ class _Port:
 
     def __init__(self, port: Any) -> None:
         self.port = port
-        self.loan: _Loan = getattr(port, "__loan_slice_uninit")
+        self.loan: _Loan = getattr(port, LOAN)
 
 
 class RingWriter:
@@ -71,7 +73,7 @@ class RingWriter:
         self._wanted: set[int] = set()
         self._refused: set[int] = set()
         self._no_room = library.module.LoanError
-        self._assume_init = getattr(library.module.SampleMutUninit, "__assume_init")
+        self._assume_init = getattr(library.module.SampleMutUninit, ASSUME_INIT)
         self.waits = RoomWaits()
         self.number = 0
         # There was no room, perhaps because subscribers keep samples to which no reference
