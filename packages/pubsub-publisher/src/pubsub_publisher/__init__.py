@@ -1,7 +1,6 @@
 """The publisher: binds a port, registers, publishes. It is the same in both models.
 
-Shell, except `config`, `core`, `local_subscribers`, `payloads`, `questions` and
-`ready_subscribers`.
+Shell, except `config`, `core` and `payloads`.
 """
 
 from typing import TYPE_CHECKING, Any

@@ -23,12 +23,12 @@ from pubsub_common.client.aio import (
 )
 from pubsub_common.errors import NotReady, PubSubError
 from pubsub_common.net.deadline import deadline_after
-from pubsub_publisher import topic_changes
 from pubsub_publisher.config import PublisherConfig
-from pubsub_publisher.generated_events import Pace
 from pubsub_publisher.pacing.precise_sleep import monotonic_ahead_ns
 from pubsub_publisher.payloads import Payload, json_payload
-from pubsub_publisher.publishing import checked_payload, generated, sender_of
+from pubsub_publisher.publishing import topic_changes
+from pubsub_publisher.publishing.generated_events import Pace
+from pubsub_publisher.publishing.slow_path import checked_payload, generated, sender_of
 from pubsub_publisher.readings import PublisherReadings
 from pubsub_publisher.sending.batching import Item, batches
 from pubsub_publisher.sending.frame_sender import STOPPED

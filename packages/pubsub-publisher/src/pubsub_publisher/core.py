@@ -37,9 +37,9 @@ from pubsub_common.protocol.recovery_messages import (
     parse_position_prefix,
     parse_recovery_request,
 )
-from pubsub_publisher.local_subscribers import LocalSubscribers
-from pubsub_publisher.questions import Questions, Request
-from pubsub_publisher.ready_subscribers import ReadySubscribers
+from pubsub_publisher.subscribers.local_subscribers import LocalSubscribers
+from pubsub_publisher.subscribers.questions import Questions, Request
+from pubsub_publisher.subscribers.ready_subscribers import ReadySubscribers
 from pubsub_publisher.topics.topic_state import TopicState
 
 _BEGINS: Final = b"\x01"

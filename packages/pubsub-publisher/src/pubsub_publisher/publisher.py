@@ -16,11 +16,15 @@ from typing import Any, Self
 from pubsub_common import defaults
 from pubsub_common.errors import PubSubError
 from pubsub_common.uninterrupted import run_uninterrupted
-from pubsub_publisher import topic_changes
 from pubsub_publisher.config import Arrivals, OnSent, Overflow, PublisherConfig
-from pubsub_publisher.generated_events import Pace, publish_generated
 from pubsub_publisher.payloads import Payload, json_payload
-from pubsub_publisher.publishing import checked_payload, send_in_turn, sender_of
+from pubsub_publisher.publishing import topic_changes
+from pubsub_publisher.publishing.generated_events import Pace, publish_generated
+from pubsub_publisher.publishing.slow_path import (
+    checked_payload,
+    send_in_turn,
+    sender_of,
+)
 from pubsub_publisher.readings import PublisherReadings
 from pubsub_publisher.sending.batching import Item, send_all
 from pubsub_publisher.topics.topic_state import TopicState

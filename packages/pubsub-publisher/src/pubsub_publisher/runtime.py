@@ -32,14 +32,14 @@ from pubsub_common.net.open_files import check_open_files
 from pubsub_common.protocol.endpoints import join
 from pubsub_common.shared_memory.place import place_for
 from pubsub_common.uninterrupted import run_uninterrupted
-from pubsub_publisher.broker_lookup import look_up_brokers
-from pubsub_publisher.closing import close_down
-from pubsub_publisher.control_work import ControlWork
 from pubsub_publisher.core import PublisherCore
-from pubsub_publisher.data_port import FILES, bound_address, listen
-from pubsub_publisher.local_subscribers import LocalSubscribers
+from pubsub_publisher.life.broker_lookup import look_up_brokers
+from pubsub_publisher.life.closing import close_down
+from pubsub_publisher.life.control_work import ControlWork
+from pubsub_publisher.life.data_port import FILES, bound_address, listen
+from pubsub_publisher.life.subscriber_waits import SubscriberWaits
 from pubsub_publisher.sending.event_socket import EventSocket
-from pubsub_publisher.subscriber_waits import SubscriberWaits
+from pubsub_publisher.subscribers.local_subscribers import LocalSubscribers
 from pubsub_publisher.topics.history import histories
 from pubsub_publisher.topics.topic_set import TopicSet
 

@@ -27,8 +27,8 @@ from pubsub_common.shared_memory.library import SharedMemoryError, library
 from pubsub_common.shared_memory.ring_writer import RingWriter
 from pubsub_common.shared_memory.samples import HEADER_BYTES, PROBE, slot_bytes
 from pubsub_publisher.core import PublisherCore
-from pubsub_publisher.local_subscribers import LocalSubscribers
 from pubsub_publisher.sending.frame_encoder import Frame
+from pubsub_publisher.subscribers.local_subscribers import LocalSubscribers
 from pubsub_publisher.topics.event_columns import Stamped
 from pubsub_publisher.topics.topic_state import BATCH_BYTES, TopicState
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from pubsub_common.protocol.events import ReadyRequest
-from pubsub_publisher.ready_subscribers import ReadySubscribers
+from pubsub_publisher.subscribers.ready_subscribers import ReadySubscribers
 
 LIMIT = 100_000
 

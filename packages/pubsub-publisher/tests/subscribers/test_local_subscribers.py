@@ -9,7 +9,7 @@ from pubsub_common.protocol.local_lane import (
     narrow_subscription,
     reads_subscription,
 )
-from pubsub_publisher.local_subscribers import LocalSubscribers
+from pubsub_publisher.subscribers.local_subscribers import LocalSubscribers
 
 OWN, OTHER = 5, 6
 PREFIX = event_prefix("A")

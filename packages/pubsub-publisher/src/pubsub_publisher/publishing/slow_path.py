@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pubsub_common.errors import ConfigError, PubSubError
-from pubsub_publisher import topic_changes
 from pubsub_publisher.payloads import bytes_payload, generated_payload
+from pubsub_publisher.publishing import topic_changes
 from pubsub_publisher.sending.frame_sender import STOPPED
 
 if TYPE_CHECKING:

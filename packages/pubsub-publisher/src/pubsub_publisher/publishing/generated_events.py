@@ -11,7 +11,7 @@ from pubsub_common.errors import PubSubError
 from pubsub_common.protocol.events import encode_event
 from pubsub_publisher.pacing.precise_sleep import monotonic_ahead_ns, sleep_until
 from pubsub_publisher.pacing.schedule import periodic, poisson
-from pubsub_publisher.publishing import generated, send_in_turn, sender_of
+from pubsub_publisher.publishing.slow_path import generated, send_in_turn, sender_of
 from pubsub_publisher.sending.frame_sender import STOPPED
 
 if TYPE_CHECKING:

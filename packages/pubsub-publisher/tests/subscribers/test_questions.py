@@ -11,7 +11,7 @@ from pubsub_common.defaults import (
 )
 from pubsub_common.protocol.events import ReadyRequest
 from pubsub_common.protocol.recovery_messages import REPLY_MAX_BYTES
-from pubsub_publisher.questions import BEHIND_S, STALLED_S, Questions
+from pubsub_publisher.subscribers.questions import BEHIND_S, STALLED_S, Questions
 
 
 def question(number: int) -> ReadyRequest:
