@@ -249,7 +249,8 @@ def _fetch_batches(
 
 def _stream(fast_path: FastPath, sub_socket: SubSocket, queue: EventQueue) -> list[Any]:
     items: list[Any] = []
-    while fast_path.is_ready() and fast_path.take_next(sub_socket):
+    take_next = fast_path.waiting_in(sub_socket)
+    while take_next(-1):
         items += queue.burst
     return items + _fetch(fast_path, sub_socket, queue) if fast_path.large else items
 

@@ -181,7 +181,7 @@ def waiting_in_the_socket(bench: Bench) -> Iterator[Event]:
             if not turns.fast_path.is_ready() or receiver.buffered_count():
                 break
             turns.poller._seen_wake_token = turns.poller._wake_token
-            assert turns.poller.enter(sub_socket)
+            assert turns.enter(sub_socket)
             while turns.next_in_socket(None):
                 yield from receiver._queue.burst
 

@@ -283,11 +283,10 @@ def test_a_frame_that_no_call_returned_is_in_doubt_and_not_lost(waiting: bool) -
     fast_path = FastPath(performer.core, queue, lambda: 5)
     for number in range(5):
         cut = cast(SubSocket, Cut(0, [frame(number)]))
-        take = (
-            fast_path.take_next if waiting else lambda each: fast_path.take(each, False)
-        )
+        take_next = fast_path.waiting_in(cut)
         with pytest.raises(Interrupted):
-            take(cut)
+            take_next(-1) if waiting else fast_path.take(cut, False)
+        assert not (waiting and take_next(-1))
         assert fast_path.in_doubt
 
         fast_path.settle()

@@ -128,7 +128,8 @@ def waiting_in(
         if fast_path.deferred is not None:
             performer.take(*fast_path.deferred, received)
             fast_path.deferred = None
-        while fast_path.take_next(sub_socket):
+        take_next = fast_path.waiting_in(sub_socket)
+        while take_next(-1):
             assert fast_path.is_ready()
             received += queue.burst
     return received

@@ -49,6 +49,11 @@ _BURST_BYTES: Final = 262_144
 _VIEW_BYTES: Final = 512
 _MEDIUM_BYTES: Final = 16_384
 
+# After so many messages with shorter gaps, a wait in the socket ends, and bursts are taken.
+# Fewer may have come in one burst; then one message at a time continues.
+_BURST_AFTER: Final = 16
+_BURST_GAP_NS: Final = 20_000
+
 # No frame begins with this.
 _NO_PREFIX: Final = b"\xff\xff"
 _NO_STREAM: Final = StreamTracker(-1, "")
@@ -172,73 +177,95 @@ class FastPath:
             return self._defer(size, received_ns)
         return False
 
-    def take_next(self, sub_socket: SubSocket, patience_ms: int = -1) -> bool:
-        """Wait in the socket for one message, and make a burst of its events. False if it is not
-        a usual message, none comes within ``patience_ms`` milliseconds (-1: no limit),
-        another thread interrupts, or none of its events is delivered. The socket must be
-        interruptible. Nothing may be deferred or in doubt, or wait in the queue.
+    def waiting_in(self, sub_socket: SubSocket) -> Callable[[int], bool]:
+        """Prepare to wait in the socket, which must be interruptible. The function that this
+        returns waits for one message, at most so many milliseconds (-1: no limit); its caller
+        has the turn. True if a burst of its events is ready. Else everything must be checked:
+        it was not a usual message, none came, another thread interrupted, or none of its
+        events is delivered. Then, and after an exception, the function waits no more.
 
-        The shortest path from a message to the user, for one event at a time.
+        A closure in one piece: each function, and each object that it looks into, costs a
+        microsecond with cold caches. Between two calls no event waits in the queue.
         """
-        memory, view, queue = self._memory, self._buffer.view, self._queue
-        receive = sub_socket.receive_into
-        self._source = sub_socket
-        try:
-            if sub_socket.patience_ms != patience_ms:
-                with sub_socket.lock: sub_socket.set_patience(patience_ms)  # noqa: E701  # fmt: skip
-            with sub_socket.lock: size = receive(view) if sub_socket.interrupt_message else -1  # noqa: E701  # fmt: skip
-        except zmq.Again:
-            # Late, or after a flood of unwanted messages (`SubSocket.restrict_to`).
-            return False
-        except zmq.ZMQError:
-            if not sub_socket.closed:
-                raise
-            return False
-        received_ns = self._now_ns()
+        queue, core, view = self._queue, self._core, self._buffer.view
+        memory, decode, trackers = self._memory, decode_body, core.trackers
+        lock, now_ns, sampler = sub_socket.lock, self._now_ns, queue.sampler
         prefix, topic = self._prefix, self._topic
-        if memory[: len(prefix)] != prefix:
-            if size < 0:
+        # Messages that came quickly one after the other, and when the last one came.
+        streak = last_ns = 0
+        # An exception may come at each step: then this stays False.
+        ready = self.is_ready()
+
+        def take_next(patience_ms: int) -> bool:
+            nonlocal prefix, topic, streak, last_ns, ready
+            if not ready or (queue.taken >= queue.plain_until and not queue.wanted()):
                 return False
-            begin = memory[: memory.find(b"\0", 0, size) + 3]
-            found = self._core.topics.by_event.get(begin)
-            if found is None:
-                usual = self._take_other(begin, size, received_ns, False)
-                return usual and queue.start_burst()
-            self._prefix, self._topic = prefix, topic = begin, found
-        start = len(prefix) - 1
-        try:
-            if size < _VIEW_BYTES:
-                event = decode_body(memory[start:size])
+            ready = False
+            self._source = sub_socket
+            try:
+                if sub_socket.patience_ms != patience_ms:
+                    with lock: sub_socket.set_patience(patience_ms)  # noqa: E701  # fmt: skip
+                with lock: size = sub_socket.receive_into(view) if sub_socket.interrupt_message else -1  # noqa: E501, E701  # fmt: skip
+            except zmq.Again:
+                # Late, or after a flood of unwanted messages (`SubSocket.restrict_to`).
+                return False
+            except zmq.ZMQError:
+                if not sub_socket.closed:
+                    raise
+                return False
+            received_ns = now_ns()
+            streak = streak + 1 if received_ns - last_ns < _BURST_GAP_NS else 0
+            last_ns = received_ns
+            if memory[: len(prefix)] != prefix:
+                if size < 0:
+                    return False
+                begin = memory[: memory.find(b"\0", 0, size) + 3]
+                found = core.topics.by_event.get(begin)
+                if found is None:
+                    usual = self._take_other(begin, size, received_ns, False)
+                    if not usual or not queue.start_burst():
+                        return False
+                    ready = streak < _BURST_AFTER and self.is_ready()
+                    return True
+                prefix, topic = begin, found
+            start = len(prefix) - 1
+            try:
+                if size < _VIEW_BYTES:
+                    event = decode(memory[start:size])
+                else:
+                    event = decode(view[start:size])
+            except decoding.MALFORMED:
+                return self._defer(size, received_ns)
+            session, only = event.session, sub_socket.only_session
+            tracker = trackers.get((session, topic), _NO_STREAM)
+            expected = tracker.expected
+            if event.sequence != expected or event.publisher != tracker.publisher:
+                return self._defer(size, received_ns)
+            if only is not None and session != only:
+                return self._defer(size, received_ns)
+            expected += 1
+            event.topic = topic
+            event.received_ns = received_ns
+            taken = queue.taken + 1
+            if taken > queue.plain_until:
+                queue.incoming.append(event)
+                tracker.expected = expected
+                memory[0] = FREE
+                if not queue.start_burst():
+                    return False
             else:
-                event = decode_body(view[start:size])
-        except decoding.MALFORMED:
-            return self._defer(size, received_ns)
-        session, only = event.session, sub_socket.only_session
-        tracker = self._core.trackers.get((session, topic), _NO_STREAM)
-        if event.sequence != tracker.expected or event.publisher != tracker.publisher:
-            return self._defer(size, received_ns)
-        if only is not None and session != only:
-            return self._defer(size, received_ns)
-        expected = tracker.expected + 1
-        event.topic = topic
-        event.received_ns = received_ns
-        taken = queue.taken + 1
-        if taken > queue.plain_until:
-            queue.incoming.append(event)
-            tracker.expected = expected
-            memory[0] = FREE
+                # As `EventQueue.start_burst` does it, but without a call.
+                events = [event]
+                burst = iter(events)
+                queue.events, queue.burst, queue.taken = events, burst, taken; tracker.expected = expected; memory[0] = FREE  # noqa: E501, E702  # fmt: skip
+                if taken > sampler.due:
+                    sampler.take(events, taken)
             if size >= _MEDIUM_BYTES:
                 self._is_enough(size, 1, session)
-            return queue.start_burst()
-        # As `EventQueue.start_burst` does it, but without a call.
-        events = [event]
-        burst = iter(events)
-        queue.events, queue.burst, queue.taken = events, burst, taken; tracker.expected = expected; memory[0] = FREE  # noqa: E501, E702  # fmt: skip
-        if taken > queue.sampler.due:
-            queue.sampler.take(events, taken)
-        if size >= _MEDIUM_BYTES:
-            self._is_enough(size, 1, session)
-        return True
+            ready = streak < _BURST_AFTER and not self.large
+            return True
+
+        return take_next
 
     def settle(self) -> None:
         """Complete the work that an exception interrupted. Must not be interrupted itself."""

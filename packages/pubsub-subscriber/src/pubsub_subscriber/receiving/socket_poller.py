@@ -10,7 +10,7 @@ have swallowed the signal of an event (`pubsub_common.net.sockets`).
 If all events come from one socket, and each wake-up brings one event, most of an event's cost
 is the path from the descriptor to the socket. Then this thread waits in the socket itself,
 with its lock, until it is interrupted (`SubSocket.interrupt`), its time is over, or the cold
-path has to take a frame (`pubsub_subscriber.receiving.socket_wait`).
+path has to take a frame (`pubsub_subscriber.receiving.fast_path`).
 
 The state of the sockets (`empty_now`, `idle`) is reset before each wait and set after it; so
 after an exception they are checked again.

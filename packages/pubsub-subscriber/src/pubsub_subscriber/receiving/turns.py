@@ -22,7 +22,7 @@ import threading
 import time
 from collections.abc import Callable
 from operator import length_hint
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from pubsub_common.errors import PubSubError
 from pubsub_common.uninterrupted import run_uninterrupted
@@ -63,8 +63,11 @@ class Turns:
         self.closed = False
         self._check_usable = check_usable
         self._turn: Any = threading.RLock()
+        # There is no public method for this; `threading.Condition` uses the same one.
+        self._has_turn: Callable[[], bool] = cast(Any, self._turn)._is_owned
+        self._take_next: Callable[[int], bool] = lambda _patience_ms: False
         self._stop_at = 0.0
-        self.socket_wait = SocketWait(queue, fast_path, self.poller)
+        self.socket_wait = SocketWait(self.poller)
         self.cold = ColdWork(queue, performer, fast_path, self.poller)
         self.is_full = Fullness(queue, performer.reports)
 
@@ -85,8 +88,7 @@ class Turns:
     def is_inside(self) -> bool:
         """Whether the calling thread has the turn: the caller is a signal handler or a
         finalizer inside a receive call."""
-        # There is no public method for this; `threading.Condition` uses the same one.
-        return bool(self._turn._is_owned())
+        return self._has_turn()
 
     def close(self, close: Callable[[], None], timeout_s: float) -> None:
         """End the receive calls of other threads. Call ``close`` when no thread receives, or
@@ -177,9 +179,12 @@ class Turns:
         if may_wait is None:
             poller.idle = False
             may_wait = run_uninterrupted(sub_socket.enable_interrupt)
-        if not may_wait or self.is_inside():
-            return False
-        with self._turn: return poller.enter(sub_socket)  # noqa: E701  # fmt: skip
+        return may_wait and not self.is_inside() and self.enter(sub_socket)
+
+    def enter(self, sub_socket: SubSocket) -> bool:
+        """Begin to wait in this socket, unless a thread has woken this one before."""
+        self._take_next = self.fast_path.waiting_in(sub_socket)
+        with self._turn: return self.poller.enter(sub_socket)  # noqa: E701  # fmt: skip
 
     def next_in_socket(self, deadline: float | None) -> bool:
         """Wait in the socket for one message, if there is nothing else to wait for. True if
@@ -189,14 +194,14 @@ class Turns:
         if poller.waiting_in is None and not self.enter_socket():
             return False
         # Also in a forked child, where the turn may never be released.
-        if self.closed or self.is_inside():
+        if self.closed or self._has_turn():
             return False
         patience_ms = -1
         if deadline is not None:
             patience_ms = self.socket_wait.patience_ms(deadline)
             if not patience_ms:
                 return False
-        with self._turn: return self.socket_wait.take_next(patience_ms)  # noqa: E701  # fmt: skip
+        with self._turn: return self._take_next(patience_ms)  # noqa: E701  # fmt: skip
 
     def _has_ended(self) -> bool:
         """Nothing can be received. Always False."""
