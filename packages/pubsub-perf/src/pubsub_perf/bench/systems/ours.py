@@ -166,6 +166,8 @@ def _counted(job: Job, run: JobRun, events: Iterable[Event]) -> JobResult:
 
 def _timed(job: Job, run: JobRun, events: Iterable[Event]) -> JobResult:
     usual, end = job.payload_bytes, run.end_bytes
+    # As few steps as with plain pyzmq: other subscribers wait for the processor.
+    felt, inside = run.latencies_ns.append, run.inside_ns.append
     count = first_ns = now_ns = 0
     for event in events:
         now_ns = time.monotonic_ns()
@@ -174,7 +176,8 @@ def _timed(job: Job, run: JobRun, events: Iterable[Event]) -> JobResult:
                 break
             continue
         if count:
-            run.note(now_ns, event)
+            felt(now_ns - int.from_bytes(event.payload[:8], "little"))
+            inside(event.received_ns - event.published_ns)
         else:
             first_ns = now_ns
         count += 1
