@@ -66,6 +66,8 @@ class Subscriber(SubscriberReadings, SeedMethods):
         self._watcher = AsyncioWatcher(self._receiver)
         self._leaving = False
         self._since_yield = 0  # events since other tasks could run
+        # At the last check that this is usable: nothing has woken the receiver since.
+        self._usable_token: object = None
 
     # Set-up and end
 
@@ -218,7 +220,8 @@ class Subscriber(SubscriberReadings, SeedMethods):
         """The result of ``take``, which does not wait."""
         if self._leaving and self._receiver.stopping:
             return None
-        self._check_ours()
+        if self._leaving:
+            self._check_ours()
         if self._receiver.drained:
             return None
         found = take()
@@ -238,7 +241,10 @@ class Subscriber(SubscriberReadings, SeedMethods):
         Raises:
             PubSubError: This subscriber is not connected, or the broker refused it.
         """
-        self._runtime.check_usable()
+        token = self._receiver.wake_token
+        if token is not self._usable_token:
+            self._runtime.check_usable()
+            self._usable_token = token
         self._since_yield = 0
         return earliest(deadline, self._runtime.performer.due_at)
 

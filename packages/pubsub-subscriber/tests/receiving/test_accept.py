@@ -180,7 +180,7 @@ def waiting_in_the_socket(bench: Bench) -> Iterator[Event]:
         while bench.socket.frames and sub_socket in receiver.sockets.open:
             if not turns.fast_path.is_ready() or receiver.buffered_count():
                 break
-            turns.poller._seen_wake_token = turns.poller._wake_token
+            turns.poller._seen_wake_token = turns.poller.wake_token
             assert turns.enter(sub_socket)
             while turns.next_in_socket(None):
                 yield from receiver._queue.burst

@@ -115,9 +115,11 @@ class DataSocket:
         bound_queues(self.socket, bounds)
         enable_keepalive(self.socket)
         self.fd: int = self.socket.FD
-        # The possible operations of the socket now: POLLIN, POLLOUT. The caller holds
-        # the lock.
-        self.events = option_reader(self.socket, zmq.EVENTS)
+        # Something if a message waits. The caller holds the lock. With cold caches this takes
+        # 15 us, and the socket's option 20: pyzmq makes an enumeration of it.
+        self.events: Callable[[], object] = functools.partial(
+            zmq.backend.zmq_poll, [(self.socket, _POLLIN)], 0
+        )
 
     def receive(self) -> bytes | None:
         """One message without waiting, or None. The caller holds the lock."""
@@ -126,7 +128,7 @@ class DataSocket:
     def readable(self) -> bool:
         """Whether a message waits. The caller holds the lock. This takes a tenth of the
         time of a `receive` without a message, which raises an exception."""
-        return bool(self.events() & _POLLIN)
+        return bool(self.events())
 
     def waits(self) -> bool:
         """`readable`, for callers without the lock. On one line: an exception of a

@@ -40,6 +40,14 @@ class LatencySampler:
 
     def take(self, events: list[Event] | Batch, delivered: int) -> None:
         """Sample from the last delivered events, of ``delivered`` in all."""
+        if self._gap == 1 and isinstance(events, list) and len(events) == 1:
+            # One event after the other, with cold caches: without further calls.
+            event = events[0]
+            self._values_ns.append(event.received_ns - event.published_ns)
+            self.due = delivered
+            if len(self._values_ns) >= CAPACITY:
+                self._reduce()
+            return
         count = len(events)
         before = delivered - count
         place = max(0, self.due - before)
@@ -77,11 +85,13 @@ class LatencySampler:
         return 1 + (self._drawn >> 8) % (2 * self._gap - 1)
 
     def _add(self, latency_ns: int) -> None:
-        values_ns = self._values_ns
-        values_ns.append(latency_ns)
-        if len(values_ns) >= CAPACITY:
-            del values_ns[::2]
-            self._gap *= 2
+        self._values_ns.append(latency_ns)
+        if len(self._values_ns) >= CAPACITY:
+            self._reduce()
+
+    def _reduce(self) -> None:
+        del self._values_ns[::2]
+        self._gap *= 2
 
 
 def _latency_ns(events: list[Event] | Batch, place: int) -> int:

@@ -116,14 +116,17 @@ class AsyncioWatcher:
     def _on_readable(self) -> None:
         """There is input."""
         receiver, watched = self._receiver, self._watched
-        taking = bool(self._waiting) and not self.batches and receiver.drained
+        taken = bool(self._waiting) and not self.batches and receiver.drained
         receiver.check_again()
         self.wake_all()
-        signalled = [fd for fd, _ in self._epoll.poll(0)]
-        sub_sockets = [watched[fd] for fd in signalled if fd in watched]
-        if len(sub_sockets) < len(signalled) and self._waker is not None:
-            self._waker.clear()  # everything must be checked
-        elif taking and receiver.take_arrived(sub_sockets):
+        for fd, _ in self._epoll.poll(0):
+            sub_socket = watched.get(fd)
+            if sub_socket is not None:
+                taken = taken and receiver.take_arrived(sub_socket)
+            elif self._waker is not None:
+                self._waker.clear()
+                taken = False  # everything must be checked
+        if taken:
             receiver.all_taken()
 
     def _watch_sockets(self) -> None:

@@ -25,7 +25,6 @@ LARGE_BYTES: Final = 131_072
 _BURST: Final = 4
 _BURST_BYTES: Final = 2**20
 _NOBLOCK: Final = int(zmq.NOBLOCK)
-_POLLIN: Final = int(zmq.POLLIN)
 
 Deferred = tuple[bytes, int, SubSocket]
 
@@ -52,7 +51,7 @@ def take_large(
     large = True
     try:
         for number in range(_BURST):
-            if number == 1 and not sub_socket.events() & _POLLIN:
+            if number == 1 and not sub_socket.events():
                 return Taken(empty=True, large=large)
             view = sub_socket.receive_frame(_NOBLOCK).buffer
             received_ns = now_ns()

@@ -21,14 +21,14 @@ events.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
+from operator import length_hint
 from typing import Final
 
 from pubsub_common.net.waker import Waker
 from pubsub_common.protocol.batches import Batch
 from pubsub_common.protocol.events import Event
 from pubsub_common.protocol.messages import Latency
-from pubsub_subscriber.connections.sub_socket import SubSocket
 from pubsub_subscriber.receiving.event_queue import EventQueue
 from pubsub_subscriber.receiving.fast_path import FastPath
 from pubsub_subscriber.receiving.performer import Performer
@@ -78,6 +78,8 @@ class Receiver:
         # For a thread that does not wait for events: they are buffered.
         self.fetch = self._turns.fetch
         self.wait = self._turns.wait
+        # For a thread that watches the descriptors and finds it `drained`.
+        self.take_arrived = self._turns.take_arrived
         # Whether so much is buffered that nothing more is received.
         self.is_full = self._turns.is_full
 
@@ -183,37 +185,35 @@ class Receiver:
 
     def burst(self) -> Iterator[Event] | None:
         """The next burst, without waiting; None if nothing has arrived."""
-        ready = self._turns.advance(self._queue.start_burst, 0.0)
-        return self._queue.burst if ready else None
+        queue, turns = self._queue, self._turns
+        if not turns.closed and length_hint(queue.burst):
+            return queue.burst  # of `take_arrived`
+        return queue.burst if turns.advance(queue.start_burst, 0.0) else None
 
     @property
     def drained(self) -> bool:
         """For a thread that watches the descriptors: whether there is nothing to do but to wait
         for them. They signal everything that has come since."""
-        turns = self._turns
+        turns, fast_path = self._turns, self._fast_path
         return turns.poller.empty_now and not (
             self._queue.waits()
             or turns.stopping
             or turns.closed
-            or self._fast_path.deferred is not None
-            or self._fast_path.in_doubt
+            or fast_path.deferred is not None
+            or fast_path.in_doubt
             or self.performer.due_at is not None
             or self.performer.reports
             or self.sockets.retired
         )
 
+    @property
+    def wake_token(self) -> object:
+        """Another one after each `wake` or `end`."""
+        return self._turns.poller.wake_token
+
     def check_again(self) -> None:
         """A descriptor may have signalled: it is not `drained`, for now."""
         self._turns.poller.empty_now = False
-
-    def take_arrived(self, sub_sockets: Iterable[SubSocket]) -> bool:
-        """Of all descriptors only those of these sockets have signalled: take their events,
-        for the next `burst`, unless earlier ones wait. Returns whether nothing is left
-        there."""
-        turns = self._turns
-        if turns.closed or self.is_inside():
-            return False
-        return all(map(turns.take_arrived, sub_sockets))
 
     def all_taken(self) -> None:
         """Nothing is left at any socket, unless a descriptor signals it."""

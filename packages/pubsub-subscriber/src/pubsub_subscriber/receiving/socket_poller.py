@@ -49,8 +49,8 @@ class SocketPoller:
         self.only_socket: SubSocket | None = None
         self.waiting_in: SubSocket | None = None
         self._fast_path = fast_path
-        # A new one for each wake-up, and the last one that was seen.
-        self._wake_token = self._seen_wake_token = object()
+        # A new one for each wake-up (any thread may read it), and the last one that was seen.
+        self.wake_token = self._seen_wake_token = object()
         # For the token and ``waiting_in``. Reentrant, because signal handlers wake this thread too.
         self._wake_lock = threading.RLock()
         self._poller = select.poll()
@@ -65,7 +65,7 @@ class SocketPoller:
         if self.cut_off:
             return
         with self._wake_lock:
-            self._wake_token = object()
+            self.wake_token = object()
             sub_socket = self.waiting_in
         if sub_socket is not None:
             sub_socket.interrupt()
@@ -102,7 +102,7 @@ class SocketPoller:
         """Wait for frames, for due work, or for the deadline; take the events that come. May
         return sooner."""
         self.empty_now = self.idle = False
-        self._seen_wake_token = self._wake_token
+        self._seen_wake_token = self.wake_token
         if self._watched_open is not self.sockets.open:
             # A frame may have come before the descriptor was watched: check first.
             self._watch()
@@ -149,7 +149,7 @@ class SocketPoller:
         self.idle = self.empty_now = False
         with self._wake_lock:
             self.waiting_in = sub_socket
-            unseen = self._wake_token is not self._seen_wake_token
+            unseen = self.wake_token is not self._seen_wake_token
         if unseen:
             self.waiting_in = None
         return not unseen

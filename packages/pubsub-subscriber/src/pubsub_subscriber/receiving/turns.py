@@ -158,9 +158,11 @@ class Turns:
         return self._has_ended() if self.closed else run_uninterrupted(self._fetch)
 
     def take_arrived(self, sub_socket: SubSocket) -> bool:
-        """Take the events of a socket with a descriptor that has signalled, if none wait.
-        Returns whether nothing is left there."""
-        with self._turn: return not self.queue.waits() and self.poller.take_arrived(sub_socket)  # noqa: E701  # fmt: skip
+        """Make a burst of the events of a socket with a descriptor that has signalled, if no
+        events wait. Returns whether nothing is left there. There is nothing else to do."""
+        if self.closed or self._has_turn():
+            return False
+        with self._turn: return self._take_arrived(sub_socket)  # noqa: E701  # fmt: skip
 
     def wait(self, deadline: float | None) -> None:
         """Wait for frames, for due work, or for the deadline."""
@@ -278,6 +280,15 @@ class Turns:
             return _END
         poller.wait(deadline, cold.due_at(), batches)
         return _AGAIN
+
+    def _take_arrived(self, sub_socket: SubSocket) -> bool:
+        queue = self.queue
+        if queue.waits():
+            return False
+        empty = self.poller.take_arrived(sub_socket)
+        if queue.taken < queue.plain_until:  # without a call of the user's function
+            queue.start_burst()
+        return empty
 
     # Inside, where it cannot be interrupted
 
