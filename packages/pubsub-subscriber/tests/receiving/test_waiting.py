@@ -365,6 +365,32 @@ def _until_it_waits_in_the_socket(
         assert subscriber.receive(WAIT_S) is not None
 
 
+def test_two_threads_that_wait_in_turn_lose_no_event(
+    broker: FakeBroker, new_subscriber: NewSubscriber, new_publisher: NewPublisher
+) -> None:
+    publisher = new_publisher("A")
+    subscriber = connect(broker, "decentralized", publisher, new_subscriber)
+    received: list[bytes] = []
+
+    def receive() -> None:
+        for event in iter(functools.partial(subscriber.receive, WAIT_S), None):
+            received.append(event.payload)
+            if event.payload == b"last":
+                subscriber.stop()
+
+    threads = [threading.Thread(target=receive, daemon=True) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    pause = threading.Event()
+    for number in range(200):
+        publisher.publish("A", b"%d" % number)
+        pause.wait(0.0005)
+    publisher.publish("A", b"last")
+
+    assert all(ended(thread) for thread in threads)
+    assert sorted(received) == sorted([*(b"%d" % n for n in range(200)), b"last"])
+
+
 def test_without_an_interrupter_events_come_by_the_descriptor(
     broker: FakeBroker,
     new_subscriber: NewSubscriber,
