@@ -8,6 +8,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
+from itertools import count
 from typing import Any
 
 import pytest
@@ -268,12 +269,13 @@ def test_interrupted_at_any_time_nothing_comes_twice_or_is_lost(
     assert found == sorted(found, key=int)
 
 
-def stamped(*items: Any) -> Iterator[tuple[Any, int]]:
-    return zip(items, range(1, 100), strict=False)
+def fetch_of(*items: Any) -> Fetch:
+    """These items come at the times 1, 2, …"""
+    return Fetch(iter(items), count(1).__next__)
 
 
 def test_items_leave_a_fetch_once() -> None:
-    fetch = Fetch(stamped(b"a", b"b", b"c", b"d"))
+    fetch = fetch_of(b"a", b"b", b"c", b"d")
     fetched = fetch.fetched
     fetch.take(2)
     columns = fetched.whole(100)
@@ -283,7 +285,7 @@ def test_items_leave_a_fetch_once() -> None:
     columns.have_left()
     columns.have_left()
 
-    assert fetched.items == [(b"c", 3)]
+    assert (fetched.items, fetched.stamps_ns) == ([b"c"], [3])
     assert fetched.count == 2
     assert not fetched.ended
     del fetch
@@ -292,7 +294,7 @@ def test_items_leave_a_fetch_once() -> None:
 
 @pytest.mark.parametrize("items", [(b"a",), (b"a", "b"), (b"a", bytes(101))])
 def test_unusual_items_are_no_whole_batch(items: tuple[Any, ...]) -> None:
-    fetch = Fetch(stamped(*items))
+    fetch = fetch_of(*items)
     fetch.take(9)
 
     assert fetch.fetched.whole(100) is None
@@ -303,14 +305,14 @@ def test_fetched_events_are_gathered_by_their_times() -> None:
     topic = TopicState("A")
     early: list[Stamped] = [(0, b"0"), (2, b"2")]
     topic.gathered += early
-    fetch = Fetch(stamped(b"1", b"3", "x", b"4"))
+    fetch = fetch_of(b"1", b"3", "x", b"4")
     fetch.take(9)
     topic.fetched.append(fetch.fetched)
 
     topic.gather_fetched(fetch.fetched, 100)
 
     assert [payload for _, payload in topic.gathered] == [b"0", b"1", b"2", b"3"]
-    assert [item for item, _ in fetch.fetched.items] == ["x", b"4"]
+    assert (fetch.fetched.items, fetch.fetched.stamps_ns) == (["x", b"4"], [3, 4])
     assert topic.waits
 
 

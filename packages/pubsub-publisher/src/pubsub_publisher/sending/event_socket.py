@@ -63,8 +63,6 @@ _YIELD_S: Final = 0.0005
 # While too many bytes wait, the control thread checks again after this time.
 _FULL_S: Final = 0.01
 _PAUSE_NS: Final = 20_000
-# No clock shows this.
-_NO_TIME: Final = -1
 _STREAK: Final = 64
 # An event that goes by shared memory takes as long as so many small ones.
 _SHARED_STREAK: Final = 8
@@ -202,8 +200,7 @@ class EventSocket(FrameSender):
     def fetch(self, topic: TopicState, source: Iterator[object]) -> Fetch:
         """Prepare to publish the payloads of ``source`` on the topic. `flush` sends those
         that have come; so does the control thread, when the first one is a millisecond old."""
-        # The stamp is taken right after its item has come.
-        fetch = Fetch(zip(source, iter(self._now_ns, _NO_TIME)))  # noqa: B905
+        fetch = Fetch(source, self._now_ns)
         topic.fetched.append(fetch.fetched)
         return fetch
 

@@ -317,7 +317,7 @@ class FrameSender(XpubSocket):
         below = min(UNBATCHED_BYTES, self.bounds.payload_bytes + 1)
         for fetched in tuple(topic.fetched):
             ended = fetched.ended  # first: nothing comes after that
-            if fetched.items:
+            if fetched.stamps_ns:
                 most = min(BATCH_BYTES, self.bounds.payload_bytes)
                 events = None if topic.gathered else fetched.whole(most)
                 if events is None:

@@ -78,17 +78,18 @@ def _send_fetched(
 ) -> tuple[int, bool]:
     """Send all items that have come. Returns the number of those that were not plain payloads,
     and whether the source has ended."""
-    items, others = fetched.items, 0
-    while items:
+    items, stamps_ns, others = fetched.items, fetched.stamps_ns, 0
+    while stamps_ns:
         if not socket.flush(topic):
             raise PubSubError(STOPPED)
-        if items:
-            item, stamp_ns = items[0]
+        if stamps_ns:
+            item = items[0]
             if item is _END:
                 return others, True
             other_topic, payload = find(item)
-            if not socket.send_in_turn(other_topic, [(stamp_ns, payload)]):
+            if not socket.send_in_turn(other_topic, [(stamps_ns[0], payload)]):
                 raise PubSubError(STOPPED)
-            del items[0]  # only now: those behind it do not overtake it
+            # Only now: those behind it do not overtake it.
+            del items[0], stamps_ns[0]
             others += 1
     return others, False

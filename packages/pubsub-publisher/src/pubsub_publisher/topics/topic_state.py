@@ -74,12 +74,12 @@ class TopicState:
     @property
     def waits(self) -> bool:
         """Whether events of this topic have not left."""
-        return bool(self.gathered) or any(each.items for each in self.fetched)
+        return bool(self.gathered) or any(each.stamps_ns for each in self.fetched)
 
     def gather_fetched(self, fetched: Fetched, below_bytes: int) -> None:
         """Move the first of these items to the gathered events, in the order of their times:
         an item's source may publish, too. Only plain bytes, smaller than this."""
-        items, gathered = fetched.items, self.gathered
+        gathered = self.gathered
         events = fetched.events(below_bytes)
         count, end = len(events), len(gathered)
         if not count:
@@ -89,7 +89,7 @@ class TopicState:
             start = 0
             events = in_order(gathered[:end], events)
         self.gathered_bytes += sum(len(payload) for _, payload in events)
-        gathered[start:end] = events; del items[:count]; fetched.count += count  # noqa: E702  # fmt: skip
+        gathered[start:end] = events; del fetched.items[:count], fetched.stamps_ns[:count]; fetched.count += count  # noqa: E501, E702  # fmt: skip
 
     def next_part(self, limit: int) -> list[Stamped]:
         """The first gathered events that fit into one message, at most ``limit``."""
