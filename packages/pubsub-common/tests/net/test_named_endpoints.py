@@ -9,7 +9,7 @@ import pytest
 
 from pubsub_common.errors import PubSubError
 from pubsub_common.net.name_lookups import NameLookups
-from pubsub_common.net.named_endpoints import NamedEndpoints, sooner
+from pubsub_common.net.named_endpoints import NamedEndpoints
 
 UNKNOWN = PubSubError("no IP address is known of 'pub'")
 
@@ -203,8 +203,3 @@ def test_what_has_ended_is_not_looked_up() -> None:
     assert bench.named.due_s(math.inf) is None
     bench.lookups.answer("10.0.0.1")
     assert bench.named.look(9.0) == []
-
-
-def test_the_sooner_of_two_waits() -> None:
-    assert sooner(None, None) is None
-    assert sooner(1.0, None) == sooner(None, 1.0) == sooner(1.0, 2.0) == 1.0

@@ -185,10 +185,3 @@ def _after(before: str | None, places: list[str]) -> str:
     """The address after the one that failed."""
     turn = places.index(before) + 1 if before in places else 0
     return places[turn % len(places)]
-
-
-def sooner(one_s: float | None, other_s: float | None) -> float | None:
-    """The shorter of two waits, or the earlier of two times; None means no end."""
-    if one_s is None or other_s is None:
-        return other_s if one_s is None else one_s
-    return min(one_s, other_s)

@@ -17,7 +17,7 @@ from typing import Any, Final, Protocol
 import zmq
 
 from pubsub_common.defaults import SHARED_MEMORY_FROM, SHARED_MEMORY_WAIT_S
-from pubsub_common.net.named_endpoints import sooner
+from pubsub_common.earliest import earliest
 from pubsub_common.protocol.local_lane import (
     encode_reference,
     for_others,
@@ -170,7 +170,7 @@ class LocalLane:
             ring.failure = None
         if ring.is_opening:
             return _PROBE_S
-        return sooner(self._make_room(ring, now), self._clean_up(now))
+        return earliest(self._make_room(ring, now), self._clean_up(now))
 
     def close(self) -> None:
         """Give back the memory."""

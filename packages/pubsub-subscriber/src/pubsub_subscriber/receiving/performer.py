@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, MutableSequence
 from typing import Any
 
 from pubsub_common.client.session_updates import PublishersUpdated
+from pubsub_common.earliest import earliest
 from pubsub_common.protocol.messages import Model, PublisherInfo, Registered
 from pubsub_common.protocol.sequence import Counts, Gap
 from pubsub_subscriber.connections.changes import change
@@ -135,8 +136,8 @@ class Performer:
         if self.ask_again(looked=False):
             self.sockets.wake()
         at = self.repetition.at
-        times = due_s, None if at is None else max(0.0, at - time.monotonic())
-        return min((each for each in times if each is not None), default=None)
+        again_s = None if at is None else max(0.0, at - time.monotonic())
+        return earliest(due_s, again_s)
 
     def use(self, connections: Connections) -> None:
         """Use these connections."""
