@@ -1240,7 +1240,7 @@ def test_what_has_arrived_before_stop_is_delivered(
 def waiting(subscriber: Subscriber, payload: bytes) -> bool:
     """Whether an event with this payload waits in the subscriber's queue."""
     subscriber._runtime.receiver.fetch()
-    buffered = subscriber._runtime.receiver._queue._buffered
+    buffered = subscriber._runtime.receiver.queue._buffered
     return (
         bool(buffered)
         and isinstance(buffered[-1], Event)

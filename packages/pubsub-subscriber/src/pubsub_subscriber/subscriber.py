@@ -237,8 +237,8 @@ class Subscriber(SubscriberReadings, SeedMethods):
             PubSubError: This subscriber is not connected, or the broker refused it.
         """
         receiver = self._runtime.receiver
-        # As in `Receiver.receive`; an event that has arrived needs no deadline.
-        for event in receiver._queue.burst: return event  # noqa: E701  # fmt: skip
+        # As in `Receiver.receive`: an event that has arrived needs no deadline.
+        for event in receiver.queue.burst: return event  # noqa: E701  # fmt: skip
         return receiver.receive(deadline_after(timeout_s))
 
     def parse_publish_event(self, topic: str = "") -> Event | None:

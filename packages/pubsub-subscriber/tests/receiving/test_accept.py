@@ -138,7 +138,7 @@ def departed(bench: Bench) -> None:
         pass
     bench.streams.leave(Departure(session=FIRST), 0.0)
     while bench.streams.publisher(FIRST) is not None:
-        bench.performer.tick(bench.receiver._queue.incoming, idle=True)
+        bench.performer.tick(bench.receiver.queue.incoming, idle=True)
 
 
 def one_by_one(bench: Bench) -> Iterator[Event]:
@@ -183,7 +183,7 @@ def waiting_in_the_socket(bench: Bench) -> Iterator[Event]:
             turns.poller._seen_wake_token = turns.poller.wake_token
             assert turns.enter(sub_socket)
             while turns.next_in_socket(None):
-                yield from receiver._queue.burst
+                yield from receiver.queue.burst
 
 
 PATHS = [
@@ -258,7 +258,7 @@ def test_what_is_in_order_is_no_cold_work(
 
 def test_the_limit_counts_accepted_events_only() -> None:
     bench = Bench(lambda event: event.sequence % 2 == 1)
-    bench.receiver._queue._limit = 5
+    bench.receiver.queue._limit = 5
     usual(bench)
 
     assert [event.sequence for event in one_by_one(bench)] == [1, 3, 5, 7, 9]

@@ -61,14 +61,14 @@ class Receiver:
         """
         self.sockets = performer.sockets
         self.performer = performer
-        self._queue = EventQueue(limit, accept)
-        self._fast_path = FastPath(performer.core, self._queue, now_ns)
-        self._turns = Turns(self._queue, performer, self._fast_path, check_usable)
+        self.queue = EventQueue(limit, accept)
+        self._fast_path = FastPath(performer.core, self.queue, now_ns)
+        self._turns = Turns(self.queue, performer, self._fast_path, check_usable)
         self.sockets.receiving = self
         # For any thread: the number of decoded events that come next, whether the calling thread
         # is inside a receive call (the caller is then a signal handler or a finalizer), and when
         # to receive again although nothing has arrived.
-        self.buffered_count = self._queue.count
+        self.buffered_count = self.queue.count
         self.is_inside = self._turns.is_inside
         self.due_at = self._turns.cold.due_at
         # For the control thread.
@@ -114,7 +114,7 @@ class Receiver:
         """In a forked child: deliver nothing more, and use no socket. Takes no lock."""
         self._turns.closed = True
         self._turns.poller.cut_off = True
-        self._queue.empty()
+        self.queue.empty()
 
     # For any thread
 
@@ -135,29 +135,29 @@ class Receiver:
     def latency(self) -> Latency | None:
         """The latency of the events since the last call; None if there were none. For the
         control thread."""
-        return self._queue.sampler.summary(self._queue.taken)
+        return self.queue.sampler.summary(self.queue.taken)
 
     @property
     def event_count(self) -> int:
         """Number of delivered events."""
-        return self._queue.event_count
+        return self.queue.event_count
 
     @property
     def dropped_count(self) -> int:
         """Number of events that ``accept`` did not accept."""
-        return self._queue.dropped_count
+        return self.queue.dropped_count
 
     @property
     def ended(self) -> bool:
         """Whether no more events will come."""
-        return self._turns.stopping or not self._queue.wanted()
+        return self._turns.stopping or not self.queue.wanted()
 
     # For the user's thread. Nothing may follow the step in which an event leaves the queue.
 
     def bursts(self, owner: object = None) -> Iterator[Iterator[Event]]:
         """Bursts, until there will be no more events, or `end`. The iterator keeps ``owner``
         alive."""
-        turns, queue = self._turns, self._queue
+        turns, queue = self._turns, self.queue
         turns.begin()
         while turns.advance(queue.start_burst, None, under_way=True):
             yield queue.burst
@@ -166,7 +166,7 @@ class Receiver:
 
     def receive(self, deadline: float | None) -> Event | None:
         """The next event; None if there will be none, or none before the deadline."""
-        queue, turns = self._queue, self._turns
+        queue, turns = self.queue, self._turns
         while True:
             for event in queue.burst: return event  # noqa: E701  # fmt: skip
             if turns.next_in_socket(deadline):
@@ -178,14 +178,14 @@ class Receiver:
         """The next event that has arrived, of ``topic`` if it is not empty, without waiting;
         None if there is none. Events of other topics are kept for later; while they are
         too many, nothing more is received."""
-        pick = functools.partial(self._queue.start_burst_of, topic)
+        pick = functools.partial(self.queue.start_burst_of, topic)
         while self._turns.advance(pick, 0.0, limited=False):
-            for event in self._queue.burst: return event  # noqa: E701  # fmt: skip
+            for event in self.queue.burst: return event  # noqa: E701  # fmt: skip
         return None
 
     def burst(self) -> Iterator[Event] | None:
         """The next burst, without waiting; None if nothing has arrived."""
-        queue, turns = self._queue, self._turns
+        queue, turns = self.queue, self._turns
         if not turns.closed and length_hint(queue.burst):
             return queue.burst  # of `take_arrived`
         return queue.burst if turns.advance(queue.start_burst, 0.0) else None
@@ -196,7 +196,7 @@ class Receiver:
         for them. They signal everything that has come since."""
         turns, fast_path = self._turns, self._fast_path
         return turns.poller.empty_now and not (
-            self._queue.waits()
+            self.queue.waits()
             or turns.stopping
             or turns.closed
             or fast_path.deferred is not None
@@ -221,7 +221,7 @@ class Receiver:
 
     def batches(self, owner: object = None) -> Iterator[Batch]:
         """Batches, as `bursts`."""
-        turns, queue = self._turns, self._queue
+        turns, queue = self._turns, self.queue
         turns.begin()
         while turns.advance(queue.start_batch, None, batches=True, under_way=True):
             yield from queue.ready
@@ -229,6 +229,6 @@ class Receiver:
     def next_batch(self, deadline: float | None) -> Batch | None:
         """The next batch; None if there will be none, or none before the deadline."""
         while True:
-            for batch in self._queue.ready: return batch  # noqa: E701  # fmt: skip
-            if not self._turns.advance(self._queue.start_batch, deadline, batches=True):
+            for batch in self.queue.ready: return batch  # noqa: E701  # fmt: skip
+            if not self._turns.advance(self.queue.start_batch, deadline, batches=True):
                 return None
