@@ -82,7 +82,7 @@ def test_another_thread_works_itself() -> None:
 
 
 def test_without_a_thread_it_is_a_plain_call(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(uninterrupted, "start_detached", lambda *_: False)
+    monkeypatch.setattr(uninterrupted, "start_unnamed", lambda _: False)
     here = threading.current_thread()
     assert run_uninterrupted(threading.current_thread) is here
 

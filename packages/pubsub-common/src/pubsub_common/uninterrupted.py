@@ -16,13 +16,12 @@ from typing import Any, Final, Generic, TypeVar
 
 from pubsub_common.errors import PubSubError
 from pubsub_common.net.changed import Changed
-from pubsub_common.net.detached import start_detached
+from pubsub_common.net.detached import start_unnamed
 from pubsub_common.net.ticket import Ticket
 
 _log = logging.getLogger(__name__)
 
 _T = TypeVar("_T")
-_NAME: Final = "pubsub-work"
 
 
 def run_uninterrupted(
@@ -42,7 +41,7 @@ def run_uninterrupted(
         return work()
     task = _Task(work, hurry)
     try:
-        started = start_detached(task.run, _NAME)
+        started = start_unnamed(task.run)
         if started:
             task.changed.wait_for(task.ended)
     except BaseException:

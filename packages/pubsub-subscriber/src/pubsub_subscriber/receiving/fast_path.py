@@ -157,8 +157,12 @@ class FastPath:
                     session = event.session
                     tracker = trackers.get((session, topic), _NO_STREAM)
                     publisher, expected = tracker.publisher, tracker.expected
-                if event.sequence != expected or event.publisher != publisher:
+                if event.sequence != expected:
                     return self._defer(size, received_ns)
+                if event.publisher != publisher:
+                    if not decoding.is_named(tracker, event.publisher):
+                        return self._defer(size, received_ns)
+                    publisher = event.publisher
                 expected += 1
                 event.topic = topic
                 event.received_ns = received_ns
@@ -241,10 +245,12 @@ class FastPath:
             session, only = event.session, sub_socket.only_session
             tracker = trackers.get((session, topic), _NO_STREAM)
             expected = tracker.expected
-            if event.sequence != expected or event.publisher != tracker.publisher:
+            if event.sequence != expected or (only is not None and session != only):
                 return self._defer(size, received_ns)
-            if only is not None and session != only:
-                return self._defer(size, received_ns)
+            if event.publisher != tracker.publisher:
+                # The first event of a publisher after its answer to a ready request.
+                if not decoding.is_named(tracker, event.publisher):
+                    return self._defer(size, received_ns)
             expected += 1
             event.topic = topic
             event.received_ns = received_ns
