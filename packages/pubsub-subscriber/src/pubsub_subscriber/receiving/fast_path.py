@@ -247,10 +247,10 @@ class FastPath:
             expected = tracker.expected
             if event.sequence != expected or (only is not None and session != only):
                 return self._defer(size, received_ns)
-            if event.publisher != tracker.publisher:
-                # The first event of a publisher after its answer to a ready request.
-                if not decoding.is_named(tracker, event.publisher):
-                    return self._defer(size, received_ns)
+            name = event.publisher
+            # Another one is in the first event after the answer to a ready request.
+            if name != tracker.publisher and not decoding.is_named(tracker, name):
+                return self._defer(size, received_ns)
             expected += 1
             event.topic = topic
             event.received_ns = received_ns
