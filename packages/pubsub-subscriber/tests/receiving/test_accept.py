@@ -181,6 +181,7 @@ def waiting_in_the_socket(bench: Bench) -> Iterator[Event]:
             if not turns.fast_path.is_ready() or receiver.buffered_count():
                 break
             turns.poller._seen_wake_token = turns.poller.wake_token
+            turns.poller.only_socket = sub_socket
             assert turns.enter(sub_socket)
             while turns.next_in_socket(None):
                 yield from receiver.queue.burst

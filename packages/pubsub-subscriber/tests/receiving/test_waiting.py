@@ -391,6 +391,54 @@ def test_two_threads_that_wait_in_turn_lose_no_event(
     assert sorted(received) == sorted([*(b"%d" % n for n in range(200)), b"last"])
 
 
+def test_a_thread_finds_events_that_another_one_left_before_its_turn(
+    broker: FakeBroker,
+    new_subscriber: NewSubscriber,
+    new_publisher: NewPublisher,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It decides to wait in the socket; then the other one receives, and leaves a frame for
+    the cold path."""
+    publisher = new_publisher("A")
+    subscriber = connect(broker, "decentralized", publisher, new_subscriber)
+    turns = subscriber._runtime.receiver._turns
+    published: list[bytes] = []
+    received: list[bytes] = []
+
+    def publish() -> None:
+        published.append(b"%d" % len(published))
+        publisher.publish("A", published[-1])
+
+    def receive_until_one_is_left() -> None:
+        fast_path = turns.fast_path
+        while fast_path.deferred is None:
+            publish()
+            publisher.next_sequence["A"] += 1  # a gap: the next frame is unusual
+            publish()
+            while fast_path.deferred is None and len(received) < len(published):
+                event = subscriber.parse_publish_event()
+                received.extend([] if event is None else [event.payload])
+
+    before = turns.socket_wait.patience_ms
+
+    def patience_ms(deadline: float) -> int:
+        monkeypatch.undo()
+        other = threading.Thread(target=receive_until_one_is_left, daemon=True)
+        other.start()
+        assert ended(other)
+        publish()
+        return before(deadline)
+
+    _until_it_waits_in_the_socket(subscriber, publisher)
+    monkeypatch.setattr(turns.socket_wait, "patience_ms", patience_ms)
+    while not published or len(received) < len(published):
+        event = subscriber.receive(WAIT_S)
+        assert event is not None
+        received.extend([event.payload] if event.payload != b"x" else [])
+
+    assert received == published
+
+
 def test_without_an_interrupter_events_come_by_the_descriptor(
     broker: FakeBroker,
     new_subscriber: NewSubscriber,

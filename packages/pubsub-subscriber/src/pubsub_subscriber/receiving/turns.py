@@ -175,7 +175,7 @@ class Turns:
         thread may."""
         poller = self.poller
         sub_socket = poller.only_socket
-        if self.closed or not poller.idle or sub_socket is None or self.queue.waits():
+        if self.closed or not poller.idle or sub_socket is None:
             return False
         may_wait = sub_socket.may_wait
         if may_wait is None:
@@ -184,9 +184,9 @@ class Turns:
         return may_wait and not self.is_inside() and self.enter(sub_socket)
 
     def enter(self, sub_socket: SubSocket) -> bool:
-        """Begin to wait in this socket, unless a thread has woken this one before."""
-        self._take_next = self.fast_path.waiting_in(sub_socket)
-        with self._turn: return self.poller.enter(sub_socket)  # noqa: E701  # fmt: skip
+        """Begin to wait in this socket, unless events wait or a thread has woken this one
+        before."""
+        with self._turn: return self._enter(sub_socket)  # noqa: E701  # fmt: skip
 
     def next_in_socket(self, deadline: float | None) -> bool:
         """Wait in the socket for one message, if there is nothing else to wait for. True if
@@ -203,7 +203,8 @@ class Turns:
             patience_ms = self.socket_wait.patience_ms(deadline)
             if not patience_ms:
                 return False
-        with self._turn: return self._take_next(patience_ms)  # noqa: E701  # fmt: skip
+        # Another thread may have had the turn meanwhile.
+        with self._turn: return poller.waiting_in is not None and self._take_next(patience_ms)  # noqa: E701  # fmt: skip
 
     def _has_ended(self) -> bool:
         """Nothing can be received. Always False."""
@@ -280,6 +281,13 @@ class Turns:
             return _END
         poller.wait(deadline, cold.due_at(), batches)
         return _AGAIN
+
+    def _enter(self, sub_socket: SubSocket) -> bool:
+        poller = self.poller
+        if self.queue.waits() or poller.only_socket is not sub_socket:
+            return False
+        self._take_next = self.fast_path.waiting_in(sub_socket)
+        return poller.enter(sub_socket)
 
     def _take_arrived(self, sub_socket: SubSocket) -> bool:
         queue = self.queue
