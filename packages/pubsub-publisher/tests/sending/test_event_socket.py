@@ -226,6 +226,25 @@ def test_larger_events_do_not_fill_a_batch_that_a_small_one_began(
     assert max(map(len, frames)) < 1.1 * BATCH_BYTES
 
 
+def test_events_that_are_gathered_in_two_ways_do_not_make_a_larger_message(
+    bench: Bench,
+) -> None:
+    bench.clock.step_ns = 100
+    sizes = [8] * (STREAK + 2) + [1024] * 200
+    for size in sizes:
+        bench.send(bytes(size))
+    for size in (100_000, 100_000):
+        bench.event_socket.gather(bench.topic, bytes(size))
+    for _ in range(20):
+        bench.send(bytes(1024))
+    bench.event_socket.flush(bench.topic)
+
+    count = len(sizes) + 22
+    frames = bench.frames(count)
+    assert numbers(frames) == list(range(count))
+    assert max(map(len, frames)) < 1.1 * BATCH_BYTES
+
+
 def send_all(bench: Bench, sizes: list[int]) -> threading.Thread:
     """Send events of these sizes, in a thread, since they may have to wait for room."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect
 from collections.abc import Sequence
 from itertools import accumulate
 from typing import Final
@@ -59,7 +60,8 @@ class TopicState:
         # Of the calls that take items from quick sources. Their events leave before those that
         # are gathered after them.
         self.fetched: list[Fetched] = []
-        # Of payload, at least of large ones; threads may count some twice.
+        # Of payloads, but a sender counts the first one of its batch alone
+        # (`sending/event_socket.py`); threads may count some twice.
         self.gathered_bytes = 0
         self.watched = False
         # When the gathering began: on the publisher's clock, and monotonic.
@@ -94,9 +96,10 @@ class TopicState:
     def next_part(self, limit: int) -> list[Stamped]:
         """The first gathered events that fit into one message, at most ``limit``."""
         part = self.gathered[: min(limit, BATCH_EVENTS)]
-        if self.gathered_bytes > BATCH_BYTES:
-            sizes = accumulate(len(payload) for _, payload in part)
-            part = part[: max(1, sum(size <= BATCH_BYTES for size in sizes))]
+        # Of a sender's own batch, which fits, the first event alone is counted.
+        if self.gathered_bytes > len(part[0][1]):
+            sizes = list(accumulate([len(payload) for _, payload in part]))
+            part = part[: max(1, bisect(sizes, BATCH_BYTES))]
         return part
 
     def commit(self, first: int, events: Events) -> None:
