@@ -70,6 +70,12 @@ def test_the_main_thread_lets_another_one_work() -> None:
     assert run_uninterrupted(threading.current_thread) is not main
 
 
+def test_the_other_thread_leaves_no_entry_in_the_list_of_threads() -> None:
+    found = run_uninterrupted(threading.current_thread)  # makes an entry
+
+    wait_for(lambda: found not in threading.enumerate())
+
+
 def test_another_thread_works_itself() -> None:
     found: list[bool] = []
 
