@@ -70,10 +70,10 @@ def test_the_main_thread_lets_another_one_work() -> None:
     assert run_uninterrupted(threading.current_thread) is not main
 
 
-def test_the_other_thread_leaves_no_entry_in_the_list_of_threads() -> None:
-    found = run_uninterrupted(threading.current_thread)  # makes an entry
-
-    wait_for(lambda: found not in threading.enumerate())
+def test_silent_work_too_and_its_thread_leaves_no_trace() -> None:
+    before = set(threading.enumerate())
+    assert run_uninterrupted(threading.get_ident, silent=True) != threading.get_ident()
+    assert set(threading.enumerate()) == before
 
 
 def test_another_thread_works_itself() -> None:
@@ -88,7 +88,7 @@ def test_another_thread_works_itself() -> None:
 
 
 def test_without_a_thread_it_is_a_plain_call(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(uninterrupted, "start_unnamed", lambda _: False)
+    monkeypatch.setattr(uninterrupted, "start_detached", lambda *_: False)
     here = threading.current_thread()
     assert run_uninterrupted(threading.current_thread) is here
 

@@ -16,16 +16,20 @@ from typing import Any, Final, Generic, TypeVar
 
 from pubsub_common.errors import PubSubError
 from pubsub_common.net.changed import Changed
-from pubsub_common.net.detached import start_unnamed
+from pubsub_common.net.detached import start_detached, start_unnamed
 from pubsub_common.net.ticket import Ticket
 
 _log = logging.getLogger(__name__)
 
 _T = TypeVar("_T")
+_NAME: Final = "pubsub-work"
 
 
 def run_uninterrupted(
-    work: Callable[[], _T], hurry: Callable[[], object] | None = None
+    work: Callable[[], _T],
+    hurry: Callable[[], object] | None = None,
+    *,
+    silent: bool = False,
 ) -> _T:
     """Run ``work`` to its end, even if signal handlers raise exceptions meanwhile. Returns its
     result, and raises its errors.
@@ -34,6 +38,7 @@ def run_uninterrupted(
     either the work has not begun and never will, or it continues and must clean up after
     itself. ``hurry`` is then called to make it end soon; it must do nothing if the work has
     just ended, and may be called again, at the end of the program, which waits for the work.
+    ``silent`` work does not log and starts no threads; then its own thread costs a third.
     In any other thread, and if no thread can be started (at the end of the interpreter), this
     is a plain call.
     """
@@ -41,7 +46,7 @@ def run_uninterrupted(
         return work()
     task = _Task(work, hurry)
     try:
-        started = start_unnamed(task.run)
+        started = start_unnamed(task.run) if silent else start_detached(task.run, _NAME)
         if started:
             task.changed.wait_for(task.ended)
     except BaseException:

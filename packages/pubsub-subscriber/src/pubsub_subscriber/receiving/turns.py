@@ -138,7 +138,7 @@ class Turns:
             if step == _END:
                 return False
             if step == _COLD:
-                run_uninterrupted(functools.partial(self._cold, batches))
+                run_uninterrupted(functools.partial(self._cold, batches), silent=True)
             elif step == _REPORT:
                 self.performer.reports.tell()
 
@@ -155,7 +155,9 @@ class Turns:
         """Receive waiting messages, and do the due work; events wait in the queue. False if
         nothing waited."""
         self._check_outside()
-        return self._has_ended() if self.closed else run_uninterrupted(self._fetch)
+        if self.closed:
+            return self._has_ended()
+        return run_uninterrupted(self._fetch, silent=True)
 
     def take_arrived(self, sub_socket: SubSocket) -> bool:
         """Make a burst of the events of a socket with a descriptor that has signalled, if no
