@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 from pubsub_broker.forwarding.calm_traffic import LEAST_QUEUE, CalmTraffic
 
 QUEUE = 8000
@@ -11,8 +13,9 @@ LOOK_S = 0.05
 class Traffic:
     """Looks, one after the other."""
 
-    def __init__(self, limit: int = QUEUE) -> None:
-        self.traffic = CalmTraffic(limit, clock=lambda: 0.0)
+    def __init__(self, limit: int = QUEUE, *, check_s: float = 0.0) -> None:
+        times = itertools.count(step=check_s)
+        self.traffic = CalmTraffic(limit, clock=lambda: next(times))
         self.now = 100.0
         self.count = 0
         self.checks = 0
@@ -93,3 +96,17 @@ def test_short_queues_are_never_calm() -> None:
 
     assert not traffic.traffic.calm
     assert not traffic.look()
+
+
+def test_between_two_slow_checks_the_queue_does_not_fill() -> None:
+    traffic = Traffic(check_s=1.0)
+    while not traffic.checks:
+        traffic.look(QUEUE // 16)
+    checked_at = traffic.count
+    traffic.stalled = True
+
+    while traffic.look(QUEUE // 16):
+        pass
+
+    assert traffic.checks == 1
+    assert traffic.count - checked_at < QUEUE

@@ -86,6 +86,8 @@ class CalmProxy:
         with self._lock:
             if self._inside and not self._leaving:
                 self._leaving = True
+                if self._asked_at is None:  # it may be blocked
+                    self._asked_at = time.monotonic()
                 self._send(STATISTICS)
                 self._send(TERMINATE)
 

@@ -14,9 +14,10 @@ from typing import Final
 # messages a second fill one of 1000.
 LEAST_QUEUE: Final = 4000
 # Parts of a queue: so many messages between two looks are too many; after so many the
-# subscribers are checked. A few looks together stay below a full queue.
+# subscribers are checked, and after so many without a check traffic is not calm.
 _BUSY_PART: Final = 8
 _CHECK_PART: Final = 4
+_UNCHECKED_PART: Final = 2
 # Checks of the subscribers are this far apart, and take no larger part of the time.
 _CHECK_EVERY_S: Final = 0.05
 _LARGEST_PART: Final = 0.05
@@ -43,10 +44,12 @@ class CalmTraffic:
         if not self._possible:
             return False
         came, self._count = count - self._count, count
+        unchecked = count - self._checked_count
         if waits or came * _BUSY_PART > self._limit:
             self.calm = False
-        elif not self.calm or (count - self._checked_count) * _CHECK_PART > self._limit:
+        elif not self.calm or unchecked * _CHECK_PART > self._limit:
             if now < self._check_at:
+                self.calm &= unchecked * _UNCHECKED_PART <= self._limit
                 return self.calm
             begun_at = self._clock()
             self.calm = not stalled()
