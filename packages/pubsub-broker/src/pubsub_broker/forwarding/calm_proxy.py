@@ -37,6 +37,8 @@ from pubsub_common.security.connections import close_connection, written_through
 
 # Fewer bytes than this are only under way.
 _ON_ITS_WAY_BYTES: Final = 16_384
+# Processor time of more messages than one look may miss, and of fewer than fill a queue.
+_WORK_S: Final = 0.0005
 
 
 class CalmProxy:
@@ -96,16 +98,13 @@ class CalmProxy:
         it. Returns whether it may again, so that the thread must be woken. ``counted``:
         messages that were forwarded outside of it, by ``thread``."""
         before = self._traffic.calm
-        told = self._told
-        answered = self._asked_at is not None and self._read()
+        self._read()
         unanswered = self._asked_at is not None
         with self._lock:
-            if self._inside and not self._leaving and not unanswered:
-                # An answer takes time, too; without news it is the last one.
-                worked = self._has_worked(thread)
-                if worked and not (answered and told == self._told):
-                    self._asked_at = now
-                    self._send(STATISTICS)
+            asks = self._inside and not self._leaving and not unanswered
+            if asks and self._has_worked(thread):
+                self._asked_at = now
+                self._send(STATISTICS)
         output = self._sockets.output
         calm = self._traffic.look(
             counted + self._told.messages,
@@ -151,11 +150,14 @@ class CalmProxy:
         self._proxy_end.close(linger=0)
 
     def _has_worked(self, thread: threading.Thread) -> bool:
-        """Whether the thread has run since the last look: one at rest is not woken."""
+        """Whether the thread has worked for a while since this was last true: one at rest
+        is not woken, and an answer takes time, too."""
         assert thread.ident is not None
-        before = self._cpu_s
-        self._cpu_s = time.clock_gettime(time.pthread_getcpuclockid(thread.ident))
-        return self._cpu_s != before
+        cpu_s = time.clock_gettime(time.pthread_getcpuclockid(thread.ident))
+        if cpu_s - self._cpu_s < _WORK_S:
+            return False
+        self._cpu_s = cpu_s
+        return True
 
     def _stalled(self) -> bool:
         return any(
@@ -166,9 +168,8 @@ class CalmProxy:
     def _send(self, command: bytes) -> None:
         send_command(self._control, command)
 
-    def _read(self) -> bool:
-        """Read the answers: eight counters, or an empty one from a proxy that ends.
-        Returns whether nothing is asked any more."""
+    def _read(self) -> None:
+        """Read the answers: eight counters, or an empty one from a proxy that ends."""
         while self._control.poll(0):
             answer = self._control.recv_multipart()[1:]
             if len(answer) > 1:
@@ -176,4 +177,3 @@ class CalmProxy:
                 self._asked_at = None
             else:
                 self._counted = self._told
-        return self._asked_at is None
