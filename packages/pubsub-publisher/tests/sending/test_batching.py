@@ -148,8 +148,9 @@ def test_single_events_and_batches_share_their_numbers(
     publisher.publish_event("A", b"3")
 
     assert subscriber.next_event().sequence == 0
-    [batch] = batches(subscriber, 2)
-    assert (batch.sequence, batch.payloads) == (1, [b"1", b"2"])
+    found = batches(subscriber, 2)
+    assert found[0].sequence == 1
+    assert [each for batch in found for each in batch.payloads] == [b"1", b"2"]
     assert subscriber.next_event().sequence == 3
 
 
@@ -256,8 +257,8 @@ def test_text_is_sent_as_utf8(
 
     publisher.publish_events(["ä", ("A", "b")])
 
-    [batch] = batches(subscriber, 2)
-    assert batch.payloads == ["ä".encode(), b"b"]
+    found = batches(subscriber, 2)  # two, if the control thread comes in between
+    assert [each for batch in found for each in batch.payloads] == ["ä".encode(), b"b"]
 
 
 def test_topics_that_are_not_declared_are_added(
