@@ -88,9 +88,7 @@ class CalmProxy:
         with self._lock:
             if self._inside and not self._leaving:
                 self._leaving = True
-                if self._asked_at is None:  # it may be blocked
-                    self._asked_at = time.monotonic()
-                self._send(STATISTICS)
+                self._ask()  # it may be blocked
                 self._send(TERMINATE)
 
     def look(self, counted: int, now: float, thread: threading.Thread) -> bool:
@@ -103,8 +101,7 @@ class CalmProxy:
         with self._lock:
             asks = self._inside and not self._leaving and not unanswered
             if asks and self._has_worked(thread):
-                self._asked_at = now
-                self._send(STATISTICS)
+                self._ask()
         output = self._sockets.output
         calm = self._traffic.look(
             counted + self._told.messages,
@@ -127,8 +124,7 @@ class CalmProxy:
         self._read()
         with self._lock:
             if self._inside and not self._leaving and self._asked_at is None:
-                self._asked_at = time.monotonic()
-                self._send(STATISTICS)
+                self._ask()
         while self._asked_at is not None and self._control.poll(ms_until(until)):
             self._read()
         return self._told
@@ -164,6 +160,12 @@ class CalmProxy:
             written.unsent > _ON_ITS_WAY_BYTES
             for _, written in written_through(self._sockets.port)
         )
+
+    def _ask(self) -> None:
+        """Ask for the counts; the time of the first question without an answer counts."""
+        if self._asked_at is None:
+            self._asked_at = time.monotonic()
+        self._send(STATISTICS)
 
     def _send(self, command: bytes) -> None:
         send_command(self._control, command)

@@ -52,6 +52,7 @@ class CpuMonitor:
         # By role name and thread.
         self._first: dict[tuple[str, str], _Usage] = {}
         self._last: dict[tuple[str, str], _Usage] = {}
+        self._by_role: dict[str, _Usage] = {}  # in the measured span, after `end`
         self._began = self._ended = self._next_sample = 0.0
         self._stalled_us: tuple[int | None, int | None] = (None, None)
 
@@ -72,6 +73,10 @@ class CpuMonitor:
         self._last |= self._read()
         self._ended = time.monotonic()
         self._stalled_us = (self._stalled_us[0], _stalled_us())
+        self._by_role = {}
+        for thread, last in self._last.items():
+            usage = self._by_role.setdefault(thread[0], _Usage())
+            usage.add(last, self._first.get(thread, _NONE))
 
     @property
     def elapsed_s(self) -> float:
@@ -86,7 +91,7 @@ class CpuMonitor:
         if before is not None and after is not None and elapsed_s > 0:
             pressure = (after - before) / (elapsed_s * 1e6) * 100
         total = _Usage()
-        for usage in self._by_role().values():
+        for usage in self._by_role.values():
             total.add(usage, _NONE)
         cpus = os.cpu_count() or 1
         known = bool(self._first) and elapsed_s > 0
@@ -106,15 +111,8 @@ class CpuMonitor:
 
     def cpu_s(self, role: str) -> float | None:
         """Processor seconds of one role in the measured span; None if it is unknown."""
-        usage = self._by_role().get(role)
+        usage = self._by_role.get(role)
         return None if usage is None else usage.ran_ns / 1e9
-
-    def _by_role(self) -> dict[str, _Usage]:
-        found: dict[str, _Usage] = {}
-        for thread, last in self._last.items():
-            usage = found.setdefault(thread[0], _Usage())
-            usage.add(last, self._first.get(thread, _NONE))
-        return found
 
     def _read(self) -> dict[tuple[str, str], _Usage]:
         return {

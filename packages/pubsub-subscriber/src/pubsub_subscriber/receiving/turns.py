@@ -63,8 +63,10 @@ class Turns:
         self.closed = False
         self._check_usable = check_usable
         self._turn: Any = threading.RLock()
-        # There is no public method for this; `threading.Condition` uses the same one.
-        self._has_turn: Callable[[], bool] = cast(Any, self._turn)._is_owned
+        # Whether the calling thread has the turn: the caller is a signal handler or a finalizer
+        # inside a receive call. There is no public method for this; `threading.Condition` uses
+        # the same one.
+        self.is_inside: Callable[[], bool] = cast(Any, self._turn)._is_owned
         self._take_next: Callable[[int], bool] = lambda _patience_ms: False
         self._stop_at = 0.0
         self.socket_wait = SocketWait(self.poller)
@@ -84,11 +86,6 @@ class Turns:
         """Receive nothing more."""
         self.closed = True
         self.poller.wake()
-
-    def is_inside(self) -> bool:
-        """Whether the calling thread has the turn: the caller is a signal handler or a
-        finalizer inside a receive call."""
-        return self._has_turn()
 
     def close(self, close: Callable[[], None], timeout_s: float) -> None:
         """End the receive calls of other threads. Call ``close`` when no thread receives, or
@@ -162,7 +159,7 @@ class Turns:
     def take_arrived(self, sub_socket: SubSocket) -> bool:
         """Make a burst of the events of a socket with a descriptor that has signalled, if no
         events wait. Returns whether nothing is left there. There is nothing else to do."""
-        if self.closed or self._has_turn():
+        if self.closed or self.is_inside():
             return False
         with self._turn: return self._take_arrived(sub_socket)  # noqa: E701  # fmt: skip
 
@@ -198,7 +195,7 @@ class Turns:
         if poller.waiting_in is None and not self.enter_socket():
             return False
         # Also in a forked child, where the turn may never be released.
-        if self.closed or self._has_turn():
+        if self.closed or self.is_inside():
             return False
         patience_ms = -1
         if deadline is not None:
