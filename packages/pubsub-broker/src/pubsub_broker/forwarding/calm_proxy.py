@@ -62,6 +62,8 @@ class CalmProxy:
         self._asked_at: float | None = None
         # Until the proxy was entered, and in its last report.
         self._counted = self._told = Counted(0, 0)
+        # Its last answer was another one than before: it may be blocked since.
+        self._news = False
         self._cpu_s = -1.0
         self._control, self._proxy_end = control_sockets(context, name)
 
@@ -100,7 +102,8 @@ class CalmProxy:
         unanswered = self._asked_at is not None
         with self._lock:
             asks = self._inside and not self._leaving and not unanswered
-            if asks and self._has_worked(thread):
+            if asks and (self._news or self._has_worked(thread)):
+                self._news = False
                 self._ask()
         output = self._sockets.output
         calm = self._traffic.look(
@@ -175,7 +178,8 @@ class CalmProxy:
         while self._control.poll(0):
             answer = self._control.recv_multipart()[1:]
             if len(answer) > 1:
-                self._told = self._counted.plus(answer)
+                before, self._told = self._told, self._counted.plus(answer)
+                self._news = self._told != before
                 self._asked_at = None
             else:
                 self._counted = self._told
