@@ -58,7 +58,9 @@ class CalmProxy:
         self._lock = threading.Lock()
         self._inside = False
         self._leaving = False
-        # When it was asked for its counts, without an answer yet (monotonic seconds).
+        # How often it was asked for its counts, without an answer yet, and since when
+        # (monotonic seconds).
+        self._asked = 0
         self._asked_at: float | None = None
         # Until the proxy was entered, and in its last report.
         self._counted = self._told = Counted(0, 0)
@@ -168,6 +170,7 @@ class CalmProxy:
         """Ask for the counts; the time of the first question without an answer counts."""
         if self._asked_at is None:
             self._asked_at = time.monotonic()
+        self._asked += 1
         self._send(STATISTICS)
 
     def _send(self, command: bytes) -> None:
@@ -180,6 +183,8 @@ class CalmProxy:
             if len(answer) > 1:
                 before, self._told = self._told, self._counted.plus(answer)
                 self._news = self._told != before
-                self._asked_at = None
+                self._asked -= 1
+                if not self._asked:
+                    self._asked_at = None
             else:
                 self._counted = self._told
