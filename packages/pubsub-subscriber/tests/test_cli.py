@@ -17,10 +17,10 @@ from support.ports import unused_port
 from support.raw_sockets import RawPublisher
 
 from pubsub_common.cli import console_script
-from pubsub_common.counted import counted
 from pubsub_common.measurement.latency_file import HEADER
 from pubsub_common.protocol.messages import Disconnect, Model, Register
 from pubsub_common.testing import wait_for
+from pubsub_common.text.counted import counted
 from pubsub_subscriber import __version__, cli
 from pubsub_subscriber.config import SubscriberConfig
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, TextIO
 
 from pubsub_common import defaults
 from pubsub_common.cli import console_script, option_texts, role_config
-from pubsub_common.counted import counted
+from pubsub_common.text.counted import counted
 from pubsub_publisher.input import options as input_options
 from pubsub_publisher.measurement_files import PublisherFiles
 
@@ -278,8 +278,8 @@ def _held_start_ns(publisher: Publisher) -> int | None:
     Raises:
         ConfigError: The line is not a number, or standard input is closed.
     """
-    from pubsub_common.ascii_numbers import whole_number
     from pubsub_common.errors import ConfigError
+    from pubsub_common.text.ascii_numbers import whole_number
 
     stdin: TextIO | None = sys.stdin
     if stdin is None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import ClassVar, Self
 
-from pubsub_common.name_list import name_list
 from pubsub_common.protocol.endpoints import host_of
+from pubsub_common.text.name_list import name_list
 from pubsub_publisher.config import PublisherConfig
 from pubsub_publisher.publishing.generated_events import reserved_frame
 from pubsub_publisher.runtime import PublisherRuntime

@@ -25,12 +25,12 @@ from pubsub_common.client.own_name import own_name
 from pubsub_common.errors import NotReady, PubSubError
 from pubsub_common.life_cycle import LifeCycle
 from pubsub_common.measurement.clocks import clock_ns
-from pubsub_common.name_list import name_list
 from pubsub_common.net.contexts import new_context
 from pubsub_common.net.detached import start_awaited
 from pubsub_common.net.open_files import check_open_files
 from pubsub_common.protocol.endpoints import join
 from pubsub_common.shared_memory.place import place_for
+from pubsub_common.text.name_list import name_list
 from pubsub_common.uninterrupted import run_uninterrupted
 from pubsub_publisher.core import PublisherCore
 from pubsub_publisher.life.broker_lookup import look_up_brokers

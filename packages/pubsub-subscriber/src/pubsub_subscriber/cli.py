@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from pubsub_common import defaults
 from pubsub_common.cli import console_script, option_texts, role_config
 from pubsub_common.cli.standard_streams import OutputFailed
-from pubsub_common.counted import counted
+from pubsub_common.text.counted import counted
 from pubsub_subscriber.measurement_files import SubscriberFiles
 from pubsub_subscriber.output import options as output_options
 

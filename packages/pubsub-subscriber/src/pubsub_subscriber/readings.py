@@ -6,9 +6,9 @@ from typing import Self
 
 from pubsub_common.client.clock_offset import SAME_CLOCK
 from pubsub_common.measurement.latency_histogram import LatencyHistogram
-from pubsub_common.name_list import name_list
 from pubsub_common.protocol.endpoints import host_of
 from pubsub_common.protocol.sequence import Counts
+from pubsub_common.text.name_list import name_list
 from pubsub_subscriber.config import SubscriberConfig
 from pubsub_subscriber.runtime import SubscriberRuntime
 

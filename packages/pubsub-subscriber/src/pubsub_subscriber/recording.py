@@ -9,10 +9,10 @@ from itertools import islice
 from pathlib import Path
 from typing import cast
 
-from pubsub_common.counted import counted
 from pubsub_common.measurement.latency_file import write_latencies
 from pubsub_common.measurement.latency_histogram import LatencyHistogram
 from pubsub_common.protocol.events import Event
+from pubsub_common.text.counted import counted
 from pubsub_subscriber.config import SubscriberConfig
 from pubsub_subscriber.event_table import EventTable
 from pubsub_subscriber.receiving.receiver import Receiver

@@ -33,7 +33,6 @@ from pubsub_common.file_claim import FileClaim
 from pubsub_common.files import check_writable
 from pubsub_common.life_cycle import LifeCycle
 from pubsub_common.measurement.clocks import clock_ns
-from pubsub_common.name_list import name_list
 from pubsub_common.net.contexts import terminate_context
 from pubsub_common.net.detached import start_awaited
 from pubsub_common.protocol.events import Event
@@ -41,6 +40,7 @@ from pubsub_common.protocol.messages import Model
 from pubsub_common.protocol.sequence import Counts
 from pubsub_common.protocol.wildcards import asterisk_warning, validate_subscriptions
 from pubsub_common.shared_memory.place import place_for
+from pubsub_common.text.name_list import name_list
 from pubsub_common.uninterrupted import run_uninterrupted
 from pubsub_subscriber.config import SubscriberConfig
 from pubsub_subscriber.connections.factory import ConnectionFactory

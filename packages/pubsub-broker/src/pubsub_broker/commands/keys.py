@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from shlex import quote
 from typing import TYPE_CHECKING, Final
 
-from pubsub_common.ascii_numbers import real_number
 from pubsub_common.cli import console_script, option_texts
 from pubsub_common.errors import ConfigError
+from pubsub_common.text.ascii_numbers import real_number
 
 if TYPE_CHECKING:
     from pubsub_broker.security.key_store import KeyStore

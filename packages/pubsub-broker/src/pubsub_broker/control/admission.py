@@ -9,7 +9,6 @@ from pubsub_broker.control.clients import Clients
 from pubsub_broker.errors import Refusal
 from pubsub_broker.registry.interface import Client, Registry, topic_memory
 from pubsub_broker.registry.occupancy import Occupancy
-from pubsub_common.counted import counted
 from pubsub_common.defaults import (
     CLIENTS_PER_ADDRESS_SHARE,
     CLOCKS,
@@ -23,6 +22,7 @@ from pubsub_common.protocol.wildcards import (
     validate_publisher_topics,
     validate_subscriptions,
 )
+from pubsub_common.text.counted import counted
 
 _CLIENTS: Final = ("client is", "clients are")
 _PUBLISHERS: Final = ("publisher is", "publishers are")

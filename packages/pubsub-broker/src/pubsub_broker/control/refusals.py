@@ -7,10 +7,10 @@ from typing import Final
 from pubsub_broker.control.effects import Effect, Rejected, Send
 from pubsub_common.defaults import MAX_CONTROL_BYTES
 from pubsub_common.errors import ProtocolError
-from pubsub_common.printable import printable
 from pubsub_common.protocol import messages
 from pubsub_common.protocol.messages import Error, Request, StatusRequest
 from pubsub_common.protocol.undecodable import explain_undecodable
+from pubsub_common.text.printable import printable
 
 _MAX_DETAIL: Final = 500
 

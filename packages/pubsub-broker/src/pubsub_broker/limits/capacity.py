@@ -7,7 +7,6 @@ import logging
 import sys
 from typing import Final
 
-from pubsub_common.counted import counted
 from pubsub_common.defaults import (
     CLIENTS_PER_ADDRESS_SHARE,
     MAX_CLIENTS,
@@ -15,6 +14,7 @@ from pubsub_common.defaults import (
     PUBLISHERS_PER_ADDRESS,
 )
 from pubsub_common.net.open_files import raise_limit
+from pubsub_common.text.counted import counted
 
 _log = logging.getLogger(__name__)
 

@@ -18,12 +18,10 @@ from pubsub_broker.control.effects import (
 )
 from pubsub_broker.monitoring.rejection_log import RejectionLog
 from pubsub_broker.registry.interface import Client
-from pubsub_common.counted import counted
 from pubsub_common.logs.line_budget import LineBudget
 from pubsub_common.logs.throttle import LogThrottle
 from pubsub_common.net.sockets import tcp_table
 from pubsub_common.net.tcp_table import slowest_reader
-from pubsub_common.printable import printable
 from pubsub_common.protocol import numbers
 from pubsub_common.protocol.endpoints import group_of, host_of, is_loopback
 from pubsub_common.protocol.listening import near_host
@@ -31,6 +29,8 @@ from pubsub_common.protocol.messages import ClientStatus, Model
 from pubsub_common.queue_bounds import QueueBounds
 from pubsub_common.security.lost_connections import lost_line
 from pubsub_common.security.unread_queues import Unread, unread_line
+from pubsub_common.text.counted import counted
+from pubsub_common.text.printable import printable
 
 if TYPE_CHECKING:
     from pubsub_broker.served_address import ServedAddress

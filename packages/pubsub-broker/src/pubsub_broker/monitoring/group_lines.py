@@ -16,8 +16,8 @@ from pubsub_broker.registry.changes import (
 )
 from pubsub_broker.registry_options import Endpoint
 from pubsub_common.logs.throttle import LogThrottle
-from pubsub_common.printable import printable
 from pubsub_common.protocol.endpoints import host_of
+from pubsub_common.text.printable import printable
 
 _log = logging.getLogger(__name__)
 

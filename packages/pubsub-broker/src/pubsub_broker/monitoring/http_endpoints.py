@@ -15,13 +15,13 @@ from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pubsub_common import defaults
-from pubsub_common.ascii_numbers import is_digits
 from pubsub_common.client.status_client import ask
 from pubsub_common.errors import ConfigError, PubSubError
 from pubsub_common.net.http_server import HttpServer, Response
 from pubsub_common.protocol.endpoints import is_ipv6
 from pubsub_common.protocol.listening import near_host, parse_listen_host
 from pubsub_common.protocol.messages import Status
+from pubsub_common.text.ascii_numbers import is_digits
 
 if TYPE_CHECKING:
     from pubsub_common.security.keys import ClientKeys

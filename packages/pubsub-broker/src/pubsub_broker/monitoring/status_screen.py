@@ -19,9 +19,9 @@ from pubsub_broker.monitoring.status_view import (
     topics_of,
 )
 from pubsub_common.measurement.latency_histogram import format_ns
-from pubsub_common.printable import printable
 from pubsub_common.protocol import numbers
 from pubsub_common.protocol.messages import ClientStatus, Status
+from pubsub_common.text.printable import printable
 
 # Longer names are cut, so that the numbers fit into 80 columns.
 _TITLE_WIDTH: Final = 28

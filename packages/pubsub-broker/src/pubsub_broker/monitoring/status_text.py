@@ -19,11 +19,11 @@ from pubsub_broker.monitoring.status_view import (
     title_and_address,
     topics_of,
 )
-from pubsub_common.counted import counted
 from pubsub_common.measurement.latency_histogram import format_ns
-from pubsub_common.printable import printable
 from pubsub_common.protocol import numbers
 from pubsub_common.protocol.messages import BrokerStatus, ClientStatus, Status
+from pubsub_common.text.counted import counted
+from pubsub_common.text.printable import printable
 
 
 def render(

@@ -15,11 +15,11 @@ import zmq
 from pubsub_broker.security.folder_watch import FolderWatch
 from pubsub_broker.security.grants import Grants
 from pubsub_broker.security.key_store import KeyStore
-from pubsub_common.counted import counted
 from pubsub_common.errors import ConfigError
 from pubsub_common.logs.audit_log import AuditLog
 from pubsub_common.security.keys import ClientKeys
 from pubsub_common.security.zap_server import ZapServer
+from pubsub_common.text.counted import counted
 
 _log = logging.getLogger(__name__)
 

@@ -133,8 +133,8 @@ def _read(path: str) -> Mapping[str, Any]:
     Raises:
         ConfigError: it cannot be read, is not TOML, or has something else than tables.
     """
-    from pubsub_common import bounded_toml
     from pubsub_common.files import read_file
+    from pubsub_common.text import bounded_toml
 
     try:
         document = bounded_toml.parse(read_file(path))

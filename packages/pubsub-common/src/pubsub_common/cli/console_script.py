@@ -8,14 +8,14 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, ParamSpec
 
-from pubsub_common import ascii_numbers
 from pubsub_common.cli import option_texts, parser, standard_streams, usage_text
 from pubsub_common.cli.settings import Settings
 from pubsub_common.cli.signals import stop_on_signals as stop_on_signals
 from pubsub_common.cli.standard_streams import OutputFailed, ReaderLeft
 from pubsub_common.errors import ConfigError, PubSubError
 from pubsub_common.logs.text_line import LineStyle, style_for, text_line
-from pubsub_common.printable import printable, printable_json
+from pubsub_common.text import ascii_numbers
+from pubsub_common.text.printable import printable, printable_json
 
 if TYPE_CHECKING:
     import logging

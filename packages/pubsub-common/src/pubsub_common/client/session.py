@@ -50,9 +50,9 @@ from pubsub_common.defaults import (
     REGISTER_LATER_S,
     REGISTER_RETRY_S,
 )
-from pubsub_common.printable import cut, printable
 from pubsub_common.protocol import messages
 from pubsub_common.protocol.versions import VERSIONS, strange_choice
+from pubsub_common.text.printable import cut, printable
 
 _MIN_HEARTBEAT_S: Final = 0.02
 

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Final
 
 from pubsub_common.errors import PubSubError
-from pubsub_common.name_list import name_list
 from pubsub_common.protocol.matching import matching_topics
+from pubsub_common.text.name_list import name_list
 
 if TYPE_CHECKING:
     from pubsub_common.protocol.messages import Role

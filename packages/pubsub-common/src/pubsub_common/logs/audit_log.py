@@ -8,8 +8,8 @@ import time
 from collections.abc import Callable
 
 from pubsub_common.logs.throttle import LogThrottle
-from pubsub_common.printable import printable
 from pubsub_common.protocol.endpoints import group_of
+from pubsub_common.text.printable import printable
 
 
 class AuditLog:

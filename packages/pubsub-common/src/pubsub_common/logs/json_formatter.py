@@ -7,7 +7,7 @@ import logging
 from datetime import UTC, datetime
 from typing import Any
 
-from pubsub_common.printable import cut
+from pubsub_common.text.printable import cut
 
 
 class JsonFormatter(logging.Formatter):

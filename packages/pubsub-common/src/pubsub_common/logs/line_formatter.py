@@ -6,7 +6,7 @@ import logging
 from typing import Final
 
 from pubsub_common.logs.text_line import PLAIN, LineStyle, text_line
-from pubsub_common.printable import cut, printable
+from pubsub_common.text.printable import cut, printable
 
 # Lines of a traceback begin with it, and no log line does.
 _INDENT: Final = "    "

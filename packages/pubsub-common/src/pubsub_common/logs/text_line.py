@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
-from pubsub_common.printable import cut, printable
+from pubsub_common.text.printable import cut, printable
 
 _RESET: Final = "\x1b[0m"
 _DIM: Final = "\x1b[2m"

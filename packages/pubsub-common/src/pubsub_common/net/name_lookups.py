@@ -22,7 +22,7 @@ from pubsub_common.defaults import (
 from pubsub_common.errors import NotReady, PubSubError
 from pubsub_common.net import addresses
 from pubsub_common.net.detached import start_detached
-from pubsub_common.printable import printable
+from pubsub_common.text.printable import printable
 
 _log = logging.getLogger(__name__)
 

@@ -17,8 +17,8 @@ from typing import Final
 from pubsub_common.defaults import LOOKUP_RETRY_MAX_S, LOOKUP_RETRY_S
 from pubsub_common.errors import PubSubError
 from pubsub_common.net.name_lookups import NameLookups
-from pubsub_common.printable import printable
 from pubsub_common.protocol.endpoints import host_of, is_ipv6, is_name, join, port_of
+from pubsub_common.text.printable import printable
 
 _log = logging.getLogger(__name__)
 

@@ -8,7 +8,6 @@ from typing import Final, TypeVar
 import msgspec
 
 from pubsub_common.errors import ProtocolError
-from pubsub_common.printable import cut, printable
 from pubsub_common.protocol.messages import (
     MALFORMED,
     NO_ID,
@@ -18,6 +17,7 @@ from pubsub_common.protocol.messages import (
     ReplyId,
 )
 from pubsub_common.protocol.versions import VERSIONS, Versions, chosen_version, spoken
+from pubsub_common.text.printable import cut, printable
 
 _T = TypeVar("_T")
 

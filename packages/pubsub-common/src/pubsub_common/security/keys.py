@@ -23,12 +23,12 @@ from typing import Any, Final
 
 import zmq
 
-from pubsub_common import bounded_toml
 from pubsub_common.defaults import KEYS_PIPE_TIMEOUT_S
 from pubsub_common.errors import ConfigError, PubSubError
 from pubsub_common.files import read_file
 from pubsub_common.security.file_owner import give_to_folder_owner
 from pubsub_common.security.z85 import KEY_LENGTH, is_key
+from pubsub_common.text import bounded_toml
 
 _MAX_FILE_BYTES: Final = 65_536
 _ACCESSIBLE_BY_OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO

@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 
 import numpy as np
 
-from pubsub_common.printable import printable
+from pubsub_common.text.printable import printable
 from pubsub_perf.analysis.queueing.broker_load import BrokerLoad, broker_load
 from pubsub_perf.analysis.stats import bootstrap, effect_sizes
 from pubsub_perf.analysis.stats.bootstrap import Resampling

@@ -7,7 +7,7 @@ import math
 import statistics
 from collections.abc import Mapping, Sequence
 
-from pubsub_common.printable import printable
+from pubsub_common.text.printable import printable
 from pubsub_perf.analysis.cell_samples import CellFacts
 from pubsub_perf.analysis.values.results import MachineResult
 from pubsub_perf.results import cell_fields

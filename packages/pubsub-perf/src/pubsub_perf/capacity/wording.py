@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Sequence
 
-from pubsub_common.counted import counted
+from pubsub_common.text.counted import counted
 from pubsub_perf.capacity.assumptions import ETCD_QUOTA_BYTES, assumptions
 from pubsub_perf.capacity.costs import EventCosts
 from pubsub_perf.capacity.growth import Point

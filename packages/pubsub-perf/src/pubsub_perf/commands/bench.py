@@ -6,10 +6,10 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
-from pubsub_common.ascii_numbers import whole_number
 from pubsub_common.cli import console_script
 from pubsub_common.cli.parser import clear_environment
 from pubsub_common.errors import ConfigError, PubSubError
+from pubsub_common.text.ascii_numbers import whole_number
 from pubsub_perf.commands import bench_files
 from pubsub_perf.commands.registry import PROGRAM, parse
 

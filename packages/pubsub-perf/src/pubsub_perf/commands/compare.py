@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from pubsub_common.ascii_numbers import real_number
 from pubsub_common.cli import console_script
 from pubsub_common.cli.standard_streams import OutputFailed
-from pubsub_common.counted import counted
 from pubsub_common.errors import ConfigError
 from pubsub_common.files import reason_of
+from pubsub_common.text.ascii_numbers import real_number
+from pubsub_common.text.counted import counted
 from pubsub_perf.commands.registry import PROGRAM, parse
 from pubsub_perf.commands.table_options import TABLE_OPTIONS, table_source
 

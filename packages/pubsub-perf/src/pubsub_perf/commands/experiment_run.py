@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from pubsub_common.cli import console_script
 from pubsub_common.cli.parser import clear_environment
-from pubsub_common.counted import counted
 from pubsub_common.errors import ConfigError, PubSubError
+from pubsub_common.text.counted import counted
 from pubsub_perf.commands.machine_options import Machines
 from pubsub_perf.commands.registry import PROGRAM
 from pubsub_perf.experiment import one_sweep

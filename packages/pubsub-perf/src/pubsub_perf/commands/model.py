@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from pubsub_common import defaults
-from pubsub_common.ascii_numbers import real_number, whole_number
 from pubsub_common.cli import console_script
 from pubsub_common.errors import ConfigError
+from pubsub_common.text.ascii_numbers import real_number, whole_number
 from pubsub_perf.commands.registry import PROGRAM, parse
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from pubsub_common.cli import console_script
-from pubsub_common.counted import counted
+from pubsub_common.text.counted import counted
 from pubsub_perf.commands.registry import PROGRAM, parse
 from pubsub_perf.results.folder_extent import MAX_FILES
 

@@ -9,9 +9,9 @@ from typing import Final
 from pubsub_common import defaults
 from pubsub_common.cli import console_script
 from pubsub_common.cli.console_script import source_of
-from pubsub_common.counted import counted
 from pubsub_common.errors import ConfigError, PubSubError
-from pubsub_common.printable import printable
+from pubsub_common.text.counted import counted
+from pubsub_common.text.printable import printable
 from pubsub_perf.commands import experiment_run, machine_options
 from pubsub_perf.commands.registry import PROGRAM, parse
 from pubsub_perf.experiment import experiment_files

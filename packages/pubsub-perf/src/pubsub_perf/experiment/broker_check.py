@@ -16,7 +16,7 @@ from typing import Any, Final
 import msgspec
 
 from pubsub_common import defaults
-from pubsub_common.counted import counted
+from pubsub_common.text.counted import counted
 from pubsub_perf.hosts.interface import HostError, Hosts
 
 _ANSWER_S: Final = 30.0

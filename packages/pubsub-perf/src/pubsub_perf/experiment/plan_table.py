@@ -10,8 +10,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from pubsub_common.counted import counted
-from pubsub_common.printable import printable
+from pubsub_common.text.counted import counted
+from pubsub_common.text.printable import printable
 from pubsub_perf.experiment.progress import clock
 from pubsub_perf.experiment.sweep import TimeLeft, cell_folder, finished
 from pubsub_perf.plan.cases import Case

@@ -19,7 +19,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from pubsub_common.measurement.latency_histogram import format_ns
-from pubsub_common.printable import printable
+from pubsub_common.text.printable import printable
 from pubsub_perf.experiment.cell_record import latencies
 from pubsub_perf.experiment.sweep import Result, TimeLeft, cell_folder
 from pubsub_perf.plan.cases import Case

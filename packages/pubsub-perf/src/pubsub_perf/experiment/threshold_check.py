@@ -7,9 +7,9 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Final
 
-from pubsub_common.counted import counted
 from pubsub_common.defaults import MIN_COUNT_P99, MIN_COUNT_P999
 from pubsub_common.errors import ConfigError
+from pubsub_common.text.counted import counted
 from pubsub_perf.experiment.sweep import cell_folder
 from pubsub_perf.plan.cases import Case
 from pubsub_perf.plan.experiment import Experiment

@@ -12,7 +12,7 @@ import sys
 import types
 import warnings
 
-from pubsub_common.ascii_numbers import is_digits
+from pubsub_common.text.ascii_numbers import is_digits
 
 
 def prepare() -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
-from pubsub_common import bounded_toml
 from pubsub_common.errors import ConfigError
+from pubsub_common.text import bounded_toml
 from pubsub_perf.plan.experiment import Experiment
 from pubsub_perf.plan.experiment_table import experiment_of
 

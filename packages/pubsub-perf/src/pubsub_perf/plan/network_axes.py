@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
-from pubsub_common.ascii_numbers import is_digits
 from pubsub_common.errors import ConfigError
+from pubsub_common.text.ascii_numbers import is_digits
 from pubsub_perf.plan import topologies
 from pubsub_perf.plan.topologies import Network
 

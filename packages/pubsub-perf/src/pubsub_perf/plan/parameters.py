@@ -10,8 +10,9 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
-from pubsub_common import ascii_numbers, defaults
+from pubsub_common import defaults
 from pubsub_common.errors import ConfigError
+from pubsub_common.text import ascii_numbers
 from pubsub_perf.plan.cases import (
     MODELS,
     PERIODIC,

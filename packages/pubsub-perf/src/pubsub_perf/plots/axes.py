@@ -20,7 +20,7 @@ from matplotlib.ticker import (
 )
 from numpy.typing import NDArray
 
-from pubsub_common.counted import counted
+from pubsub_common.text.counted import counted
 from pubsub_perf import units
 from pubsub_perf.units import Unit
 

@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
-from pubsub_common.counted import counted
+from pubsub_common.text.counted import counted
 from pubsub_perf import units
 from pubsub_perf.plots import style
 from pubsub_perf.plots.axes import Extent, extent, latency_axis

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from pubsub_common.counted import counted
+from pubsub_common.text.counted import counted
 from pubsub_perf import units
 from pubsub_perf.analysis.values.results import QueueingView, QueuePoint
 

@@ -15,7 +15,7 @@ from typing import Any, Final, Literal
 
 import matplotlib
 
-from pubsub_common.counted import counted
+from pubsub_common.text.counted import counted
 from pubsub_perf import units
 from pubsub_perf.plots.kind_markers import Marker
 from pubsub_perf.results.cell_summary import CellSummary

@@ -6,10 +6,10 @@ import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 
-from pubsub_common.counted import counted
 from pubsub_common.errors import ConfigError
 from pubsub_common.files import reason_of, write_atomically
-from pubsub_common.printable import printable
+from pubsub_common.text.counted import counted
+from pubsub_common.text.printable import printable
 from pubsub_perf import __version__, units
 from pubsub_perf.analysis import Analysis, analyse, to_json
 from pubsub_perf.analysis.values import wording

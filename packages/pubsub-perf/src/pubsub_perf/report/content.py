@@ -8,8 +8,8 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from pubsub_common.counted import counted
-from pubsub_common.printable import printable
+from pubsub_common.text.counted import counted
+from pubsub_common.text.printable import printable
 from pubsub_perf import units
 from pubsub_perf.analysis.values import wording
 from pubsub_perf.results import cell_fields, summary_statistics

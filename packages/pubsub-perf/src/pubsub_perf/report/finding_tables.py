@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Final
 
-from pubsub_common.printable import printable
+from pubsub_common.text.printable import printable
 from pubsub_perf import units
 from pubsub_perf.analysis.values import wording
 from pubsub_perf.analysis.values.results import (

@@ -6,8 +6,8 @@ import dataclasses
 from collections.abc import Iterator
 from typing import Final
 
-from pubsub_common.counted import counted
-from pubsub_common.printable import printable
+from pubsub_common.text.counted import counted
+from pubsub_common.text.printable import printable
 from pubsub_perf.analysis.values import wording
 from pubsub_perf.analysis.values.results import Analysis, Estimate, Part, PatternResult
 from pubsub_perf.plan.cases import MODELS

@@ -12,7 +12,7 @@ from typing import Final
 import jinja2
 from markupsafe import Markup, escape
 
-from pubsub_common.printable import printable
+from pubsub_common.text.printable import printable
 
 # An option and its value.
 _OPTION: Final = re.compile(r"--[a-z-]+(?: [0-9.]*[0-9])?")

@@ -8,8 +8,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
-from pubsub_common.counted import counted
 from pubsub_common.files import write_atomically
+from pubsub_common.text.counted import counted
 from pubsub_perf import __version__, units
 from pubsub_perf.folder_files import make_folder
 from pubsub_perf.report.findings import Findings

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pubsub_common.errors import ConfigError
 from pubsub_common.files import reason_of, write_atomically
-from pubsub_common.printable import printable
+from pubsub_common.text.printable import printable
 from pubsub_perf import __version__, analysis
 from pubsub_perf.folder_files import make_folder
 from pubsub_perf.report import scenario_pages

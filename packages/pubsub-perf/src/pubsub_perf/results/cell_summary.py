@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from pubsub_common.counted import counted
+from pubsub_common.text.counted import counted
 from pubsub_perf.results import cell_fields
 from pubsub_perf.results.cells import NO_RULE, Cell, SubscriberData
 from pubsub_perf.results.summary_statistics import SummaryStatistics

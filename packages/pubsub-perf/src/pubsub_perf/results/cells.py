@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from pubsub_common.printable import printable
+from pubsub_common.text.printable import printable
 from pubsub_perf.results import cell_fields
 from pubsub_perf.results.cell_fields import Meta
 

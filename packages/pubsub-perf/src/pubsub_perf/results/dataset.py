@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Final
 
 from pubsub_common.errors import ConfigError
-from pubsub_common.printable import printable
+from pubsub_common.text.printable import printable
 from pubsub_perf.folder_files import leads_out
 from pubsub_perf.plan.cases import MODELS
 from pubsub_perf.results import cell_fields, cell_file

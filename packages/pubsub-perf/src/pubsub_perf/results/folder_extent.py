@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from pubsub_common.errors import ConfigError
-from pubsub_common.printable import printable
+from pubsub_common.text.printable import printable
 from pubsub_perf.plan.cases import MODELS
 from pubsub_perf.results import cell_file
 from pubsub_perf.results.latency_file_reader import is_data_name

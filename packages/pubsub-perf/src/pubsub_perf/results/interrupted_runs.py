@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
-from pubsub_common.printable import printable
+from pubsub_common.text.printable import printable
 from pubsub_perf.results import cell_fields, cell_file
 from pubsub_perf.results.cells import Run
 

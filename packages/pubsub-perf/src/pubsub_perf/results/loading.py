@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pubsub_common.counted import counted
+from pubsub_common.text.counted import counted
 from pubsub_perf.results.cells import Dataset
 from pubsub_perf.results.dataset import read_dataset
 from pubsub_perf.results.table import Column, Table, joined

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from pubsub_common.counted import counted
+from pubsub_common.text.counted import counted
 from pubsub_perf.results import cell_fields
 from pubsub_perf.results.cell_fields import Meta
 from pubsub_perf.results.cells import DEGRADED

@@ -18,7 +18,7 @@ from typing import Final
 
 from pubsub_common.errors import ConfigError
 from pubsub_common.files import NotReadable, atomic_replace, opened
-from pubsub_common.printable import printable
+from pubsub_common.text.printable import printable
 from pubsub_perf.folder_files import (
     MAX_DATA_BYTES,
     leads_out,

@@ -10,8 +10,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from pubsub_common.ascii_numbers import is_digits
-from pubsub_common.printable import printable
+from pubsub_common.text.ascii_numbers import is_digits
+from pubsub_common.text.printable import printable
 from pubsub_perf.results import cell_fields
 from pubsub_perf.results.cell_fields import Meta
 from pubsub_perf.results.cell_summary import CellSummary

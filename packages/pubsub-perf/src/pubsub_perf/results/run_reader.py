@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from pubsub_common.files import NotReadable
-from pubsub_common.printable import printable
+from pubsub_common.text.printable import printable
 from pubsub_perf.plan.cases import MODELS
 from pubsub_perf.results import cell_fields, cell_file
 from pubsub_perf.results.cell_fields import Meta

@@ -15,9 +15,9 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Final
 
-from pubsub_common.ascii_numbers import is_digits, real_number
 from pubsub_common.errors import ConfigError
-from pubsub_common.printable import printable
+from pubsub_common.text.ascii_numbers import is_digits, real_number
+from pubsub_common.text.printable import printable
 from pubsub_perf.results import column_names
 from pubsub_perf.results.column_names import UNITS
 from pubsub_perf.results.table_source import TableSource

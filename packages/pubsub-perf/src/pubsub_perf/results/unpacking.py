@@ -22,7 +22,7 @@ from typing import Final
 
 from pubsub_common.cli.signals import ending_signals
 from pubsub_common.errors import ConfigError
-from pubsub_common.printable import printable
+from pubsub_common.text.printable import printable
 from pubsub_perf.folder_files import MAX_PACKED_FILES, MAX_UNPACKED_BYTES
 from pubsub_perf.plan.cases import MODELS
 from pubsub_perf.results.folder_extent import MAX_DEPTH

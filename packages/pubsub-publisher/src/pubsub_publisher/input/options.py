@@ -7,11 +7,11 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Final
 
-from pubsub_common.ascii_numbers import real_number
 from pubsub_common.cli import console_script
 from pubsub_common.cli.settings import Source
 from pubsub_common.errors import ConfigError
 from pubsub_common.queue_bounds import QueueBounds
+from pubsub_common.text.ascii_numbers import real_number
 
 if TYPE_CHECKING:
     from pubsub_publisher.publisher import Publisher

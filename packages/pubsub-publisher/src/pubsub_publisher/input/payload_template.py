@@ -7,8 +7,8 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from pubsub_common.iso_time import iso_time
-from pubsub_common.text_template import compiled
+from pubsub_common.text.iso_time import iso_time
+from pubsub_common.text.template import compiled
 
 # What {NAME} stands for in the event of a number.
 FIELDS: Final[Mapping[str, Callable[[int], Any]]] = {

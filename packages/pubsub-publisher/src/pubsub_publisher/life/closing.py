@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import zmq
 
-from pubsub_common.counted import counted
 from pubsub_common.net.contexts import terminate_context
 from pubsub_common.net.sockets import wait_until_sent
+from pubsub_common.text.counted import counted
 
 if TYPE_CHECKING:
     from pubsub_common.client.control_client import ControlClient

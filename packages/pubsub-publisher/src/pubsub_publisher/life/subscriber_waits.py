@@ -7,10 +7,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from pubsub_common import validation
-from pubsub_common.counted import counted
 from pubsub_common.errors import NotReady
-from pubsub_common.name_list import name_list
 from pubsub_common.net.changed import Changed
+from pubsub_common.text.counted import counted
+from pubsub_common.text.name_list import name_list
 
 if TYPE_CHECKING:
     from pubsub_publisher.core import PublisherCore

@@ -7,9 +7,9 @@ from typing import NoReturn
 
 from pubsub_common import validation
 from pubsub_common.errors import ConfigError
-from pubsub_common.name_list import name_list
 from pubsub_common.protocol.messages import MAX_STRENGTH
 from pubsub_common.protocol.wildcards import validate_publisher_topics
+from pubsub_common.text.name_list import name_list
 from pubsub_publisher.config import check_strengths
 from pubsub_publisher.topics.history import History
 from pubsub_publisher.topics.topic_state import TopicState

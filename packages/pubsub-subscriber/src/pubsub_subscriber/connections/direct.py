@@ -9,9 +9,9 @@ from collections.abc import Iterable, Mapping
 from pubsub_common.earliest import earliest
 from pubsub_common.errors import ConfigError
 from pubsub_common.net.named_endpoints import NamedEndpoints
-from pubsub_common.printable import cut, printable
 from pubsub_common.protocol.endpoints import parse_address
 from pubsub_common.protocol.messages import PublisherInfo, TopicPort
+from pubsub_common.text.printable import cut, printable
 from pubsub_subscriber.connections.interface import NewSubSocket
 from pubsub_subscriber.connections.local_lane import LocalLane
 from pubsub_subscriber.connections.socket_set import SocketSet

@@ -8,8 +8,8 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from pubsub_common.counted import counted
 from pubsub_common.errors import PubSubError
+from pubsub_common.text.counted import counted
 
 if TYPE_CHECKING:
     from pubsub_common.protocol.events import Event

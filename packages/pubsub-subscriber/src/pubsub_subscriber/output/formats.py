@@ -1,6 +1,6 @@
 """Formats events for standard output.
 
-On a terminal, control characters of publishers are shown as text (`pubsub_common.printable`):
+On a terminal, control characters of publishers are shown as text (`pubsub_common.text.printable`):
 an escape sequence in a payload could clear the screen. Programs get the original bytes.
 """
 
@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from pubsub_common.iso_time import iso_time
 from pubsub_common.measurement.latency_histogram import format_ns
-from pubsub_common.printable import printable, printable_json
-from pubsub_common.text_template import compiled
+from pubsub_common.text.iso_time import iso_time
+from pubsub_common.text.printable import printable, printable_json
+from pubsub_common.text.template import compiled
 
 if TYPE_CHECKING:
     from pubsub_common.protocol.events import Event
@@ -91,7 +91,7 @@ def json(end: bytes, *, nest: bool = False, on_terminal: bool = False) -> Render
 
 
 def template(text: str, end: bytes, *, on_terminal: bool = False) -> Render:
-    """``text`` with each {NAME} replaced (`pubsub_common.text_template`).
+    """``text`` with each {NAME} replaced (`pubsub_common.text.template`).
 
     Raises:
         ConfigError: A field has an unknown name, or the text is not a template.

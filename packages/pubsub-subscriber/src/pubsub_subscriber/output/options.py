@@ -7,11 +7,11 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pubsub_common import defaults
-from pubsub_common.ascii_numbers import real_number
 from pubsub_common.cli import console_script
-from pubsub_common.counted import counted
 from pubsub_common.errors import ConfigError, PubSubError
-from pubsub_common.text_template import field_names
+from pubsub_common.text.ascii_numbers import real_number
+from pubsub_common.text.counted import counted
+from pubsub_common.text.template import field_names
 
 if TYPE_CHECKING:
     from pubsub_common.protocol.events import Event

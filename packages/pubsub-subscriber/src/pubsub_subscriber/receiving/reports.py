@@ -6,10 +6,10 @@ import logging
 from collections import deque
 from collections.abc import Callable
 
-from pubsub_common.counted import counted
-from pubsub_common.printable import printable
 from pubsub_common.protocol.messages import PublisherInfo
 from pubsub_common.protocol.sequence import Gap
+from pubsub_common.text.counted import counted
+from pubsub_common.text.printable import printable
 from pubsub_subscriber.streams.effects import (
     Jumped,
     Lost,

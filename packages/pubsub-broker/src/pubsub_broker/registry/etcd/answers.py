@@ -18,7 +18,7 @@ from pubsub_broker.registry.etcd.errors import (
     LeaseGone,
     TokenRejected,
 )
-from pubsub_common.printable import cut, printable
+from pubsub_common.text.printable import cut, printable
 
 _T = TypeVar("_T")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from pubsub_common.printable import cut, printable
+from pubsub_common.text.printable import cut, printable
 
 # Where the sections of the protocol are, which findings name.
 PAGE = "docs/protocol.md"

@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from pubsub_common.counted import counted
+from pubsub_common.text.counted import counted
 from pubsub_perf.analysis.growth import ranking, shapes, slopes
 from pubsub_perf.analysis.growth.ranking import LEAD, LEAD_OF_CELLS, Ranked, Scatter
 from pubsub_perf.analysis.growth.shapes import MIN_SIZES, NOT_CURVED, QUADRATIC

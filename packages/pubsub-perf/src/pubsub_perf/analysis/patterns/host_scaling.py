@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 
-from pubsub_common.counted import counted
+from pubsub_common.text.counted import counted
 from pubsub_perf.analysis.patterns import reasons, trends
 from pubsub_perf.analysis.patterns.evidence import (
     Evidence,

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from pubsub_common.counted import counted
+from pubsub_common.text.counted import counted
 from pubsub_perf.analysis.stats import student
 from pubsub_perf.analysis.stats.student import Student
 from pubsub_perf.analysis.stats.verdicts import DECIDING

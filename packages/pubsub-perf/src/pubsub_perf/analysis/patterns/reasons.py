@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from pubsub_common.counted import counted
 from pubsub_common.defaults import MIN_COUNT_P99
+from pubsub_common.text.counted import counted
 from pubsub_perf.analysis.values import wording
 from pubsub_perf.analysis.values.results import LeftOut
 from pubsub_perf.analysis.values.samples import CENTRALIZED, DECENTRALIZED, Samples

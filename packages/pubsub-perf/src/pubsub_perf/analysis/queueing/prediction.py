@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from pubsub_common.counted import counted
+from pubsub_common.text.counted import counted
 from pubsub_perf import units
 from pubsub_perf.analysis.queueing.broker_load import BrokerLoad
 from pubsub_perf.analysis.queueing.broker_model import (

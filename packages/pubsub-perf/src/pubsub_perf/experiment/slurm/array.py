@@ -11,8 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from pubsub_common.counted import counted
 from pubsub_common.errors import PubSubError
+from pubsub_common.text.counted import counted
 from pubsub_perf.experiment.slurm import commands, submission
 from pubsub_perf.experiment.slurm.commands import NoAnswer
 from pubsub_perf.experiment.slurm.intake import Intake

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pubsub_common.name_list import name_list
+from pubsub_common.text.name_list import name_list
 
 
 def test_many_names_are_counted_and_each_is_shown() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from pubsub_common.printable import printable
+from pubsub_common.text.printable import printable
 
 _NAMED: Final = 20
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pubsub_common.counted import counted
+from pubsub_common.text.counted import counted
 
 
 @pytest.mark.parametrize(

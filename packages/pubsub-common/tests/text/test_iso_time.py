@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 
-from pubsub_common.iso_time import iso_time
+from pubsub_common.text.iso_time import iso_time
 
 
 def test_a_time_has_microseconds_and_its_zone() -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pubsub_common.printable import printable, printable_json
+from pubsub_common.text.printable import printable, printable_json
 
 
 @pytest.mark.parametrize(

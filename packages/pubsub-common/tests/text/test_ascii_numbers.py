@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pubsub_common.ascii_numbers import is_digits, real_number, whole_number
+from pubsub_common.text.ascii_numbers import is_digits, real_number, whole_number
 
 FOREIGN = ["\u0663", "1\u0663", "\uff11", "\u00b2", "1_0", "", "x", "\u00a01"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pubsub_common.errors import ConfigError
-from pubsub_common.text_template import compiled, field_names
+from pubsub_common.text.template import compiled, field_names
 
 FIELDS = {"count": lambda n: n, "half": lambda n: n / 2}
 

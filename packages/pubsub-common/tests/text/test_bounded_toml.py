@@ -6,8 +6,8 @@ import tomllib
 
 import pytest
 
-from pubsub_common.bounded_toml import TomlError, parse
 from pubsub_common.defaults import MAX_FILE_BYTES
+from pubsub_common.text.bounded_toml import TomlError, parse
 
 ORDINARY = '''
 # [[[[[[[[[[[[ a.b.c.d.e.f.g.h.i.j.k.l
