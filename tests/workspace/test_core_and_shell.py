@@ -105,6 +105,9 @@ def test_every_folder_with_code_is_seen() -> None:
     assert len(CORE) > 60
 
 
+# All modules in one test take longer than a test may on a busy machine.
+PARTS: Final = 6
+
 IMPORT_FIRST: Final = """
 import importlib, os, sys
 libraries, watched, *names = (words.split(",") for words in sys.argv[1:])
@@ -141,24 +144,27 @@ def import_first(
     return {line[0]: set(line[1:]) for line in lines}
 
 
+def part_of(modules: list[str], number: int) -> list[str]:
+    """One of `PARTS` parts of these modules."""
+    return [name for name in modules if name not in PROGRAMS][number::PARTS]
+
+
+@pytest.mark.parametrize("part", range(PARTS))
 def test_each_module_of_the_roles_can_be_imported_first_and_loads_little(
-    tmp_path: Path,
+    tmp_path: Path, part: int
 ) -> None:
     heavy = ["zmq", "socket", "asyncio", "subprocess", "docopt", "netifaces"]
-    names = [
-        name
-        for name in MODULES
-        if name not in PROGRAMS and not name.startswith("pubsub_perf")
-    ]
+    roles = [name for name in MODULES if not name.startswith("pubsub_perf")]
+    names = part_of(roles, part)
     for name, loaded in import_first(tmp_path, names, [], heavy).items():
         assert not loaded & {"docopt", "netifaces"}, f"{name}: only where they are used"
         if name in CORE:
             assert not loaded, name
 
 
-def test_each_module_of_perf_can_be_imported_first(tmp_path: Path) -> None:
+@pytest.mark.parametrize("part", range(PARTS))
+def test_each_module_of_perf_can_be_imported_first(tmp_path: Path, part: int) -> None:
     libraries = ["jinja2", "matplotlib.pyplot", "msgspec", "numpy", "rich.live"]
     libraries += ["scipy.optimize", "scipy.stats", "zmq"]
-    names = [name for name in MODULES if name.startswith("pubsub_perf")]
-    names = [name for name in names if name not in PROGRAMS]
-    assert import_first(tmp_path, names, libraries, [])
+    perf = [name for name in MODULES if name.startswith("pubsub_perf")]
+    assert import_first(tmp_path, part_of(perf, part), libraries, [])
