@@ -95,6 +95,12 @@ class FakeBroker:
         """The requests of one kind so far."""
         return [request for request in self.requests if isinstance(request, kind)]
 
+    def farewells(self, count: int = 1) -> list[Disconnect]:
+        """The farewells so far, as soon as so many are there: a client does not wait long
+        for the reply to its own, and this thread may get no turn in that time."""
+        wait_for(lambda: len(self.of(Disconnect)) >= count, f"{count} farewells")
+        return self.of(Disconnect)
+
     def send(self, message: Reply | bytes) -> None:
         """Send ``message`` to the client of the last request."""
         self._outbox.append(message)

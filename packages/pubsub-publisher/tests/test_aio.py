@@ -26,7 +26,7 @@ from pubsub_common.errors import (
     PubSubError,
     RegistrationRefused,
 )
-from pubsub_common.protocol.messages import Disconnect, Register
+from pubsub_common.protocol.messages import Register
 from pubsub_common.testing import WAIT_S
 from pubsub_publisher.aio import Publisher
 
@@ -413,7 +413,7 @@ def test_a_cancelled_block_leaves_in_an_orderly_way(
         assert task.cancelled()
 
     run(main())
-    [farewell] = broker.of(Disconnect)
+    [farewell] = broker.farewells()
     assert farewell.next_sequences == {"A": 1}
 
 
@@ -489,7 +489,7 @@ def test_topics_that_are_not_declared_are_added(
             with pytest.raises(ConfigError, match="control character"):
                 await publisher.publish_events([("\0", b"1")])
         numbers = {"A": 1, "B": 1, "C": 1, "D": 2}
-        assert broker.of(Disconnect)[0].next_sequences == numbers
+        assert broker.farewells()[0].next_sequences == numbers
 
     run(main())
 

@@ -16,7 +16,7 @@ from support.ports import unused_port
 from support.raw_sockets import RawSubscriber
 
 from pubsub_common.cli import console_script
-from pubsub_common.protocol.messages import Disconnect, Register
+from pubsub_common.protocol.messages import Register
 from pubsub_common.testing import WAIT_S, wait_for
 from pubsub_publisher import __version__, cli
 from pubsub_publisher.config import PublisherConfig
@@ -358,7 +358,7 @@ def test_it_publishes_when_the_subscribers_are_there(
     assert (outcome.code, outcome.out, outcome.err) == (0, "", "")
     assert reception.ended
     assert reception.payloads == [f"event {k} ".encode() for k in range(5)]
-    assert broker.of(Disconnect)[0].next_sequences == {"A": 5}
+    assert broker.farewells()[0].next_sequences == {"A": 5}
 
 
 @pytest.mark.parametrize(
@@ -396,7 +396,7 @@ def test_it_publishes_what_it_is_given(
     assert (outcome.code, outcome.out, outcome.err) == (0, "", "")
     assert reception.ended
     assert reception.payloads == payloads
-    assert broker.of(Disconnect)[0].next_sequences == {"A": len(payloads)}
+    assert broker.farewells()[0].next_sequences == {"A": len(payloads)}
 
 
 def test_it_publishes_files_to_each_topic(
@@ -417,7 +417,7 @@ def test_it_publishes_files_to_each_topic(
     assert (outcome.code, outcome.out, outcome.err) == (0, "", nobody("B"))
     assert reception.ended
     assert reception.payloads == contents
-    assert broker.of(Disconnect)[0].next_sequences == {"A": 2, "B": 2}
+    assert broker.farewells()[0].next_sequences == {"A": 2, "B": 2}
 
 
 def test_verbose_says_more_and_only_on_standard_error(
@@ -448,7 +448,7 @@ def test_a_held_publisher_goes_when_it_is_told(
     outcome = run(*run_options(broker), "-s", "0", "-m", "3", "--hold")
 
     assert (outcome.code, outcome.out, outcome.err) == (0, "ready\n", nobody("A"))
-    assert broker.of(Disconnect)[0].next_sequences == {"A": 3}
+    assert broker.farewells()[0].next_sequences == {"A": 3}
 
 
 def test_an_invalid_start_time_is_one_line_and_exit_code_2(
@@ -495,7 +495,7 @@ def test_a_signal_ends_whatever_it_is_doing_with_exit_code_0(
 
     assert outcome.code == 0
     assert outcome.err in ("", nobody("A"))
-    assert len(broker.of(Disconnect)) == 1
+    assert len(broker.farewells()) == 1
     assert handlers == [
         signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)
     ]

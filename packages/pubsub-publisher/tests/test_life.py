@@ -85,7 +85,7 @@ def test_with_after_configure_is_the_same_life(broker: FakeBroker) -> None:
     with publisher:
         publisher.publish_event("A", b"x")
 
-    assert len(broker.of(Register)) == len(broker.of(Disconnect)) == 1
+    assert len(broker.of(Register)) == len(broker.farewells()) == 1
 
 
 @pytest.mark.parametrize(
@@ -207,7 +207,7 @@ def test_a_program_that_ends_without_it_sends_what_was_accepted(
     _, said = program.communicate()
     assert "ResourceWarning: a publisher was not disconnected" in said
     assert program.returncode == 0
-    assert len(broker.of(Disconnect)) == 1
+    assert len(broker.farewells()) == 1
     subscriber.close()
     context.term()
 
@@ -239,7 +239,7 @@ def test_on_sent_may_call_it(broker: FakeBroker, action: str) -> None:
         published = publisher.publish()
 
     assert published == (1 if action in ("stop", "disconnect") else 3)
-    assert len(broker.of(Disconnect)) == 1
+    assert len(broker.farewells()) == 1
 
 
 def test_what_on_sent_raises_comes_out(broker: FakeBroker) -> None:

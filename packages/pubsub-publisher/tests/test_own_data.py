@@ -20,7 +20,7 @@ from pubsub_common.errors import (
     RegistrationRefused,
 )
 from pubsub_common.protocol import messages
-from pubsub_common.protocol.messages import Disconnect, Register
+from pubsub_common.protocol.messages import Register
 from pubsub_common.testing import WAIT_S, wait_for
 from pubsub_publisher import Publisher
 
@@ -110,7 +110,7 @@ def test_all_topics_that_there_were_are_in_the_farewell(
     publisher.remove_topics(["A"])
     publisher.disconnect()
 
-    assert broker.of(Disconnect)[0].next_sequences == {"A": 0, "B": 1}
+    assert broker.farewells()[0].next_sequences == {"A": 0, "B": 1}
 
 
 def test_generated_events_go_through_the_topics_that_there_are(

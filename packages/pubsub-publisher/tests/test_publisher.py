@@ -35,7 +35,6 @@ from pubsub_common.errors import (
 from pubsub_common.net import addresses
 from pubsub_common.protocol.events import decode_event, ready_topic
 from pubsub_common.protocol.messages import (
-    Disconnect,
     Heartbeat,
     Register,
 )
@@ -697,7 +696,7 @@ def test_leaving_tells_the_broker_how_far_each_topic_went(
     publisher.disconnect()
     publisher.disconnect()
 
-    (farewell,) = broker.of(Disconnect)
+    (farewell,) = broker.farewells()
     assert farewell.session == broker.session
     assert farewell.next_sequences == {"A": 2, "B": 1, "C": 1}
 
@@ -767,7 +766,7 @@ def test_a_broker_that_does_not_answer_does_not_keep_it_from_leaving(
     broker.silent = True
 
     assert ended(in_thread(publisher.disconnect))
-    assert broker.of(Disconnect)
+    assert broker.farewells()
 
 
 # The ready handshake
@@ -1242,7 +1241,7 @@ def test_an_event_that_is_blocked_at_the_end_was_not_published(
     publisher.disconnect()
 
     assert "stopped before the event could leave" in str(errors[0])
-    (farewell,) = broker.of(Disconnect)
+    (farewell,) = broker.farewells()
     assert farewell.next_sequences == {"A": published}
 
 
@@ -1250,30 +1249,30 @@ def test_an_event_that_is_blocked_at_the_end_was_not_published(
 def test_leaving_while_other_threads_publish_is_an_error_to_them_and_nothing_else(
     broker: FakeBroker, new_publisher: NewPublisher, subscribe: Subscribe, overflow: str
 ) -> None:
-    for _ in range(10):
+    for number in range(1, 11):
         publisher = new_publisher("A", overflow=overflow)
         subscribe(publisher, "A", session=1)
         publisher.wait_for_subscribers(1, WAIT_S)
         published = [0] * 3
 
-        def publish(number: int, publisher: Publisher, published: list[int]) -> None:
+        def publish(place: int, publisher: Publisher, published: list[int]) -> None:
             try:
                 while True:
                     publisher.publish_event("A", b"")
-                    published[number] += 1
+                    published[place] += 1
             except PubSubError:
                 pass
 
         threads = [
-            in_thread(functools.partial(publish, number, publisher, published))
-            for number in range(3)
+            in_thread(functools.partial(publish, place, publisher, published))
+            for place in range(3)
         ]
         wait_for(functools.partial(all, published), "all of them to be publishing")
 
         publisher.disconnect()
 
         assert all(ended(thread) for thread in threads)
-        assert broker.of(Disconnect)[-1].next_sequences == {"A": sum(published)}
+        assert broker.farewells(number)[-1].next_sequences == {"A": sum(published)}
 
 
 # The control thread

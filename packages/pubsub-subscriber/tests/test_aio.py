@@ -31,7 +31,7 @@ from pubsub_common.errors import (
 from pubsub_common.measurement.latency_file import HEADER
 from pubsub_common.protocol.batches import Batch, encode_batch
 from pubsub_common.protocol.events import Event
-from pubsub_common.protocol.messages import Disconnect, Register
+from pubsub_common.protocol.messages import Register
 from pubsub_common.testing import WAIT_S, wait_for
 from pubsub_subscriber.aio import Subscriber
 
@@ -546,7 +546,7 @@ def test_a_cancelled_block_leaves_in_an_orderly_way(
             await subscriber.receive(0)
 
     run(main())
-    assert len(broker.of(Disconnect)) == 1
+    assert len(broker.farewells()) == 1
 
 
 def test_a_cancelled_wait_for_the_broker_leaves_nothing(

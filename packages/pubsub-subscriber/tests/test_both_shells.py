@@ -16,7 +16,7 @@ from support.threads import ended, in_thread
 
 from pubsub_common.errors import NotReady, PubSubError
 from pubsub_common.protocol.batches import batch_prefix, encode_batch_body
-from pubsub_common.protocol.messages import Disconnect, Model, PublisherInfo, Register
+from pubsub_common.protocol.messages import Model, PublisherInfo, Register
 from pubsub_common.protocol.sequence import Gap
 from pubsub_common.testing import WAIT_S, wait_for
 from pubsub_subscriber import Subscriber, aio
@@ -233,7 +233,7 @@ def test_the_end_is_told_to_the_broker_once(
     for use in (subscriber.receive, subscriber.wait_until_ready, subscriber.notify):
         with pytest.raises(PubSubError, match="was disconnected; make a new one"):
             use()
-    assert len(broker.of(Register)) == len(broker.of(Disconnect)) == 1
+    assert len(broker.of(Register)) == len(broker.farewells()) == 1
     assert subscriber.counts().received == 0
 
 

@@ -18,7 +18,7 @@ from support.raw_sockets import RawPublisher
 
 from pubsub_common.cli import console_script
 from pubsub_common.measurement.latency_file import HEADER
-from pubsub_common.protocol.messages import Disconnect, Model, Register
+from pubsub_common.protocol.messages import Model, Register
 from pubsub_common.testing import wait_for
 from pubsub_common.text.counted import counted
 from pubsub_subscriber import __version__, cli
@@ -318,7 +318,7 @@ def test_events_are_printed_and_summed_up(
     ended, summary = outcome.err.splitlines()
     assert ended == "pubsub-subscriber: ended after 3 events (--count)"
     assert "3 events received, 0 lost; latency min " in summary
-    assert len(broker.of(Disconnect)) == 1
+    assert len(broker.farewells()) == 1
 
 
 @pytest.mark.parametrize(
@@ -422,7 +422,7 @@ def test_a_silence_ends_it_with_exit_code_1_without_any_event(
 
     assert (outcome.code, outcome.out) == (1, "")
     assert outcome.complaint == "no event came within 1 s"
-    assert len(broker.of(Disconnect)) == 1
+    assert len(broker.farewells()) == 1
 
 
 def test_the_timeout_covers_the_search_for_the_broker(
@@ -509,7 +509,7 @@ def test_a_signal_ends_it_with_exit_code_0_and_the_file_is_written(
     assert re.match("(0 events|1 event) received, 0 lost", outcome.complaint)
     received = len(file.read_text().splitlines()) - 1
     assert outcome.complaint.startswith(f"{counted(received, 'event')} received")
-    assert len(broker.of(Disconnect)) == 1
+    assert len(broker.farewells()) == 1
     assert handlers == [
         signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)
     ]

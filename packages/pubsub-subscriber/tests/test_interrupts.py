@@ -86,7 +86,7 @@ def test_at_any_line_of_disconnect(broker: FakeBroker) -> None:
 
         subscriber.disconnect()
         left.expect_none()
-        assert len(broker.of(Disconnect)) == goodbyes + 1
+        assert len(broker.farewells(goodbyes + 1)) == goodbyes + 1
         with pytest.raises(PubSubError, match="was disconnected"):
             subscriber.receive(0)
         if not goes_on:

@@ -41,7 +41,7 @@ def test_configure_twice_is_one_error_and_one_registration(broker: FakeBroker) -
             subscriber.configure()
         assert subscriber.receive(0) is None
 
-    assert len(broker.of(Register)) == len(broker.of(Disconnect)) == 1
+    assert len(broker.of(Register)) == len(broker.farewells()) == 1
 
 
 def test_with_after_configure_works_and_registers_once(broker: FakeBroker) -> None:
@@ -51,7 +51,7 @@ def test_with_after_configure_works_and_registers_once(broker: FakeBroker) -> No
     with subscriber:
         assert subscriber.receive(0) is None
 
-    assert len(broker.of(Register)) == len(broker.of(Disconnect)) == 1
+    assert len(broker.of(Register)) == len(broker.farewells()) == 1
     with pytest.raises(PubSubError, match="was disconnected; make a new one"):
         subscriber.configure()
     with pytest.raises(PubSubError, match="was disconnected; make a new one"):
@@ -71,7 +71,7 @@ def test_asyncio_configures_once_too(broker: FakeBroker) -> None:
         await subscriber.disconnect()
 
     asyncio.run(main())
-    assert len(broker.of(Register)) == len(broker.of(Disconnect)) == 1
+    assert len(broker.of(Register)) == len(broker.farewells()) == 1
 
 
 @pytest.mark.parametrize(
@@ -249,7 +249,7 @@ def test_on_event_may_disconnect(
     subscriber.notify()
 
     assert len(seen) == 1
-    assert len(broker.of(Disconnect)) == 1
+    assert len(broker.farewells()) == 1
 
 
 # Not closed

@@ -37,7 +37,6 @@ from pubsub_common.protocol.events import (
 )
 from pubsub_common.protocol.messages import (
     Departure,
-    Disconnect,
     Error,
     Heartbeat,
     Model,
@@ -1282,7 +1281,7 @@ def test_leaving_tells_the_broker_and_the_publishers(
 
     subscriber.disconnect()
 
-    (farewell,) = broker.of(Disconnect)
+    (farewell,) = broker.farewells()
     assert farewell.session == subscriber.session
     publisher.wait_until_gone()
 
@@ -1294,7 +1293,7 @@ def test_a_broker_that_does_not_answer_does_not_keep_it_from_leaving(
     broker.silent = True
 
     assert ended(in_thread(subscriber.disconnect))
-    assert broker.of(Disconnect)
+    assert broker.farewells()
 
 
 # notify and the file

@@ -20,7 +20,7 @@ from pubsub_common.client.control_client import ControlClient
 from pubsub_common.client.identity import Identity
 from pubsub_common.net import changed, waker
 from pubsub_common.net.contexts import new_context, terminate_context
-from pubsub_common.protocol.messages import Disconnect, Register
+from pubsub_common.protocol.messages import Register
 from pubsub_common.testing import WAIT_S
 
 IDENTITY: Final = Identity(
@@ -57,7 +57,7 @@ def client(
     client.wait_registered(WAIT_S)
     yield client
     assert ended(in_thread(lambda: client.close({})))
-    assert len(broker.of(Disconnect)) == 1
+    assert len(broker.farewells()) == 1
 
 
 def change(client: ControlClient, number: int) -> None:

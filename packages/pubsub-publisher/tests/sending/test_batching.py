@@ -13,7 +13,7 @@ from support.raw_sockets import RawSubscriber
 from pubsub_common.errors import ConfigError, PubSubError
 from pubsub_common.protocol.batches import Batch, decode_batch_body, is_batch
 from pubsub_common.protocol.events import decode_event
-from pubsub_common.protocol.messages import Disconnect, Register
+from pubsub_common.protocol.messages import Register
 from pubsub_common.testing import WAIT_S, wait_for
 from pubsub_publisher import Publisher
 from pubsub_publisher.topics.topic_state import BATCH_BYTES, BATCH_EVENTS
@@ -271,7 +271,7 @@ def test_topics_that_are_not_declared_are_added(
 
     assert broker.of(Register)[-1].topics == ["A", "B", "C"]
     publisher.disconnect()
-    assert broker.of(Disconnect)[0].next_sequences == {"A": 1, "B": 2, "C": 1}
+    assert broker.farewells()[0].next_sequences == {"A": 1, "B": 2, "C": 1}
 
 
 def test_a_publisher_that_left_says_how_far_its_batches_went(
@@ -282,7 +282,7 @@ def test_a_publisher_that_left_says_how_far_its_batches_went(
 
     publisher.disconnect()
 
-    [farewell] = broker.of(Disconnect)
+    [farewell] = broker.farewells()
     assert farewell.next_sequences == {"A": 7}
     with pytest.raises(PubSubError, match="was disconnected"):
         publisher.publish_events([b"x"])
