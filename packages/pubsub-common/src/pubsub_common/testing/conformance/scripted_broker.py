@@ -60,12 +60,13 @@ class ScriptedBroker:
         checks: ClientChecks,
         transcript: Transcript,
         now_s: Callable[[], float],
+        lease_s: float,
         number: int = 1,
     ) -> None:
         """``number`` is its own, where there are several."""
         self.session = FIRST_SESSION
         self.epoch = 1_000 * number
-        self.lease_s = 1.0
+        self.lease_s = lease_s
         self.model: Model = "decentralized"
         self.revision = 0
         self.publishers: list[PublisherInfo] = []

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
+import statistics
+
 from pubsub_common.protocol import messages
 from pubsub_common.protocol.messages import Error, Farewell, Heartbeat, Register
 from pubsub_common.testing.conformance import page
@@ -17,11 +20,11 @@ def heartbeats(stage: Stage) -> None:
     stage.join()
     stage.heartbeats(9)
     times = stage.broker.times_of(Heartbeat)
-    mean_s = (times[-1] - times[0]) / (len(times) - 1)
-    # Every 0.5 s; a machine that is busy may take its time.
-    if not 0.2 <= mean_s <= 1.0:
+    # Every 0.5 s; a machine that is busy may take its time, and some may be late by more.
+    usual_s = statistics.median(b - a for a, b in itertools.pairwise(times))
+    if not 0.2 <= usual_s <= 1.0:
         raise Failed(
-            "a heartbeat every 0.5 s", f"one every {mean_s:.2f} s", page.SESSIONS
+            "a heartbeat every 0.5 s", f"one every {usual_s:.2f} s", page.SESSIONS
         )
 
 
@@ -31,7 +34,7 @@ def heartbeats(stage: Stage) -> None:
 def other_lease(stage: Stage) -> None:
     stage.broker.lease_s = LONG_LEASE_S
     stage.join()
-    stage.broker.lease_s = 1.0
+    stage.broker.lease_s = stage.lease_s
     stage.broker.send(Farewell())
     stage.registers_again("`register` after `farewell`")
     stage.heartbeats(3)
@@ -71,7 +74,7 @@ def farewell(stage: Stage) -> None:
     stage.broker.lease_s = LONG_LEASE_S
     stage.join()
     stage.broker.send(Farewell())
-    stage.broker.lease_s = 1.0
+    stage.broker.lease_s = stage.lease_s
     _again(stage, "`register` after `farewell`")
 
 
@@ -83,8 +86,8 @@ def silence(stage: Stage) -> None:
     stage.heartbeats(1)
     stage.broker.silent = True
     stage.registers_again(
-        "`register` after a lease (1 s) without a word",
-        within_s=stage.patience_s + 1,
+        f"`register` after a lease ({stage.lease_s:g} s) without a word",
+        within_s=stage.patience_s + stage.lease_s,
     )
     stage.broker.silent = False
     stage.until(
@@ -126,7 +129,7 @@ def restart(stage: Stage) -> None:
     first = stage.join()
     stage.watch(0.5)
     stage.broker.known = False
-    stage.broker.lease_s = 1.0
+    stage.broker.lease_s = stage.lease_s
     stage.broker.restart()
     again = _again(stage, "`register` with a broker of another epoch")
     if again.topics != first.topics:

@@ -95,7 +95,7 @@ def late_alive(stage: Stage) -> None:
     # What answers an earlier heartbeat says nothing of this registration.
     stage.broker.once(Register, lambda _: [stage.broker.alive(asked)])
     stage.registers_again("`register` after `alive` with `known` false")
-    stage.broker.lease_s = 1.0
+    stage.broker.lease_s = stage.lease_s
     before = len(stage.broker.of(Heartbeat))
     stage.registers_again("`register` again after 2 s, as it was not answered")
     if len(stage.broker.of(Heartbeat)) > before:

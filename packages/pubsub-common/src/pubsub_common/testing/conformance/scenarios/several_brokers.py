@@ -102,7 +102,6 @@ def moves_at_silence(stage: Stage) -> None:
 )
 def moves_when_unanswered(stage: Stage) -> None:
     first, second = group(stage)
-    first.lease_s = 1.0
     stage.join()
 
     def forgets(asked: Heartbeat) -> list[Alive]:
@@ -121,7 +120,6 @@ def moves_when_unanswered(stage: Stage) -> None:
 )
 def moves_when_cut_off(stage: Stage) -> None:
     first, second = group(stage)
-    first.lease_s = 1.0
     stage.join()
     first.cut_off = True
     moves(
@@ -137,7 +135,6 @@ def moves_when_cut_off(stage: Stage) -> None:
 )
 def stays_when_all_cut_off(stage: Stage) -> None:
     first, second = group(stage)
-    first.lease_s = 1.0
     stage.join()
     first.cut_off = second.cut_off = True
     stage.until(
@@ -164,7 +161,6 @@ def stays_when_all_cut_off(stage: Stage) -> None:
 )
 def stays_otherwise(stage: Stage) -> None:
     first, second = group(stage)
-    first.lease_s = 1.0
     stage.join()
     first.once(Heartbeat, lambda asked: [first.alive(asked, known=False)])
     stage.registers_again("`register` after `alive` with `known` false")
