@@ -18,7 +18,7 @@ from support.leftovers import Leftovers
 from support.raw_sockets import RawSubscriber
 from support.threads import ended, in_thread
 
-from pubsub_common.errors import PubSubError
+from pubsub_common.errors import ConfigError, PubSubError
 from pubsub_common.protocol.messages import Disconnect, Register
 from pubsub_common.testing import WAIT_S, wait_for
 from pubsub_publisher import Publisher
@@ -148,6 +148,22 @@ def test_in_a_forked_child_every_call_is_one_error(
     publisher.publish_event("A", b"after")
     assert [event.payload for event in subscriber.events(2)] == [b"before", b"after"]
     assert not broker.of(Disconnect)
+
+
+def test_a_publisher_that_could_not_be_made_does_not_disturb_a_fork(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    complaints: list[object] = []
+    monkeypatch.setattr(sys, "excepthook", lambda *error: complaints.append(error))
+    # The error keeps the parts of the publisher.
+    with pytest.raises(ConfigError, match="cannot read keys"):
+        Publisher(keys="missing.keys")
+
+    child = os.fork()
+    if child == 0:
+        os._exit(len(complaints))
+
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
 def test_dropped_it_is_closed_and_there_is_a_warning(

@@ -533,6 +533,16 @@ def test_a_topic_that_is_not_text_is_refused(
         publisher.publish_events([(topic, b"x")])
 
 
+@pytest.mark.parametrize("events", [None, 5])
+def test_what_cannot_be_iterated_is_no_list_of_events(
+    new_publisher: NewPublisher, events: Any
+) -> None:
+    publisher = new_publisher("A")
+
+    with pytest.raises(ConfigError, match=f"not {type(events).__name__}$"):
+        publisher.publish_events(events)
+
+
 def test_a_mapping_is_not_a_list_of_events(new_publisher: NewPublisher) -> None:
     publisher = new_publisher("A")
     events: Any = {"A": b"x"}

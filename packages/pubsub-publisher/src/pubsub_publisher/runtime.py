@@ -63,7 +63,6 @@ class PublisherRuntime:
         config.validate()
         self.config = config
         self.name = own_name() if config.name is None else config.name
-        self.life = LifeCycle("publisher", self._cut_off)
         self.topics = TopicSet(
             config.topics,
             config.strengths,
@@ -90,6 +89,8 @@ class PublisherRuntime:
         self._events: EventSocket | None = None
         self._authenticator: Authenticator | None = None
         self._control: ControlClient | None = None
+        # The last one: a fork calls `_cut_off` from now on.
+        self.life = LifeCycle("publisher", self._cut_off)
 
     # Set-up and end
 

@@ -246,8 +246,12 @@ def _topic_and_payload(
 
 def _check_many(items: object, topics: Topics) -> None:
     """Raises:
-    ConfigError: ``items`` is one payload or one pair, not many.
+    ConfigError: ``items`` is one payload or one pair, not many, or cannot be iterated.
     """
+    if not isinstance(items, Iterable) and not hasattr(items, "__getitem__"):
+        raise ConfigError(
+            f"publish_events takes a list of events, not {type(items).__name__}"
+        )
     if isinstance(items, Mapping):
         raise ConfigError(
             "publish_events takes a list of events, not a mapping; for pairs of topic and "
