@@ -414,6 +414,16 @@ def test_a_full_disk_names_the_file_that_was_asked_for(
     assert not list(tmp_path.iterdir())
 
 
+def test_a_full_device_is_named() -> None:
+    def fill() -> None:
+        with atomic_replace(Path("/dev/full")) as device:
+            device.write_bytes(b"x")
+
+    with pytest.raises(OSError, match="No space left") as error:
+        fill()
+    assert reason_of(error.value) == "/dev/full: No space left on device"
+
+
 def test_a_reason_without_a_file() -> None:
     assert reason_of(OSError(errno.EIO, "Input/output error")) == "Input/output error"
     assert reason_of(OSError("odd")) == "odd"

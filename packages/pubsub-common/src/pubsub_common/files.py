@@ -230,7 +230,8 @@ def atomic_replace(
         if _is_of_another(path):
             raise OSError(errno.EPERM, _LINK_OF_ANOTHER, str(path))
         if _is_special(path):
-            yield path
+            with naming(path):
+                yield path
             return
         if path.is_symlink():
             path = _followed(path)
@@ -250,6 +251,17 @@ def atomic_replace(
         raise
     finally:
         part.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """An error in the block names this file, unless it names one: a full disk names none."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None:
+            error.filename = str(path)
+        raise
 
 
 def reason_of(error: OSError) -> str:

@@ -311,20 +311,25 @@ def test_work_that_is_done_exits_with_0() -> None:
 
 
 @pytest.mark.parametrize(
-    ("error", "code"),
+    ("error", "code", "text"),
     [
-        (ConfigError("bad option"), console_script.EXIT_USAGE),
-        (BrokerUnreachable("tcp://10.0.0.1:5555", 1), console_script.EXIT_FAILED),
-        (OSError(28, "No space left on device"), console_script.EXIT_FAILED),
+        (ConfigError("bad option"), console_script.EXIT_USAGE, "bad option"),
+        (
+            BrokerUnreachable("tcp://10.0.0.1:5555", 1),
+            console_script.EXIT_FAILED,
+            "no broker answered at tcp://10.0.0.1:5555 within 1 s; is it running, and is this "
+            "its address and port?",
+        ),
+        (OSError(28, "Full", "x.csv"), console_script.EXIT_FAILED, "x.csv: Full"),
     ],
 )
 def test_an_error_is_one_line_and_an_exit_code(
-    capsys: pytest.CaptureFixture[str], error: Exception, code: int
+    capsys: pytest.CaptureFixture[str], error: Exception, code: int, text: str
 ) -> None:
     assert console_script.run(PROGRAM, lambda: fail(error)) == code
 
     said = capsys.readouterr()
-    assert (said.out, said.err) == ("", f"{PROGRAM}: {error}\n")
+    assert (said.out, said.err) == ("", f"{PROGRAM}: {text}\n")
 
 
 def test_a_programming_error_is_not_hidden() -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 import sys
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import zmq
 from support.ipv6 import needs_ipv6
 
 from pubsub_common.errors import ConfigError, PubSubError
@@ -258,3 +260,13 @@ def test_a_kernel_without_ipv6_is_named(monkeypatch: pytest.MonkeyPatch) -> None
         with pytest.raises(PubSubError, match="this machine has no IPv6") as found:
             host_address(peer)
         assert peer in str(found.value)
+
+
+def test_a_port_in_use_says_what_to_do_and_no_address_twice() -> None:
+    taken = zmq.ZMQError(errno.EADDRINUSE, "Address already in use (addr='tcp://x:1')")
+    other = zmq.ZMQError(errno.EADDRNOTAVAIL, "Cannot assign (addr='tcp://x:1')")
+
+    assert why_not("10.0.0.1", taken) == (
+        "Address already in use; another program listens there: choose another port"
+    )
+    assert why_not("10.0.0.1", other) == "Cannot assign requested address"

@@ -256,6 +256,8 @@ def test_what_names_no_brokers_is_refused(brokers: Any, complaint: str) -> None:
 
 
 def test_who_adds_the_port_to_a_host_is_told_so() -> None:
+    with pytest.raises(ConfigError, match=r"2001:db8::1, nor the name of a host$"):
+        parse_broker_address("my host")
     with pytest.raises(ConfigError, match=r"2001:db8::1; its port is given apart$"):
         validate_host("10.0.0.9:5555")
     with pytest.raises(ConfigError, match=r"its port is given apart$"):

@@ -159,6 +159,15 @@ def test_what_listens_is_explained_on_one_line(listener: Listener) -> None:
     assert "\n" not in text
 
 
+def test_a_broker_that_had_no_time_to_answer_is_not_called_another_program() -> None:
+    text = greeting_probe.explain(Listener.WITHOUT_KEYS, 0.0)
+
+    assert "had only 0 s to answer" in text
+    assert "not a broker" not in text
+    assert "not a broker" in greeting_probe.explain(Listener.WITHOUT_KEYS, 1.0)
+    assert "refused" in greeting_probe.explain(Listener.REFUSED, 0.0)
+
+
 @pytest.mark.parametrize(
     ("mechanism", "with_keys", "why"),
     [

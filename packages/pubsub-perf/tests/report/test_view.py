@@ -220,7 +220,8 @@ def test_a_port_in_use_is_one_line(viewer: Viewer, folder: Path) -> None:
     )
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == (
-        f"pubsub-perf: cannot serve HTTP on 127.0.0.1:{port}: Address already in use\n"
+        f"pubsub-perf: cannot serve HTTP on 127.0.0.1:{port}: Address already in use; "
+        "another program listens there: choose another port\n"
     )
 
 

@@ -58,3 +58,15 @@ def test_a_folder_that_cannot_be_made_is_one_line(tmp_path: Path) -> None:
         FolderWriter(str(tmp_path / "file"))
     with pytest.raises(ConfigError, match="--dump: cannot write"):
         FolderWriter(str(tmp_path / "no" / "folder"))
+
+
+def test_a_full_disk_names_the_file(tmp_path: Path) -> None:
+    """Python's error of a write names none."""
+    (tmp_path / INDEX).symlink_to("/dev/full")
+    writer = FolderWriter(str(tmp_path))
+    writer.write(Event("10.0.0.1:5556", 7, 0, 1_000, b"x", "A", 2_000))
+
+    for end in (writer.flush, writer.close):
+        with pytest.raises(OSError, match="No space left") as error:
+            end()
+        assert error.value.filename == str(tmp_path / INDEX)

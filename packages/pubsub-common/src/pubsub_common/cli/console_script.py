@@ -232,7 +232,11 @@ def run(program: str, work: Callable[[], None]) -> int:
         return EXIT_OK
     except ConfigError as error:
         return print_error(program, error, EXIT_USAGE)
-    except (PubSubError, OSError) as error:
+    except OSError as error:
+        from pubsub_common.files import reason_of
+
+        return print_error(program, reason_of(error), EXIT_FAILED)
+    except PubSubError as error:
         return print_error(program, error, EXIT_FAILED)
     return EXIT_OK
 

@@ -115,7 +115,7 @@ class RegistrationState:
             gave_up = f"gave up on the broker at {where} after {timeout_s:g} s"
             raise HandshakeFailed(self.hint, gave_up)
         found = self._found()
-        reason = None if found is None else explain(found)
+        reason = None if found is None else explain(found, timeout_s)
         raise BrokerUnreachable(self.endpoint, timeout_s, reason)
 
     def _found(self) -> Listener | None:

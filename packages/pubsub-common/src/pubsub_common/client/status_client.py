@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from typing import TYPE_CHECKING, Final
 
@@ -69,18 +70,17 @@ def ask(
         if failure is None:
             return pages.read(whole=whole)
     if failure.reason is FailureReason.NOT_CONNECTED:
-        raise _unreachable(where, 0.0)
+        raise BrokerUnreachable(where, 0.0, _found(where))
     path = None if keys is None else keys.path
     here = f"{address}:{port}"
     failure = probe_reason(failure, here, with_keys=keys is not None)
     raise HandshakeFailed(explain(failure, here, path))
 
 
-def _unreachable(where: str, waited_s: float) -> BrokerUnreachable:
+def _found(where: str, waited_s: float = math.inf) -> str:
     from pubsub_common.security.greeting_probe import explain, look
 
-    found = look(where.removeprefix("tcp://"))
-    return BrokerUnreachable(where, waited_s, explain(found))
+    return explain(look(where.removeprefix("tcp://")), waited_s)
 
 
 class _Pages:
@@ -151,5 +151,6 @@ class _Pages:
     def _receive(self, deadline: float) -> bytes:
         left_s = max(0.0, deadline - time.monotonic())
         if not self._dealer.poll(round(left_s * 1000)):
-            raise _unreachable(self._where, self._timeout_s)
+            found = _found(self._where, self._timeout_s)
+            raise BrokerUnreachable(self._where, self._timeout_s, found)
         return self._dealer.recv()

@@ -7,6 +7,8 @@ for the names of brokers and publishers.
 
 from __future__ import annotations
 
+import errno
+import os
 import re
 import socket
 from collections.abc import Mapping
@@ -88,6 +90,14 @@ def why_not(host: str, error: Exception) -> str:
     missing."""
     if is_ipv6(host) and lacks_ipv6():
         return "this machine has no IPv6"
+    number: int = getattr(error, "errno", None) or 0
+    if number == errno.EADDRINUSE:
+        return (
+            f"{os.strerror(number)}; another program listens there: choose another port"
+        )
+    # The text of libzmq's errors has more, which the caller has said.
+    if number in errno.errorcode:
+        return os.strerror(number)
     return getattr(error, "strerror", None) or str(error)
 
 

@@ -53,7 +53,9 @@ def validate_host(text: str) -> str:
     try:
         parsed = _parse(text)
     except ValueError:
-        hint = "; its port is given apart" if _WITH_PORT.fullmatch(text) else ""
+        hint = "" if is_name(text) else ", nor the name of a host"
+        if _WITH_PORT.fullmatch(text):
+            hint = "; its port is given apart"
         raise ConfigError(
             f"{text!r} is not an IP address like 10.0.0.1 or 2001:db8::1{hint}"
         ) from None

@@ -13,6 +13,7 @@ only the part before the mechanism, and waits, receives the whole greeting.
 from __future__ import annotations
 
 import enum
+import math
 import socket
 import time
 from typing import Final
@@ -55,11 +56,21 @@ _SPEAKS: Final = (
     "the program there speaks ZeroMQ, but does not answer; it is not a broker (perhaps a "
     "publisher), or a broker that is busy"
 )
+# A broker may need this time for its answer.
+_ENOUGH_S: Final = 1.0
 
 
-def explain(listener: Listener) -> str:
-    """The reason why no broker answers at an address, for the user."""
-    return _NO_BROKER.get(listener, _SPEAKS)
+def explain(listener: Listener, waited_s: float = math.inf) -> str:
+    """The reason why no broker answered at an address within so many seconds, for the
+    user."""
+    if listener in _NO_BROKER:
+        return _NO_BROKER[listener]
+    if waited_s < _ENOUGH_S:
+        return (
+            f"the program there speaks ZeroMQ, but had only {waited_s:g} s to answer; "
+            "allow a broker a second or more"
+        )
+    return _SPEAKS
 
 
 def requires_keys(greeting: bytes) -> bool | None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from pubsub_common.errors import ConfigError
-from pubsub_common.files import reason_of
+from pubsub_common.files import naming, reason_of
 from pubsub_subscriber.output.formats import MEMBERS
 
 if TYPE_CHECKING:
@@ -46,21 +46,25 @@ class FolderWriter:
         """
         self._number += 1
         name = f"{self._number:08}{_SUFFIX}"
-        with (self._folder / name).open("xb") as file:
+        path = self._folder / name
+        with naming(path), path.open("xb") as file:
             file.write(event.payload)
         members = {key: get(event) for key, get in MEMBERS.items()}
-        self._index.write(self._encode({"file": name, **members}) + b"\n")
+        with naming(self._folder / INDEX):
+            self._index.write(self._encode({"file": name, **members}) + b"\n")
 
     def flush(self) -> None:
         """Write the collected lines of the index."""
-        self._index.flush()
+        with naming(self._folder / INDEX):
+            self._index.flush()
 
     def check(self) -> None:
         """A folder needs no reader."""
 
     def close(self) -> None:
         """Close the index."""
-        self._index.close()
+        with naming(self._folder / INDEX):
+            self._index.close()
 
 
 def _last_number(folder: Path) -> int:
