@@ -25,7 +25,7 @@ ON_TIME = [(1.3, HEARTBEAT), (1.6, HEARTBEAT), (1.9, HEARTBEAT)]
 
 @pytest.fixture
 def stage() -> Iterator[Stage]:
-    """A stage whose broker has a client since the time 1, with a lease of 1 s."""
+    """A broker has a client since the time 1, with a lease of 1 s."""
     with Stage("subscriber", ["unused"], 10.0, page.STATES) as stage:
         stage.broker.requests.append((1.0, REGISTER))
         yield stage

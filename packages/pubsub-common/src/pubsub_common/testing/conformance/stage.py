@@ -167,7 +167,7 @@ class Stage:
     def goes_on(self, expected: str) -> None:
         """The client sends heartbeats as before, and does not register again. It may if
         messages were held up for so long that a lease passed in silence for it; then it has
-        to go on after that."""
+        to do so from there."""
         deadline = time.monotonic() + self.patience_s
         before = -1
         registered = len(self.broker.of(Register))
