@@ -68,7 +68,7 @@ def test_a_program_shows_what_it_is_there_for(name: str, tmp_path: Path) -> None
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=250,
         check=False,
     )
     assert (done.returncode, done.stderr) == (0, "")

@@ -37,7 +37,7 @@ def own_network() -> list[str]:
     command = ["unshare", "--net", *user, "--"]
     up = ["sh", "-c", 'PATH=$PATH:/usr/sbin:/sbin ip link set lo up && exec "$@"', "-"]
     try:
-        done = subprocess.run([*command, *up, "true"], capture_output=True, timeout=20)
+        done = subprocess.run([*command, *up, "true"], capture_output=True, timeout=250)
     except FileNotFoundError:
         return []
     return [*command, *up] if done.returncode == 0 else []
@@ -50,7 +50,7 @@ def run(argv: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
         env=os.environ | {"PATH": f"{PROGRAMS}:{os.environ['PATH']}"},
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=250,
     )
 
 

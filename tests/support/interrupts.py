@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType, ModuleType
 from typing import Any
@@ -55,3 +56,20 @@ def interrupted_at(
         sys.settrace(None)
         gc.enable()
     return left <= 0
+
+
+@contextlib.contextmanager
+def dropped_in_finalizers() -> Iterator[None]:
+    """Python drops `Interrupted` where it comes in a finalizer. pytest would keep it, with
+    all that the variables of its frames hold, and fail the test."""
+    report = sys.unraisablehook
+
+    def drop(found: sys.UnraisableHookArgs) -> None:
+        if not isinstance(found.exc_value, Interrupted):
+            report(found)
+
+    sys.unraisablehook = drop
+    try:
+        yield
+    finally:
+        sys.unraisablehook = report

@@ -212,7 +212,7 @@ def test_both_spellings_of_a_long_option_mean_the_same(
     ]
     run("pubsub-publisher", *client, "-i", "-s", "0.02", "--wait_for", "2")
     for process in subscribers:
-        out, _ = process.communicate(timeout=30)
+        out, _ = process.communicate(timeout=100)
         assert len(out.splitlines()) == 3
 
 

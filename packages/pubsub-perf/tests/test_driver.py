@@ -292,7 +292,7 @@ def test_contradictions_are_refused(words: list[str], said: str) -> None:
     ],
 )
 def test_bad_input_is_said_and_exits_with_2(words: list[str]) -> None:
-    done = subprocess.run([DRIVER, *words], capture_output=True, text=True, timeout=30)
+    done = subprocess.run([DRIVER, *words], capture_output=True, text=True, timeout=100)
     assert done.returncode == 2
     lines = done.stderr.splitlines()
     assert len(lines) == 1
@@ -340,7 +340,7 @@ def test_a_whole_system_from_three_calls(
                 assert len(list(csv.reader(file))) == 9
         for process in (publishers, broker):
             process.send_signal(number)
-            _, said = process.communicate(timeout=30)
+            _, said = process.communicate(timeout=100)
             assert process.returncode == 0, said
             assert "Traceback" not in said
     finally:

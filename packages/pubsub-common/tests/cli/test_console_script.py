@@ -565,7 +565,7 @@ main()
             stderr=its,
             env=environment,
             check=True,
-            timeout=30,
+            timeout=100,
         )
         first, second = os.read(ours, 10_000).decode().splitlines()
     finally:

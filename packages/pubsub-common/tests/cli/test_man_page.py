@@ -109,7 +109,7 @@ def test_groff_finds_nothing_wrong() -> None:
         capture_output=True,
         text=True,
         check=True,
-        timeout=30,
+        timeout=100,
     )
     assert done.stderr == ""
     assert "Do a thing" not in done.stdout

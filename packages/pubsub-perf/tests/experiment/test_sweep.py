@@ -219,7 +219,7 @@ def test_an_interrupted_secure_sweep_leaves_no_keys(
         wait_for(lambda: len(roles_of(out)) == 4, "the start of four roles")
         assert list(temporary.rglob("broker.keys"))
         process.send_signal(number)
-        process.communicate(timeout=30)
+        process.communicate(timeout=100)
     finally:
         process.kill()
         process.wait()
@@ -289,7 +289,7 @@ def test_an_interrupted_sweep_leaves_no_process_and_a_cell_that_is_no_data(
             lambda: broker_log.read_text().count(" joined") == 3, "the registrations"
         )
         process.send_signal(number)
-        _, said = process.communicate(timeout=30)
+        _, said = process.communicate(timeout=100)
     finally:
         process.kill()
         process.wait()

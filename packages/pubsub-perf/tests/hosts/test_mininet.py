@@ -131,7 +131,7 @@ def test_an_interrupted_sweep_leaves_nothing_behind(
         (namespace,) = pid_namespaces(tmp_path)
         assert namespace != str(Path("/proc/self/ns/pid").readlink())
         process.send_signal(number)
-        _, said = process.communicate(timeout=30)
+        _, said = process.communicate(timeout=100)
     finally:
         process.kill()
         process.wait()

@@ -36,7 +36,7 @@ class Reply(NamedTuple):
 
 def ask(url: str, path: str, method: str = "GET") -> Reply:
     """The response for exactly this path, which no library normalises."""
-    connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=30)
+    connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=100)
     try:
         connection.request(method, path)
         response = connection.getresponse()
@@ -205,7 +205,7 @@ def test_it_tells_where_it_is_and_ends_quietly(
 ) -> None:
     assert ask(viewer.url, "/").body == b"this is report.html"
     viewer.process.send_signal(number)
-    out, err = viewer.process.communicate(timeout=30)
+    out, err = viewer.process.communicate(timeout=100)
     assert (viewer.process.returncode, out, err) == (0, "", "")
 
 

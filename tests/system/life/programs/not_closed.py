@@ -289,7 +289,7 @@ def program_ends(model: str, how: str, **more: Any) -> None:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            timeout=30,
+            timeout=100,
             check=False,
         )
         print(done.stdout)
@@ -329,7 +329,7 @@ sys.stdin.read()
         )
         assert program.stdout is not None
         assert program.stdout.readline() == "there\n"
-        told, _ = program.communicate("", timeout=20)
+        told, _ = program.communicate("", timeout=100)
         print(told)
         assert program.returncode == 0, told
         assert "Traceback" not in told
@@ -363,7 +363,7 @@ sys.stdin.read()
                 roles.broker.stop()
                 in_time(roles.broker.disconnect, "the broker's end")
             begun = time.monotonic()
-            program.communicate("", timeout=20)
+            program.communicate("", timeout=100)
             assert program.returncode == 0
             print(f"{what}: {time.monotonic() - begun:.2f} s")
 
