@@ -70,6 +70,40 @@ def test_an_address_where_nobody_listens_is_tried_by_libzmq_itself() -> None:
         assert looked(new_lost(), f"127.0.0.1:{port}") == [[], [], [], [], []]
 
 
+class Connected(ConnectedAddresses):
+    """These addresses, always."""
+
+    def __init__(self, addresses: list[str]) -> None:
+        super().__init__()
+        self._addresses = frozenset(addresses)
+
+    def __call__(self) -> frozenset[str]:
+        return self._addresses
+
+
+def test_many_connections_are_looked_for_less_often_because_a_look_takes_longer() -> (
+    None
+):
+    for count, pause_s in ((1, 5.0), (100, 10.0), (1000, 15.0)):
+        addresses = [f"10.0.0.1:{port}" for port in range(1, count + 1)]
+        lost = LostConnections(Connected(addresses))
+        lost.look(addresses, 100.0)
+
+        assert lost.look(addresses, 105.0) == []
+
+        assert lost.due_s(105.0) == pause_s
+
+
+def test_a_missing_one_of_many_is_looked_for_as_soon_as_a_single_one() -> None:
+    addresses = [f"10.0.0.1:{port}" for port in range(1, 101)]
+    lost = LostConnections(Connected(addresses[1:]))
+    lost.look(addresses, 100.0)
+
+    lost.look(addresses, 105.0)
+
+    assert lost.due_s(105.0) == 1.0
+
+
 def test_it_is_looked_for_now_and_then(publisher: str) -> None:
     lost = new_lost()
     assert lost.look([publisher], 100.0) == []  # it has just begun to connect

@@ -18,6 +18,9 @@ from pubsub_common.security import greeting_probe
 from pubsub_common.security.connections import own_connections
 
 LOOK_EVERY_S: Final = 5.0
+# A look takes time for each connection of this process.
+_LOOK_EVERY_S_EACH: Final = 0.1
+_LOOK_EVERY_S_MOST: Final = 15.0
 _LOOK_AGAIN_S: Final = 1.0
 # Between two attempts of libzmq nothing is visible.
 _CERTAIN_AFTER: Final = 3
@@ -65,7 +68,8 @@ class LostConnections:
         self._missing = {
             address: self._missing.get(address, 0) + 1 for address in missing
         }
-        self._look_at = now + (_LOOK_AGAIN_S if missing else LOOK_EVERY_S)
+        wait_s = min(_LOOK_EVERY_S_EACH * len(addresses), _LOOK_EVERY_S_MOST)
+        self._look_at = now + (_LOOK_AGAIN_S if missing else max(LOOK_EVERY_S, wait_s))
         for address, looks in self._missing.items():
             if looks >= _CERTAIN_AFTER:
                 # One at a time: the check takes time, and peers choose the addresses.
