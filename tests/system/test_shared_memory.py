@@ -132,14 +132,24 @@ def test_views_are_of_the_memory_or_of_the_bytes(
     receiver.check_order()
 
 
+@pytest.mark.parametrize("by_tcp_too", [False, True])
 @pytest.mark.parametrize("views", [False, True])
 @pytest.mark.parametrize("overflow", ["drop", "block"])
 def test_events_without_a_pause_share_memory_and_order(
-    roles: Roles, caplog: pytest.LogCaptureFixture, views: bool, overflow: str
+    roles: Roles,
+    caplog: pytest.LogCaptureFixture,
+    views: bool,
+    overflow: str,
+    by_tcp_too: bool,
 ) -> None:
     """Many are in one sample then, and a view of one keeps it."""
     gaps = Gaps()
     receiver = roles.receiver(views=views, on_gap=gaps.append, most=8)
+    receivers = [receiver]
+    if by_tcp_too:
+        receivers.append(
+            roles.receiver(shared_memory="off", on_gap=gaps.append, most=8)
+        )
     publisher = roles.publisher(overflow=overflow)
     sent = list(publish_until_used(publisher, caplog))
     receiver.wait_for_events(len(sent))
@@ -149,13 +159,18 @@ def test_events_without_a_pause_share_memory_and_order(
             for _ in range(25):
                 sent.append(number.to_bytes(8) + bytes(size))
                 publisher.publish_event("A", sent[-1])
-        receiver.wait_for_events(len(sent))
+        many = [number.to_bytes(8) + bytes(LARGE)] * 40
+        publisher.publish_events(many, topic="A")
+        sent += many
+        for each in receivers:
+            each.wait_for_events(len(sent))
 
-    assert receiver.payloads == [each[:8] for each in sent]
-    receiver.check_order()
-    assert gaps == []
     assert publisher.shared_memory_events > before
-    assert receiver.subscriber.counts().lost == 0
+    assert gaps == []
+    for each in receivers:
+        assert each.payloads == [payload[:8] for payload in sent]
+        each.check_order()
+        assert each.subscriber.counts().lost == 0
 
 
 def test_a_secure_broker_uses_it_only_when_both_sides_say_so(

@@ -1,9 +1,11 @@
-"""When there is no room for the frame that accompanies a reference to shared memory."""
+"""Whole frames of events that have gone, or should have gone, by shared memory."""
 
 from __future__ import annotations
 
 import contextlib
+import sys
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import pytest
 import zmq
@@ -15,9 +17,21 @@ from pubsub_publisher.core import PublisherCore
 from pubsub_publisher.sending.event_socket import EventSocket
 from pubsub_publisher.sending.frame_encoder import Frame
 from pubsub_publisher.topics.event_columns import Stamped
-from pubsub_publisher.topics.topic_state import TopicState
+from pubsub_publisher.topics.topic_state import BATCH_BYTES, TopicState
 
 LARGE = 20_000
+
+
+class Doubtful(NamedTuple):
+    """A lane after which everybody must get whole frames."""
+
+    sent: list[int]
+
+    def send(
+        self, _topic: TopicState, first: int, events: Sequence[Stamped], _flags: int
+    ) -> tuple[int, int, Frame | None]:
+        self.sent.append(first)
+        return len(events), 0, b""
 
 
 class Full:
@@ -36,43 +50,60 @@ class Full:
         return 1, len(frame), frame
 
 
-@pytest.mark.parametrize("gathered", [False, True])
-def test_no_other_event_gets_the_number_of_one_that_some_have(
-    monkeypatch: pytest.MonkeyPatch, gathered: bool
-) -> None:
-    context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-    topic = TopicState("A")
-    core = PublisherCore({"A": topic})
-    core.address, core.session = "127.0.0.1:1", 7
-    with contextlib.ExitStack() as stack:
+class Bench:
+    """A socket that takes frames while there is ``room``."""
+
+    def __init__(
+        self, stack: contextlib.ExitStack, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        self.topic = TopicState("A")
+        core = PublisherCore({"A": self.topic})
+        core.address, core.session = "127.0.0.1:1", 7
         stack.callback(terminate_context, context)
-        events = EventSocket(
+        self.events = EventSocket(
             context,
-            {"A": topic},
+            {"A": self.topic},
             core,
             lambda: 10**18,
             QueueBounds(100),
             blocking=True,
             stopped=lambda: False,
         )
-        stack.callback(events.close, 0)
+        stack.callback(self.events.close, 0)
+        self.events.lane_from = LARGE
+        self.frames: list[bytes] = []
+        self.room = 0
+        monkeypatch.setattr(self.events, "_send", self._send)
+
+    def _send(self, frame: bytes, flags: int) -> None:
+        del flags
+        if self.room <= 0:
+            raise zmq.Again
+        self.room -= 1
+        self.frames.append(bytes(frame))
+
+    @property
+    def found(self) -> list[tuple[int, bytes]]:
+        return [
+            (each.sequence, each.payload)
+            for frame in self.frames
+            for each in events_of(frame)
+        ]
+
+
+@pytest.mark.parametrize("gathered", [False, True])
+def test_no_other_event_gets_the_number_of_one_that_some_have(
+    monkeypatch: pytest.MonkeyPatch, gathered: bool
+) -> None:
+    with contextlib.ExitStack() as stack:
+        bench = Bench(stack, monkeypatch)
+        events, topic = bench.events, bench.topic
         lane = Full(events)
         monkeypatch.setattr(events, "lane", lane)
-        events.lane_from = LARGE
-        frames: list[bytes] = []
-        room = False
-
-        def send(frame: bytes, flags: int) -> None:
-            del flags
-            if not room:
-                raise zmq.Again
-            frames.append(bytes(frame))
-
-        monkeypatch.setattr(events, "_send", send)
         publish = events.sender(topic)
         if gathered:
             topic.gathered.append((1, b"1" * LARGE))
-            events.lane_from = LARGE
             assert events.try_send(topic, ()) is True
         else:
             assert publish(b"1" * LARGE) > 0
@@ -83,8 +114,56 @@ def test_no_other_event_gets_the_number_of_one_that_some_have(
         events.serve([])
         assert (lane.sent, topic.next_sequence) == ([0], 1)
         assert events.last_number(topic) == 0
-        room = True
+        bench.room = 2
         assert publish(b"small") > 0
+        assert bench.found == [(0, b"1" * LARGE), (1, b"small")]
 
-    found = [(each.sequence, each.payload) for one in frames for each in events_of(one)]
-    assert found == [(0, b"1" * LARGE), (1, b"small")]
+
+def test_many_events_reach_everybody_in_several_messages(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Those of one reference are too many for one message, and there is room for one at a
+    time."""
+    payloads = [bytes([number]) * (4 * LARGE) for number in range(20)]
+    with contextlib.ExitStack() as stack:
+        bench = Bench(stack, monkeypatch)
+        lane = Doubtful([])
+        monkeypatch.setattr(bench.events, "lane", lane)
+        bench.topic.gathered += [(1, payload) for payload in payloads]
+        assert bench.events.try_send(bench.topic, ()) is True
+        assert (lane.sent, bench.topic.next_sequence) == ([0], 20)
+        publish = bench.events.sender(bench.topic)
+        turns = 0
+        while publish(b"small") < 0:
+            bench.room = 1
+            turns += 1
+            bench.events.serve([])
+
+        assert turns > 4
+        assert all(len(frame) < BATCH_BYTES + 4096 for frame in bench.frames)
+        assert bench.found == [*enumerate(payloads), (20, b"small")]
+
+
+@pytest.mark.parametrize("by_lane", [False, True])
+def test_what_was_gathered_for_the_lane_fits_into_messages(
+    monkeypatch: pytest.MonkeyPatch, by_lane: bool
+) -> None:
+    """Also if the lane has ended meanwhile."""
+    with contextlib.ExitStack() as stack:
+        bench = Bench(stack, monkeypatch)
+        lane = Doubtful([])
+        monkeypatch.setattr(bench.events, "lane", lane)
+        publish = bench.events.sender(bench.topic)
+        bench.room = 1000
+        for _ in range(50):
+            assert publish(bytes(LARGE)) > 0
+        waiting = bench.topic.gathered[:]
+        assert len(waiting) * LARGE > BATCH_BYTES
+        if not by_lane:
+            bench.events.lane_from = sys.maxsize
+        del bench.frames[:]
+        assert bench.events.flush(bench.topic)
+
+        assert len(bench.frames) > 1
+        assert all(len(frame) < BATCH_BYTES + 4096 for frame in bench.frames)
+        assert [number for number, _ in bench.found] == list(range(50))[-len(waiting) :]

@@ -35,7 +35,6 @@ from pubsub_common.life_cycle import LifeCycle
 from pubsub_common.measurement.clocks import clock_ns
 from pubsub_common.net.contexts import terminate_context
 from pubsub_common.net.detached import start_awaited
-from pubsub_common.protocol.events import Event
 from pubsub_common.protocol.messages import Model
 from pubsub_common.protocol.sequence import Counts
 from pubsub_common.protocol.wildcards import asterisk_warning, validate_subscriptions
@@ -105,7 +104,7 @@ class SubscriberRuntime:
             clock_ns(config.clock),
             config.event_limit,
             self.check_usable,
-            _view if config.views else None,
+            views=config.views,
         )
         self.recording = Recording(config, self.receiver)
         self.life = LifeCycle("subscriber", self._cut_off)
@@ -328,10 +327,3 @@ class SubscriberRuntime:
                 self.performer.apply_updates()
             case Rejected():
                 self.receiver.wake()
-
-
-def _view(event: Event) -> bool:
-    """Make the payload of an event a view. Always True: the event is delivered."""
-    if not isinstance(event.payload, memoryview):
-        event.payload = memoryview(event.payload)  # type: ignore[assignment]
-    return True

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import weakref
+from array import array
 from collections.abc import Callable, Iterator
 from typing import Any, cast
 from unittest.mock import Mock
@@ -24,6 +26,7 @@ from pubsub_common.protocol.recovery_messages import (
 )
 from pubsub_subscriber.connections.interface import Connections
 from pubsub_subscriber.connections.sub_socket import SubSocket
+from pubsub_subscriber.receiving.event_queue import EventQueue
 from pubsub_subscriber.receiving.fast_path import BURST
 from pubsub_subscriber.receiving.receiver import Receiver
 
@@ -44,7 +47,9 @@ def batch(first: int, count: int, session: int = FIRST) -> bytes:
 class Bench:
     """A receiver with recovery, one socket, and a publisher that answers requests."""
 
-    def __init__(self, accept: Accept | None, *, answers: bool = True) -> None:
+    def __init__(
+        self, accept: Accept | None, *, answers: bool = True, views: bool = False
+    ) -> None:
         self.answers = answers
         self.performer = new_performer(
             "A", recover_timeout_s=10.0, max_held=100, grace_s=0.0
@@ -57,6 +62,7 @@ class Bench:
             None,
             lambda: None,
             accept,
+            views=views,
         )
         self.receiver.open()
         self.socket = FakeSubSocket(0, [])
@@ -239,6 +245,48 @@ def test_no_path_bypasses_accept_and_nothing_else_is_dropped(
             if accept(Event("p", session, number, 1, b""))
         ]
         assert delivered(path, method, accept) == wanted
+
+
+@pytest.mark.parametrize("method", METHODS, ids=lambda each: each.__name__)
+@pytest.mark.parametrize("path", PATHS, ids=lambda each: each.__name__)
+def test_no_path_bypasses_views(
+    path: Callable[[Bench], object], method: Callable[[Bench], Iterator[Event]]
+) -> None:
+    bench = Bench(None, views=True)
+    path(bench)
+    events = list(method(bench))
+    kinds: set[Any] = {type(event.payload) for event in events}
+    assert kinds == {memoryview}
+    found = [(event.session, event.sequence) for event in events]
+    assert found == delivered(path, method, None)
+    bench.receiver.close()
+
+
+def test_batches_of_views_stay_together() -> None:
+    bench = Bench(None, views=True)
+    batches(bench)
+    sizes, kinds = [], set[Any]()
+    while (found := bench.receiver.next_batch(0.0)) is not None:
+        sizes.append(len(found))
+        kinds.update(map(type, found.payloads))
+    assert sizes == [1] + [8] * 50
+    assert kinds == {memoryview}
+    bench.receiver.close()
+
+
+def test_delivered_views_keep_no_memory_while_it_waits() -> None:
+    memory = array("B", b"x")
+    kept = weakref.ref(memory)
+    queue = EventQueue(None, None, views=True)
+    queue.incoming.append(Event("p", FIRST, 0, 1, cast(Any, memoryview(memory))))
+    del memory
+    assert queue.start_burst()
+    for event in queue.burst:
+        assert bytes(event.payload) == b"x"
+    del event
+    assert kept() is not None, "the burst may be put back"
+    assert not queue.start_burst()
+    assert kept() is None
 
 
 @pytest.mark.parametrize("path", [usual, batches, longer])

@@ -51,6 +51,7 @@ from pubsub_publisher.topics.fetched import Fetch
 from pubsub_publisher.topics.topic_state import (
     BATCH_BYTES,
     BATCH_EVENTS,
+    LANE_BYTES,
     MAX_BATCH_AGE_NS,
     UNBATCHED_BYTES,
     Events,
@@ -156,7 +157,8 @@ class EventSocket(FrameSender):
             last_ns = now_ns()
             if gathers:
                 largest = max(len(payload), small)
-                limit = min(BATCH_EVENTS, BATCH_BYTES // largest)
+                most = BATCH_BYTES if len(payload) < self.lane_from else LANE_BYTES
+                limit = min(BATCH_EVENTS, most // largest)
                 begun_ns = last_ns
             return sent
 
@@ -171,10 +173,11 @@ class EventSocket(FrameSender):
         """
         self.bounds.check_payload(len(payload))
         stamp_ns = self._now_ns()
+        most = BATCH_BYTES if len(payload) < self.lane_from else LANE_BYTES
         if (
             topic.watched
             and len(topic.gathered) < BATCH_EVENTS
-            and topic.gathered_bytes + len(payload) <= BATCH_BYTES
+            and topic.gathered_bytes + len(payload) <= most
             and stamp_ns - topic.begun_ns < MAX_BATCH_AGE_NS
         ):
             topic.gathered_bytes += len(payload)
@@ -184,7 +187,7 @@ class EventSocket(FrameSender):
             topic, stamp_ns, payload
         ):
             return True
-        gathers = len(payload) < self.lane_from
+        gathers = len(payload) < max(self.lane_from, UNBATCHED_BYTES)
         with self.lock: left, self.inside = self.inside, True; sent = self._send_one(topic, stamp_ns, payload, 0, gathers, left); self.inside = self._in_doubt is not None  # noqa: E501, E701, E702  # fmt: skip
         if sent < 0:
             return self.send_in_turn(topic, [(stamp_ns, payload)])

@@ -23,9 +23,11 @@ from pubsub_publisher.sending.xpub_socket import XpubSocket
 from pubsub_publisher.topics.event_columns import Stamped
 from pubsub_publisher.topics.topic_state import (
     BATCH_BYTES,
+    LANE_BYTES,
     UNBATCHED_BYTES,
     Events,
     TopicState,
+    first_part,
 )
 
 if TYPE_CHECKING:
@@ -110,25 +112,30 @@ class FrameSender(XpubSocket):
     # Under the lock
 
     def _repair(self, flags: int = NOBLOCK) -> None:
-        """Send the frame in doubt again, with the same numbers, and count it. If there is no
-        room, and it is counted already, it stays in doubt (`_finish`).
+        """Send the events in doubt again, with the same numbers, and count them. If there is
+        no room, and they are counted already, they stay in doubt (`_finish`).
 
         Raises:
             zmq.Again: There is no room.
         """
-        if self._in_doubt is not None:
+        while self._in_doubt is not None:
             topic, first, events, frame = self._in_doubt
+            # By the lane some may not have them. Whole frames reach all.
+            whole = frame == _BY_LANE
+            part = first_part(tuple(events)) if whole else events
             if frame is not None:
-                # By the lane some may not have it. A whole frame reaches all.
-                again = frame or self._encoder.encode(topic, first, events)
+                again = frame or self._encoder.encode(topic, first, part)
                 try:
                     self._send(again, flags)
                 except zmq.Again:
                     if topic.next_sequence > first:
                         return
                     raise
-            topic.commit(first, events)
-            self._in_doubt = None
+                if whole:
+                    self._count_bytes(len(again))
+            topic.commit(first, part)
+            first, rest = first + len(part), tuple(events)[len(part) :]
+            self._in_doubt = (topic, first, rest, _BY_LANE) if rest else None
 
     def _finish(self, flags: int) -> None:
         """Before other events are numbered: send the frame that only some subscribers have.
@@ -233,6 +240,8 @@ class FrameSender(XpubSocket):
             topic.commit(first, events[:count])
         if rest is None:
             self._in_doubt = None
+        elif rest == _BY_LANE:
+            self._repair(flags)
         if others:
             self._count_bytes(others)
         if count:
@@ -298,11 +307,12 @@ class FrameSender(XpubSocket):
             self._flush_fetched(topic, flags)
         left = len(topic.gathered)
         while left > 0:
-            part = topic.next_part(left)
             sent = 0
-            if len(part[0][1]) >= self.lane_from:
+            if len(topic.gathered[0][1]) >= self.lane_from:
+                part = topic.next_part(left, LANE_BYTES)
                 sent = self._send_by_lane(topic, part, flags)
             if not sent:
+                part = topic.next_part(left)
                 self._transmit(topic, part, flags, by_lane=False)
                 sent = len(part)
             left -= sent

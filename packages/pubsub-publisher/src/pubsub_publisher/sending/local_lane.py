@@ -30,7 +30,7 @@ from pubsub_publisher.core import PublisherCore
 from pubsub_publisher.sending.frame_encoder import Frame
 from pubsub_publisher.subscribers.local_subscribers import LocalSubscribers
 from pubsub_publisher.topics.event_columns import Stamped
-from pubsub_publisher.topics.topic_state import BATCH_BYTES, TopicState
+from pubsub_publisher.topics.topic_state import BATCH_BYTES, TopicState, first_part
 
 _log = logging.getLogger(__name__)
 
@@ -45,8 +45,9 @@ _PROBE_WAIT_S: Final = 0.5
 # asyncio waits no longer than this: nothing else runs meanwhile.
 _NOBLOCK_WAIT_S: Final = 0.001
 NOBLOCK: Final = int(zmq.NOBLOCK)
-# Of samples for several events: all that one message may have.
-_BATCH_SLOT: Final = slot_bytes(BATCH_BYTES)
+# Payloads in a sample for several events, and its size.
+_SAMPLE_BYTES: Final = 2 * BATCH_BYTES
+_BATCH_SLOT: Final = slot_bytes(_SAMPLE_BYTES)
 
 
 class LaneSocket(Protocol):
@@ -101,7 +102,8 @@ class LocalLane:
         """Send the first of these events by shared memory, as many as there is room for;
         ``first`` is the number of the first one. Returns their number, the bytes that
         were also sent to others, and the frame for others if there was no room for it: it
-        must leave before any other event.
+        must leave before any other event. An empty frame: whole frames of all these
+        events must leave, for everybody.
 
         Raises:
             zmq.Again: There is no room for a reference, or there will soon be some in the
@@ -110,16 +112,22 @@ class LocalLane:
         ring, local = self._ring, self._local
         if ring is None or not local.complete:
             return 0, 0, None
+        prefix = topic.event_prefix
+        others = local.wanted_by_others(prefix)
+        if others:
+            events = first_part(events)
         wait_s = _NOBLOCK_WAIT_S if flags else SHARED_MEMORY_WAIT_S
         sizes: list[int] = []
         first_sample, count = ring.number + 1, 0
         together = len(events) > 1 and ring.has(_BATCH_SLOT)
-        parts = (events,) if together else [(event,) for event in events]
-        for part in parts:
+        while count < len(events):
+            rest = events[count:]
+            part = first_part(rest, _SAMPLE_BYTES) if together else rest[:1]
             pieces = self._events.pieces(topic, first + count, part)
             size = sum(map(len, pieces))
             slot = _BATCH_SLOT if len(part) > 1 else slot_bytes(size + HEADER_BYTES)
-            if not ring.write(slot, pieces, local.count, wait_s):
+            # The subscribers do not know of samples without a reference: no wait behind them.
+            if not ring.write(slot, pieces, local.count, 0.0 if sizes else wait_s):
                 break
             sizes.append(size)
             count += len(part)
@@ -127,16 +135,17 @@ class LocalLane:
             if self._probe_waits() or ring.must_wait(slot):
                 raise zmq.Again
             return 0, 0, None
-        send, prefix = self._events.send_frame, topic.event_prefix
+        send = self._events.send_frame
         send(encode_reference(self._reference_head, first_sample, sizes), flags)
         self.sent += count
-        # Perhaps a subscriber that does not read the memory, or not yet.
-        unknown = self._events.readable()
-        if not unknown and not local.wanted_by_others(prefix):
+        if self._events.readable():
+            # Perhaps a subscriber that does not read the memory, or not yet.
+            return count, 0, b""
+        if not others:
             return count, 0, None
-        frame = self._events.encode(topic, first, events[:count])
-        if not unknown:
-            frame = for_others(frame, len(prefix))
+        frame = for_others(
+            self._events.encode(topic, first, events[:count]), len(prefix)
+        )
         try:
             send(frame, flags)
         except zmq.Again:

@@ -19,10 +19,20 @@ BATCH_BYTES: Final = 262_144
 BATCH_EVENTS: Final = 256
 # Two smaller payloads fit into a batch.
 UNBATCHED_BYTES: Final = BATCH_BYTES // 2
+# Gathered events that go by shared memory: a reference to them costs as much as some of them.
+LANE_BYTES: Final = 8 * BATCH_BYTES
 # How long the first event of a batch waits for the others.
 MAX_BATCH_AGE_NS: Final = 1_000_000
 
 Events = Sequence[Stamped] | EventColumns
+
+
+def first_part(
+    events: Sequence[Stamped], most_bytes: int = BATCH_BYTES
+) -> Sequence[Stamped]:
+    """The first events with at most so many bytes of payload, but at least one event."""
+    sizes = list(accumulate([len(payload) for _, payload in events]))
+    return events[: max(1, bisect(sizes, most_bytes))]
 
 
 class TopicState:
@@ -93,21 +103,23 @@ class TopicState:
         self.gathered_bytes += sum(len(payload) for _, payload in events)
         gathered[start:end] = events; del fetched.items[:count], fetched.stamps_ns[:count]; fetched.count += count  # noqa: E501, E702  # fmt: skip
 
-    def next_part(self, limit: int) -> list[Stamped]:
-        """The first gathered events that fit into one message, at most ``limit``."""
+    def next_part(self, limit: int, most_bytes: int = BATCH_BYTES) -> Sequence[Stamped]:
+        """The first gathered events that fit into one message of at most so many bytes of
+        payload, at most ``limit``."""
         part = self.gathered[: min(limit, BATCH_EVENTS)]
-        # Of a sender's own batch, which fits, the first event alone is counted.
-        if self.gathered_bytes > len(part[0][1]):
-            sizes = list(accumulate([len(payload) for _, payload in part]))
-            part = part[: max(1, bisect(sizes, BATCH_BYTES))]
+        # Of a sender's own batch the first event alone is counted. No other is larger, unless
+        # they are all small.
+        first = len(part[0][1])
+        if self.gathered_bytes > first or len(part) * first > most_bytes:
+            return first_part(part, most_bytes)
         return part
 
     def commit(self, first: int, events: Events) -> None:
         """These events, numbered from ``first`` on, have left. An exception may interrupt it
-        anywhere; a second call completes it."""
+        anywhere; a second call completes it. So may calls for the parts of them."""
         if self.history is not None:
             self.history.add(first, events)
-        self.next_sequence = first + len(events)
+        self.next_sequence = max(self.next_sequence, first + len(events))
         if isinstance(events, EventColumns):
             events.have_left()
         gathered = self.gathered

@@ -42,9 +42,14 @@ class EventQueue:
     """
 
     def __init__(
-        self, limit: int | None, accept: Callable[[Event], bool] | None
+        self,
+        limit: int | None,
+        accept: Callable[[Event], bool] | None,
+        *,
+        views: bool = False,
     ) -> None:
-        """At most ``limit`` events are delivered, of those that ``accept`` accepts."""
+        """At most ``limit`` events are delivered, of those that ``accept`` accepts. With
+        ``views`` all payloads are memoryviews."""
         self.incoming: list[Any] = []
         self.has_batches = False
         self.burst: Iterator[Event] = iter([])
@@ -53,14 +58,15 @@ class EventQueue:
         self.sampler = LatencySampler()
         self._limit = limit
         self._accept = accept
+        self._views = views
         # The lists of the burst and of ``ready``, and the number of events that were in them.
         self.events: list[Event] = []
         self._batches: list[Batch] = []
         self.taken = 0
-        # Up to this number of events, a burst has all new events, and no others.
-        self.plain_until = (
-            0 if accept is not None else sys.maxsize if limit is None else limit
-        )
+        # Up to this number of events, a burst has all new events as they are, and no others.
+        self.plain_until = sys.maxsize if limit is None else limit
+        if accept is not None or views:
+            self.plain_until = 0
         self._buffered: list[Item] = []
 
     # Counts
@@ -106,10 +112,15 @@ class EventQueue:
         events = self.incoming
         if not self._buffered and not self.has_batches and self._accept is None:
             if not events:
+                if self._views:
+                    # They keep memory that the publisher needs for the next ones.
+                    self.events = []
                 return False
             taken = self.taken + len(events)
             if self._limit is None or taken <= self._limit:
                 # The path of most events.
+                if self._views:
+                    _view_payloads(events)
                 fresh: list[Any] = []
                 after = (events, iter(events), taken, fresh)
                 self.events, self.burst, self.taken, self.incoming = after
@@ -199,8 +210,13 @@ class EventQueue:
             self._put_back_burst()
         self.buffer_incoming()
         while self._buffered and (wanted := self.wanted()):
-            count = len(self._buffered) if self.plain_until == sys.maxsize else 1
+            plain = self._limit is None and self._accept is None
+            count = len(self._buffered) if plain else 1
             found = [_batch_of(item) for item in self._buffered[:count]]
+            if self._views:
+                for batch in found:
+                    views: list[Any] = [memoryview(each) for each in batch.payloads]
+                    batch.payloads = views
             if self._accept is None:
                 batches = [_first(batch, wanted) for batch in found]
                 rest = [event for batch in found for event in _after(batch, wanted)]
@@ -252,10 +268,19 @@ class EventQueue:
 
     def _accepted(self, events: list[Event]) -> list[Event]:
         """The events that ``accept`` accepts."""
+        if self._views:
+            _view_payloads(events)
         accept = self._accept
         if accept is None:
             return events
         return [event for event in events if accept(event)]
+
+
+def _view_payloads(events: list[Event]) -> None:
+    """Make the payloads memoryviews. Again, this does nothing."""
+    for event in events:
+        if not isinstance(event.payload, memoryview):
+            event.payload = memoryview(event.payload)  # type: ignore[assignment]
 
 
 def _batch_of(item: Item) -> Batch:

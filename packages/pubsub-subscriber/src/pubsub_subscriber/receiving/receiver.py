@@ -48,6 +48,8 @@ class Receiver:
         limit: int | None,
         check_usable: Callable[[], None],
         accept: Callable[[Event], bool] | None = None,
+        *,
+        views: bool = False,
     ) -> None:
         """At most ``limit`` events are delivered. ``now_ns`` returns their time stamp.
         ``check_usable`` raises if a wait would be useless.
@@ -57,11 +59,11 @@ class Receiver:
         in ``limit``. It may change the event. It may be called again with an event that it
         accepted but that was not wanted yet. None: all events are delivered. `dropped_count`
         is the number of events that were not accepted; `Subscriber.counts` counts them as
-        received, because they did arrive.
+        received, because they did arrive. With ``views`` all payloads are memoryviews.
         """
         self.sockets = performer.sockets
         self.performer = performer
-        self.queue = EventQueue(limit, accept)
+        self.queue = EventQueue(limit, accept, views=views)
         self._fast_path = FastPath(performer.core, self.queue, now_ns)
         self._turns = Turns(self.queue, performer, self._fast_path, check_usable)
         self.sockets.receiving = self
