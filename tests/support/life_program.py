@@ -25,7 +25,7 @@ from pubsub_publisher import Publisher
 from pubsub_subscriber import Subscriber
 
 # Longer than anything takes; a program that waits for it has failed.
-WAIT_S: Final = 20.0
+WAIT_S: Final = 60.0
 # So that a receiver that shares the processor with a busy publisher loses nothing.
 ROOMY: Final = 1_000_000
 # Queues of any size: full queues are not the subject here.

@@ -19,7 +19,7 @@ from pubsub_broker import Broker
 from pubsub_publisher import Publisher
 from pubsub_subscriber import Subscriber
 
-WAIT_S = 30.0
+WAIT_S = 60.0
 
 
 class System:

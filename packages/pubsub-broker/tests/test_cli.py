@@ -24,7 +24,7 @@ from pubsub_common.protocol import messages
 from pubsub_common.protocol.messages import Registered, Status, StatusRequest
 from pubsub_common.protocol.versions import VERSIONS
 
-WAIT_S = 30
+WAIT_S = 60
 
 
 def config(*words: str) -> BrokerConfig:

@@ -21,7 +21,7 @@ from pubsub_common.protocol.messages import ClientStatus, Status
 from pubsub_common.testing import wait_for
 
 HOST = "127.0.0.1"
-WAIT_S = 30
+WAIT_S = 60
 
 # A client like those of the roles, without a data port.
 CLIENT = """

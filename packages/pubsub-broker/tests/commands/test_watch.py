@@ -29,7 +29,7 @@ from pubsub_common.protocol import messages
 from pubsub_common.protocol.messages import ClientStatus, Latency, Registered, Status
 from pubsub_common.protocol.versions import VERSIONS
 
-WAIT_S = 30
+WAIT_S = 60
 Start = Callable[..., Any]
 
 

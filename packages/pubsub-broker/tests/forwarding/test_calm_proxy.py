@@ -18,7 +18,7 @@ from pubsub_broker.forwarding.sockets import PlainSockets
 from pubsub_common.queue_bounds import QueueBounds
 from pubsub_common.testing import wait_for
 
-WAIT_S = 30
+WAIT_S = 60
 TOPIC = b"A\0"
 QUEUE = 1000
 BULK = bytes(20_000)

@@ -19,7 +19,7 @@ from pubsub_broker.forwarding.sockets import PlainSockets
 from pubsub_common.queue_bounds import QueueBounds
 from pubsub_common.testing import wait_for
 
-WAIT_S = 30
+WAIT_S = 60
 TOPIC = b"A\0"
 QUEUE = 10
 # Together more than the buffers of sockets and kernel hold.

@@ -30,7 +30,7 @@ from pubsub_common.security.keys import (
 )
 from pubsub_common.security.zap_server import ZapServer
 
-WAIT_S = 30
+WAIT_S = 60
 SUBSCRIPTION = b"A\0"
 BROKER, CLIENT = new_key_pair(), new_key_pair()
 SESSION = 2**40

@@ -27,7 +27,7 @@ from pubsub_common.cli import console_script
 from pubsub_common.errors import ConfigError, PubSubError
 from pubsub_common.protocol.messages import ClientStatus, Latency, Status
 
-WAIT_S = 30
+WAIT_S = 60
 Start = Callable[..., Any]
 
 

@@ -26,7 +26,7 @@ from pubsub_common.errors import CannotListen, ConfigError
 from pubsub_common.protocol.messages import Status, StatusRequest
 from pubsub_common.testing import wait_for
 
-WAIT_S = 30
+WAIT_S = 60
 HOST = "127.0.0.1"
 
 

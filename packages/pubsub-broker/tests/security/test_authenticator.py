@@ -17,7 +17,7 @@ from pubsub_broker.security.key_store import KeyStore
 from pubsub_common.logs.audit_log import AuditLog
 from pubsub_common.security.keys import load_client_keys
 
-WAIT_S = 30.0
+WAIT_S = 60.0
 NOW = datetime.datetime.now(datetime.UTC)
 POLICY = "[clients.alice]\npublish = ['A']\n"
 

@@ -31,7 +31,7 @@ HOST = "127.0.0.1"
 BAD = "127.0.0.2"
 # ZMTP 3.0: signature, version, mechanism NULL, as-server 0, filler.
 GREETING = b"\xff" + bytes(8) + b"\x7f\x03\x00" + b"NULL".ljust(20, b"\0") + bytes(32)
-WAIT_S = 30.0
+WAIT_S = 60.0
 
 
 @contextlib.contextmanager

@@ -14,7 +14,7 @@ import pytest
 from pubsub_common.cli.message_queue import MessageQueue
 from pubsub_common.testing import wait_for
 
-WAIT_S = 30.0
+WAIT_S = 60.0
 # As much as fits into a pipe of the smallest size.
 PIPE_BYTES = 4096
 

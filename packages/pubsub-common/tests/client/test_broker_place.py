@@ -16,7 +16,7 @@ from pubsub_common.client.broker_place import (
 from pubsub_common.errors import NotReady, PubSubError
 from pubsub_common.net import addresses
 
-WAIT_S = 30.0
+WAIT_S = 60.0
 
 Known = Callable[..., None]
 

@@ -38,7 +38,7 @@ from pubsub_common.protocol.messages import (
 )
 from pubsub_common.testing import wait_for
 
-WAIT_S = 30.0
+WAIT_S = 60.0
 IDENTITY = Identity("publisher", ("A",), "127.0.0.1:5556", "monotonic")
 
 Connect = Callable[..., ControlClient]

@@ -16,7 +16,7 @@ from pubsub_common.net import http_server
 from pubsub_common.net.http_server import MAX_HEAD_BYTES, HttpServer, Response
 
 HOST = "127.0.0.1"
-WAIT_S = 30
+WAIT_S = 60
 
 Routes = dict[str, Callable[[], Response]]
 

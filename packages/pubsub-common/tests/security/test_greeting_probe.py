@@ -27,7 +27,7 @@ from pubsub_common.security.handshake_failure import (
 )
 from pubsub_common.security.keys import ClientKeys, configure_curve_server, new_key_pair
 
-WAIT_S = 30.0
+WAIT_S = 60.0
 IDENTITY = Identity("subscriber", ("A",), "127.0.0.1", "realtime", "decentralized")
 DISCONNECTED = HandshakeFailure(FailureReason.DISCONNECTED, retrying=True)
 

@@ -21,7 +21,7 @@ from pubsub_common.security.connections import connection_of
 from pubsub_common.security.port_guard import PortGuard
 from pubsub_common.testing import wait_for
 
-WAIT_S = 20.0
+WAIT_S = 60.0
 # More than anybody else may subscribe to, even while the broker is asked.
 FORWARDED = 30_000
 # The beginning of ZeroMQ's; an unknown mechanism follows.

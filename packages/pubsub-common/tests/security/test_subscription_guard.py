@@ -27,7 +27,7 @@ from pubsub_common.security.keys import (
 from pubsub_common.security.subscription_guard import SubscriptionGuard, topic_of
 from pubsub_common.security.zap_server import ZapServer
 
-WAIT_S = 30
+WAIT_S = 60
 
 names = st.text(st.characters(exclude_categories=("Cs", "Cc")), min_size=1, max_size=40)
 numbers = st.integers(0, 2**53 - 1)

@@ -15,7 +15,7 @@ from pubsub_subscriber import Subscriber
 NewSubscriber = Callable[..., Subscriber]
 NewPublisher = Callable[..., RawPublisher]
 
-WAIT_S = 30
+WAIT_S = 60
 LARGE = bytes(200_000)
 
 BAD = [
