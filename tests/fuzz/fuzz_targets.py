@@ -196,9 +196,6 @@ class _Frames:
             raise zmq.Again
         return zmq.Frame(self.waiting.popleft())
 
-    def receive_waiting(self, buffer: memoryview) -> int:
-        return self.receive_into(buffer)
-
     def drop_parts(self, _buffer: memoryview) -> bool:
         return False
 

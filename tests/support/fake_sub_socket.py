@@ -50,9 +50,6 @@ class FakeSubSocket:
     def set_patience(self, patience_ms: int) -> None:
         self.patience_ms = patience_ms
 
-    def receive_waiting(self, buffer: memoryview) -> int:
-        return self.receive_into(buffer)
-
     def receive_frame(self, _flags: int) -> Any:
         if not self.frames:
             raise zmq.Again

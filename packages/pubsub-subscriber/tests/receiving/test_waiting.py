@@ -477,7 +477,7 @@ def test_closing_a_socket_does_not_wait_for_an_event(
     def wait() -> None:
         with sub_socket.lock:
             waiting.set()
-            size = sub_socket.receive_waiting(buffer)
+            size = sub_socket.receive_into(buffer)
             frames.append(bytes(buffer[:size]))
 
     thread = threading.Thread(target=wait, daemon=True)

@@ -48,10 +48,6 @@ class Brokers:
         record = self._alive.get(broker) or self._gone.get(broker)
         return broker if record is None else record.address
 
-    def record_of(self, broker: str) -> BrokerRecord | None:
-        """The record of a broker that is alive."""
-        return self._alive.get(broker)
-
     def names(self) -> list[str]:
         """The names of the brokers that are alive, sorted."""
         return sorted(self._alive)

@@ -6,14 +6,13 @@ A table of counts has a row for each topic and a column for each broker.
 from __future__ import annotations
 
 import dataclasses
-from typing import Final, Literal, get_args
+from typing import Final, Literal
 
 import numpy as np
 
 from pubsub_perf.capacity.workload import Counts, Floats, Workload
 
 Forwarding = Literal["own", "split"]
-FORWARDINGS: Final[tuple[Forwarding, ...]] = get_args(Forwarding)
 # A topic is at so many times the brokers that its share of all subscriptions would fill, so
 # that a hot one does not fill its own; and each of them has at least so many of its subscribers.
 SHARE_TIMES: Final = 8

@@ -161,11 +161,6 @@ class SubSocket(DataSocket):
         self._set_option(_RCVTIMEO, patience_ms)
         self.patience_ms = patience_ms
 
-    def receive_waiting(self, buffer: memoryview) -> int:
-        """Wait for a message; returns its size. -1 if no thread could interrupt the wait. The
-        caller holds the lock, and `interrupt` makes it release it."""
-        return self.receive_into(buffer) if self.interrupt_message else -1
-
     def interrupt(self) -> None:
         """Make the thread that waits in the socket return, or not begin to wait. For any
         thread and for signal handlers."""
