@@ -98,9 +98,12 @@ class Disturbance:
                     ),
                     *(str(ports["control"]), str(self._seconds + 2 * _LEAD_S)),
                 ],
+                bufsize=0,  # so that no more than the first line is read below
                 stdout=subprocess.PIPE,
                 preexec_fn=die_with_parent,
             )
+            assert flood.stdout is not None
+            flood.stdout.readline()  # its messages are prepared
         # Until it is at work.
         time.sleep(_LEAD_S)
         thread = threading.Thread(

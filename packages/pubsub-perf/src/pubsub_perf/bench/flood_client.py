@@ -1,13 +1,15 @@
 """A process that floods a broker's control port: ``python -m
 pubsub_perf.bench.flood_client KIND PORT SECONDS``.
 
-It speaks ZeroMQ's protocol on plain sockets, because libzmq would be slower, from 127.0.0.2,
-and prints its counts at the end. ``busy`` sends nothing.
+It speaks ZeroMQ's protocol on plain sockets, because libzmq would be slower, from 127.0.0.2. It
+prints an empty line when its messages are prepared and its time begins, and its counts at the
+end. ``busy`` sends nothing.
 """
 
 from __future__ import annotations
 
 import contextlib
+import math
 import select
 import socket
 import struct
@@ -81,7 +83,8 @@ class FloodClient:
 
     def __init__(self, port: int, seconds: float) -> None:
         self._port = port
-        self._end = time.monotonic() + seconds
+        self._seconds = seconds
+        self._end = math.inf
         self.messages = self.connections = self.closed = 0
 
     def flood(self, kind: str) -> None:
@@ -132,7 +135,12 @@ class FloodClient:
         return it
 
     def _on(self) -> bool:
-        return time.monotonic() < self._end
+        now = time.monotonic()
+        if self._end == math.inf:
+            self._end = now + self._seconds
+            sys.stdout.write("\n")
+            sys.stdout.flush()
+        return now < self._end
 
 
 def main() -> None:
