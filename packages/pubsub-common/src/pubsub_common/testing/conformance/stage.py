@@ -33,6 +33,8 @@ _T = TypeVar("_T")
 _TURN_S: Final = 0.05
 # Short, as `Stage.goes_on` waits for so long.
 _LEASE_S: Final = 1.0
+# Shorter than a subscriber keeps the connection to a publisher that has left.
+_LONGEST_LEASE_S: Final = 2.0
 # So long that no heartbeat comes by itself.
 LONG_LEASE_S: Final = 120.0
 # A publisher that is to continue until the scenario ends it.
@@ -59,8 +61,8 @@ class Stage:
     ) -> None:
         self.role = role
         self.patience_s = patience_s
-        # Where all may take long, a client or broker may get no turn for as long as this.
-        self.lease_s = max(_LEASE_S, patience_s / 10)
+        # Where all may take long, a client or broker may get no turn for a second.
+        self.lease_s = min(max(_LEASE_S, patience_s / 10), _LONGEST_LEASE_S)
         self.section = section
         self.transcript = Transcript()
         self.ledger = Ledger()
@@ -164,13 +166,14 @@ class Stage:
         )
         return self.broker.of(Register)[before]
 
-    def goes_on(self, expected: str) -> None:
-        """The client sends heartbeats as before, and does not register again. It may if
-        messages were held up for so long that a lease passed in silence for it; then it has
-        to do so from there."""
+    def goes_on(self, expected: str, registered: int | None = None) -> None:
+        """The client sends heartbeats as before, and does not register again; ``registered``
+        is how often it has, if not as often as is known now. It may if messages were held up
+        for so long that a lease passed in silence for it; then it has to do so from there."""
         deadline = time.monotonic() + self.patience_s
-        before = -1
-        registered = len(self.broker.of(Register))
+        before = 0
+        if registered is None:
+            registered = len(self.broker.of(Register))
         while registered > before:
             before = registered
             self.heartbeats(3)
@@ -181,23 +184,17 @@ class Stage:
                 raise Failed(expected, "another `register`", self.section)
 
     def _held_up_since(self, registered: int) -> bool:
-        """Whether messages were held up before each registration after so many: a client
-        sends one three times a lease."""
+        """Whether messages were held up between the registration of this number and the last
+        one: a client sends one three times a lease."""
         requests = self.broker.requests
         places = [
             place
             for place, (_, request) in enumerate(requests)
             if isinstance(request, Register)
         ]
-
-        def longest_pause_s(begin: int, end: int) -> float:
-            times = [at for at, _ in requests[begin : end + 1]]
-            return max(after - before for before, after in itertools.pairwise(times))
-
-        return all(
-            longest_pause_s(*pair) > self.broker.lease_s / 2
-            for pair in itertools.pairwise(places[registered - 1 :])
-        )
+        times = [at for at, _ in requests[places[registered - 1] : places[-1] + 1]]
+        pauses_s = (after - before for before, after in itertools.pairwise(times))
+        return max(pauses_s) > self.broker.lease_s / 2
 
     def leaves(self) -> messages.Disconnect:
         """Ask the client to end; its `disconnect`."""

@@ -41,7 +41,7 @@ def restart_without_publishers(stage: SubscriberStage) -> None:
     stage.broker.publishers = []
     stage.broker.restart()
     stage.registers_again("`register` with the new broker")
-    stage.heartbeats(3)
+    stage.heartbeats(1)
     stage.publish(publisher, "A", 5)
     stage.delivers()
     stage.broker.push(joined=[publisher.info()])
