@@ -203,7 +203,7 @@ def test_the_brokers_address_may_be_spelled_in_each_way(option: str) -> None:
         ("-l x --rate 5 -s 1", "--rate and --sleep exclude each other"),
         ("-m 5 --count 5", "--count is given more than once"),
         ("--stdin --hold", "--hold is for generated events, so not with --stdin"),
-        ("-l x --report r", "--report is for generated events"),
+        ("-l x --report r", "--report is for generated events, so not with a PAYLOAD"),
         ("-l x --payload-size 9", "--payload-size is for generated events"),
         ("--stdin --arrivals poisson", "--arrivals is for generated events"),
         ("--stdin -i", "--stdin is published once, so not with -i"),

@@ -110,7 +110,9 @@ def source_publisher(
         return None
     for other in _GENERATED_ONLY:
         if console_script.source_of(options, other) == Source.COMMAND_LINE:
-            raise ConfigError(f"{other} is for generated events, so not with {name}")
+            # Most texts have no option before them.
+            given = "a PAYLOAD" if name == "--literal" else name
+            raise ConfigError(f"{other} is for generated events, so not with {given}")
     indefinite = console_script.source_of(options, "--indefinite")
     if name in _ONCE and indefinite == Source.COMMAND_LINE:
         raise ConfigError(f"{name} is published once, so not with -i")
