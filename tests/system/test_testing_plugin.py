@@ -107,7 +107,7 @@ def test_all_ends_with_the_test(pytester: pytest.Pytester) -> None:
     @pytest.mark.pubsub_broker("centralized", forwarders=2)
     def test_roles(pubsub_publisher, pubsub_subscriber, pubsub_broker):
         pubsub_subscriber("A", "B", max_event_count=3)
-        pubsub_publisher("A").wait_for_subscribers(1, 10)
+        pubsub_publisher("A").wait_for_subscribers(1, 60)
         assert pubsub_broker.centralized
         assert [t for t in threading.enumerate() if t.name.startswith("pubsub")]
 

@@ -16,7 +16,7 @@ import pubsub_publisher.aio
 import pubsub_subscriber
 import pubsub_subscriber.aio
 from pubsub_common.protocol.messages import Model, Role
-from pubsub_common.testing import wait_for
+from pubsub_common.testing import WAIT_S, wait_for
 
 
 class Life:
@@ -59,7 +59,7 @@ class Life:
     def both(self, **options: Any) -> tuple[Any, Any]:
         """A publisher and a subscriber of it that is ready."""
         publisher, subscriber = self.publisher(**options), self.subscriber()
-        publisher.wait_for_subscribers(1, 10)
+        publisher.wait_for_subscribers(1, WAIT_S)
         return publisher, subscriber
 
     def registered(self, role: Role) -> int:

@@ -13,7 +13,7 @@ from support.threads import ended, in_thread
 
 from pubsub_common.errors import ConfigError, NotReady, PubSubError
 from pubsub_common.protocol.sequence import Gap
-from pubsub_common.testing import wait_for
+from pubsub_common.testing import WAIT_S, wait_for
 
 from .conftest import Life
 
@@ -74,7 +74,7 @@ def test_iteration_and_batches_take_turns(life: Life) -> None:
 def test_a_limit_holds_in_all_calls(life: Life) -> None:
     publisher = life.publisher(max_event_count=7, sleep_period=0.001)
     subscriber = life.subscriber(max_event_count=5)
-    publisher.wait_for_subscribers(1, 10)
+    publisher.wait_for_subscribers(1, WAIT_S)
     publisher.publish_events([b"x"] * 9, "a")
     assert received(subscriber, 3) == [b"x"] * 3
     assert len(list(subscriber)) == 2
@@ -143,8 +143,8 @@ def test_the_strongest_publisher_is_heard(life: Life) -> None:
     strong = life.publisher("a", strengths={"a": 2})
     subscriber = life.subscriber("a")
     for publisher in (weak, strong):
-        publisher.wait_for_subscribers(1, 10)
-    subscriber.wait_until_ready(10)
+        publisher.wait_for_subscribers(1, WAIT_S)
+    subscriber.wait_until_ready(WAIT_S)
     for publisher in (weak, strong, weak):
         publisher.publish_event("a", publisher.address.encode())
     assert received(subscriber, 1) == [strong.address.encode()]
@@ -159,7 +159,7 @@ def test_history_is_for_those_that_come_later(life: Life) -> None:
     publisher = life.publisher("a", history=20)
     publisher.publish_events([b"%d" % number for number in range(5)], "a")
     subscriber = life.subscriber("a", start="history")
-    subscriber.wait_until_ready(10)
+    subscriber.wait_until_ready(WAIT_S)
     publisher.publish_event("a", b"new")
     assert received(subscriber, 6) == [b"0", b"1", b"2", b"3", b"4", b"new"]
 
@@ -169,7 +169,7 @@ def test_a_loss_is_recovered_or_told(life: Life) -> None:
     gaps: list[Gap] = []
     with_recovery = life.subscriber("a", recover=True, on_gap=gaps.append)
     without = life.subscriber("a", on_gap=gaps.append)
-    publisher.wait_for_subscribers(2, 10)
+    publisher.wait_for_subscribers(2, WAIT_S)
     publisher.publish_event("a", b"0")
     publisher.generate_publish_event()  # takes number 1, and is not sent
     publisher.publish_event("a", b"2")
@@ -191,7 +191,7 @@ def test_publish_generates_events(life: Life) -> None:
         max_event_count=20,
     )
     subscriber = life.subscriber("a")
-    publisher.wait_for_subscribers(1, 10)
+    publisher.wait_for_subscribers(1, WAIT_S)
     assert publisher.publish() == 20
     assert len(received(subscriber, 20)) == 20
     assert sent == list(range(sent[0], sent[0] + 20))
@@ -206,7 +206,7 @@ def test_notify_writes_a_file(life: Life, tmp_path: Path) -> None:
         max_event_count=10,
         on_event=lambda event: seen.append(event.payload),
     )
-    publisher.wait_for_subscribers(1, 10)
+    publisher.wait_for_subscribers(1, WAIT_S)
     publisher.publish_events([b"%d" % number for number in range(12)], "a")
     subscriber.notify()
     assert seen == [b"%d" % number for number in range(10)]
@@ -230,7 +230,7 @@ def test_waits_end_by_their_deadline_by_stop_and_by_what_they_wait_for(
     waiting = in_thread(lambda: publisher.wait_for_subscribers(1, 20))
     subscriber = life.subscriber("a")
     assert ended(waiting)
-    subscriber.wait_until_ready(10)
+    subscriber.wait_until_ready(WAIT_S)
     assert publisher.subscriber_count == 1
 
     def stopped() -> None:
@@ -262,7 +262,7 @@ def test_stop_ends_receiving(life: Life, way: str) -> None:
 def test_a_publisher_blocks_until_there_is_room(life: Life) -> None:
     publisher = life.publisher("a", overflow="block", queue_limit=5)
     subscriber = life.subscriber("a", queue_limit=5)
-    publisher.wait_for_subscribers(1, 10)
+    publisher.wait_for_subscribers(1, WAIT_S)
     payload = bytes(200_000)
 
     def publish() -> None:

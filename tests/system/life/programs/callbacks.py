@@ -12,6 +12,7 @@ from typing import Any
 import zmq
 from support.life_program import (
     SLACK,
+    WAIT_S,
     Receiving,
     Roles,
     check_counts,
@@ -67,11 +68,11 @@ def logging_handler(model: str, own: bool = True) -> None:
         root.addHandler(handler)
         log.configure()
         receiving = Receiving(roles.subscriber("log"))
-        log.wait_for_subscribers(1, 10)
+        log.wait_for_subscribers(1, WAIT_S)
         publisher = log if own else roles.publisher("a", history=10)
         in_time(lambda: odd_messages(publisher.address), "a stranger")
         subscriber = roles.subscriber("a", "log", recover=True)
-        in_time(lambda: publisher.wait_for_subscribers(1, 10), "waiting")
+        in_time(lambda: publisher.wait_for_subscribers(1, WAIT_S), "waiting")
         for number in range(300):
             in_time(
                 lambda n=number: publisher.publish_event("a", b"%d" % n)  # type: ignore[misc]
@@ -170,7 +171,7 @@ def on_event(model: str, what: str) -> None:
             "raise": fail,
         }
         subscriber.configure()
-        publisher.wait_for_subscribers(2, 10)
+        publisher.wait_for_subscribers(2, WAIT_S)
         publisher.publish_events([b"%d" % n for n in range(60)], "a")
         try:
             in_time(subscriber.notify, "notify")
@@ -180,7 +181,7 @@ def on_event(model: str, what: str) -> None:
             assert isinstance(error.__cause__, expected), error.__cause__
         if what == "raise":
             assert count == 1
-            event = subscriber.receive(5)  # the next one, and still usable
+            event = subscriber.receive(WAIT_S)  # the next one, and still usable
             assert event is not None
             assert event.payload == b"1"
         elif what == "publish":
@@ -214,7 +215,7 @@ def on_gap(model: str, what: str) -> None:
                 getattr(subscriber, what)()
 
         subscriber.configure()
-        publisher.wait_for_subscribers(2, 10)
+        publisher.wait_for_subscribers(2, WAIT_S)
         publisher.publish_event("a", b"1")
         publisher.generate_publish_event()  # takes a number, and is not sent
         publisher.publish_event("a", b"3")
@@ -251,7 +252,7 @@ def on_publisher(model: str, what: str) -> None:
     with Roles(model) as roles:
         log = roles.publisher("log")
         notes = Receiving(roles.subscriber("log"))
-        log.wait_for_subscribers(1, 10)
+        log.wait_for_subscribers(1, WAIT_S)
         calls: list[bool] = []
 
         def work(info: PublisherInfo, here: bool) -> None:
@@ -322,7 +323,7 @@ def on_sent(model: str, what: str) -> None:
         publisher = roles.publisher(
             "a", "b", on_sent=work, max_event_count=40, sleep_period=0.0005
         )
-        publisher.wait_for_subscribers(1, 10)
+        publisher.wait_for_subscribers(1, WAIT_S)
         try:
             in_time(publisher.publish, "publish")
         except AssertionError as error:
@@ -346,7 +347,7 @@ def lazy_events(model: str, what: str) -> None:
     with Roles(model) as roles:
         receiving = Receiving(roles.subscriber("a", "b"))
         publisher = roles.publisher("a", "b")
-        publisher.wait_for_subscribers(1, 10)
+        publisher.wait_for_subscribers(1, WAIT_S)
 
         def events() -> Any:
             for number in range(10):
@@ -390,7 +391,7 @@ def dropped_in_callback(model: str) -> None:
         publisher = roles.publisher("a", "b")
         gone = Receiving(roles.subscriber("b"))
         receiving = Receiving(roles.subscriber("a"))
-        publisher.wait_for_subscribers(2, 10)
+        publisher.wait_for_subscribers(2, WAIT_S)
         gc.set_threshold(5)
         number = 0
         for number in range(1, 1501):

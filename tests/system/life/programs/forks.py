@@ -101,7 +101,7 @@ class Parent:
         self.roles = roles
         self.publisher = roles.publisher("a", history=10)
         self.subscriber = roles.subscriber("a")
-        self.publisher.wait_for_subscribers(1, 10)
+        self.publisher.wait_for_subscribers(1, WAIT_S)
         self.number = 0
         self.clients = self._clients()
 
@@ -210,7 +210,7 @@ def while_busy(model: str, times: int = 10) -> None:
     with Roles(model) as roles:
         publisher = roles.publisher("a")
         receiving = Receiving(roles.subscriber("a"))
-        publisher.wait_for_subscribers(1, 10)
+        publisher.wait_for_subscribers(1, WAIT_S)
         ended = False
         number = 0
 
@@ -253,7 +253,7 @@ def own_objects(model: str) -> None:
             publisher = roles.new_publisher("child")
             subscriber = roles.new_subscriber("child")
             with publisher, subscriber:
-                publisher.wait_for_subscribers(1, 10)
+                publisher.wait_for_subscribers(1, WAIT_S)
                 publisher.publish_event("child", b"x")
                 event = subscriber.receive(10)
                 assert event is not None
@@ -290,7 +290,7 @@ def not_configured(model: str) -> None:
 
         in_child(work)
         with publisher, subscriber:
-            publisher.wait_for_subscribers(1, 10)
+            publisher.wait_for_subscribers(1, WAIT_S)
             publisher.publish_event("n", b"x")
             assert subscriber.receive(10) is not None
 
@@ -356,7 +356,7 @@ def asyncio_objects(model: str) -> None:
             indefinite=True,
         )
         async with publisher, subscriber:
-            await publisher.wait_for_subscribers(1, 10)
+            await publisher.wait_for_subscribers(1, WAIT_S)
             clients = len(status(roles.port).clients)
 
             def work() -> None:

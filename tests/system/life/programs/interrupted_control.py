@@ -11,6 +11,7 @@ from typing import Final
 
 from support.life_program import (
     SLACK,
+    WAIT_S,
     Interrupted,
     Interrupts,
     Receiving,
@@ -113,7 +114,7 @@ def disconnect(model: str, role: str, count: int = 60, seed: int = 3) -> None:
             each = new(roles, role)
             each.configure()
             if isinstance(each, Publisher):
-                each.wait_for_subscribers(1, 10)
+                each.wait_for_subscribers(1, WAIT_S)
                 for _ in range(20):
                     accepted.append(b"%d" % len(accepted))
                     each.publish_event("a", accepted[-1])
@@ -160,8 +161,8 @@ def waits(model: str, count: int = 100, seed: int = 4) -> None:
                 if interrupts.count >= aim:
                     break
         with roles.new_subscriber():
-            in_time(lambda: publisher.wait_for_subscribers(2, 10), "waiting")
-        in_time(lambda: subscriber.wait_until_ready(10), "waiting")
+            in_time(lambda: publisher.wait_for_subscribers(2, WAIT_S), "waiting")
+        in_time(lambda: subscriber.wait_until_ready(WAIT_S), "waiting")
         publisher.publish_event("a", b"x")
         event = subscriber.receive(10)
         assert event is not None
@@ -176,7 +177,7 @@ def topics(model: str, count: int = 150, seed: int = 5) -> None:
     with Roles(model) as roles:
         publisher = roles.publisher("a", history=10)
         receiving = Receiving(roles.subscriber("a", "n/#"))
-        publisher.wait_for_subscribers(1, 10)
+        publisher.wait_for_subscribers(1, WAIT_S)
         interrupts = Interrupts(seed, 2e-5, 0.003)
         number = 0
 
@@ -233,7 +234,7 @@ def broker(count: int = 60, seed: int = 6) -> None:
                 topics=["a"], broker_port=each.port, centralized=True, indefinite=True
             )
             with publisher, subscriber:
-                publisher.wait_for_subscribers(1, 10)
+                publisher.wait_for_subscribers(1, WAIT_S)
                 for number in range(2000):
                     publisher.publish_event("a", b"%d" % number)
                     event = subscriber.receive(10)

@@ -7,6 +7,7 @@ import time
 from typing import Any
 
 from support.life_program import (
+    WAIT_S,
     Interrupts,
     Receiving,
     Roles,
@@ -34,7 +35,7 @@ def single(
     with Roles(model) as roles:
         publisher = roles.publisher(**options)
         receiving = Receiving(roles.subscriber(recover=recover), receive_pause_s)
-        publisher.wait_for_subscribers(1, 10)
+        publisher.wait_for_subscribers(1, WAIT_S)
         tail = b" " + bytes(size)
         accepted: list[int] = []
         number = 0
@@ -67,7 +68,7 @@ def many(
     with Roles(model) as roles:
         publisher = roles.publisher(**options)
         receiving = Receiving(roles.subscriber())
-        publisher.wait_for_subscribers(1, 10)
+        publisher.wait_for_subscribers(1, WAIT_S)
         tail = b" " + bytes(size)
         accepted: list[int] = []
         calls: list[range] = []
@@ -100,7 +101,7 @@ def generated(model: str, count: int = 300, seed: int = 1, **options: Any) -> No
             **options,
         )
         subscriber = roles.subscriber()
-        publisher.wait_for_subscribers(1, 10)
+        publisher.wait_for_subscribers(1, WAIT_S)
         receiving = Receiving(subscriber)
         interrupts = Interrupts(seed)
         interrupts.until(count, publisher.publish)
@@ -119,7 +120,7 @@ def two_threads(model: str, count: int = 300, seed: int = 1) -> None:
         publisher = roles.publisher("a", "b")
         ours = Receiving(roles.subscriber("a"))
         theirs = Receiving(roles.subscriber("b"))
-        publisher.wait_for_subscribers(2, 10)
+        publisher.wait_for_subscribers(2, WAIT_S)
         accepted: list[int] = []
         number = other = 0
         ended = False

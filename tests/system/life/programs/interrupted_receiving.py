@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from support.life_program import (
+    WAIT_S,
     Interrupts,
     Roles,
     check_counts,
@@ -121,7 +122,7 @@ def each_once(
     with Roles(model) as roles:
         publisher = roles.publisher(history=history)
         subscriber = roles.subscriber(**options)
-        publisher.wait_for_subscribers(1, 10)
+        publisher.wait_for_subscribers(1, WAIT_S)
         ended = False
         published = 0
         tail = b" " + bytes(size)

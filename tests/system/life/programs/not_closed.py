@@ -16,6 +16,7 @@ from typing import Any
 
 from support.life_program import (
     SLACK,
+    WAIT_S,
     Receiving,
     Roles,
     check_counts,
@@ -127,7 +128,7 @@ def keeps_running(model: str) -> None:
         events = iter(subscriber)
         del subscriber
         gc.collect()
-        publisher.wait_for_subscribers(1, 10)
+        publisher.wait_for_subscribers(1, WAIT_S)
         publish = publisher.publish_event
         del publisher
         gc.collect()
@@ -169,7 +170,7 @@ def asyncio_dropped(model: str, times: int = 3) -> None:
         )
         await publisher.configure()
         await subscriber.configure()
-        await publisher.wait_for_subscribers(1, 10)
+        await publisher.wait_for_subscribers(1, WAIT_S)
         await publisher.publish_event("a", b"x")
         assert await subscriber.receive(10) is not None
         return publisher, subscriber
@@ -206,7 +207,7 @@ from pubsub_subscriber import Subscriber
 port, more = int(sys.argv[1]), {more!r}
 publisher = Publisher(topics=["a"], bind_port=0, broker_port=port, **more)
 publisher.configure()
-publisher.wait_for_subscribers(1, 20)
+publisher.wait_for_subscribers(1, 60)
 def publish(first, last, size=2000):
     for number in range(first, last + 1):
         publisher.publish_event("a", b"%d " % number + b"y" * size)
@@ -270,7 +271,7 @@ async def work():
     global publisher
     publisher = Publisher(topics=["a"], bind_port=0, broker_port=int(sys.argv[1]))
     await publisher.configure()
-    await publisher.wait_for_subscribers(1, 20)
+    await publisher.wait_for_subscribers(1, 60)
     for number in range(1, 3001):
         await publisher.publish_event("a", b"%d " % number + b"y" * 2000)
 asyncio.run(work())

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from support.life_program import (
     SLACK,
+    WAIT_S,
     Receiving,
     Roles,
     check_counts,
@@ -88,7 +89,7 @@ def publish(
     with Roles(model) as roles:
         publisher = roles.publisher(**options)
         receiving = Receiving(roles.subscriber())
-        publisher.wait_for_subscribers(1, 10)
+        publisher.wait_for_subscribers(1, WAIT_S)
         tail = b" " + bytes(size)
         accepted: list[int] = []
         number = 0
@@ -138,7 +139,7 @@ def receive(
     with Roles(model) as roles:
         publisher = roles.publisher(history=1000)
         subscriber = roles.subscriber(**options)
-        publisher.wait_for_subscribers(1, 10)
+        publisher.wait_for_subscribers(1, WAIT_S)
 
         def receive_for() -> None:
             event = subscriber.receive(0.02)
@@ -254,7 +255,7 @@ def change(model: str, call: str) -> None:
     with Roles(model) as roles:
         publisher = roles.publisher("a", "b")
         subscriber = roles.subscriber("a")
-        publisher.wait_for_subscribers(1, 10)
+        publisher.wait_for_subscribers(1, WAIT_S)
         number = 0
 
         def prepare() -> None:

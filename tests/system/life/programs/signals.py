@@ -14,6 +14,7 @@ from types import FrameType
 from typing import Any
 
 from support.life_program import (
+    WAIT_S,
     Receiving,
     Roles,
     check_counts,
@@ -61,7 +62,7 @@ def publishes(
         publisher = roles.publisher("a", "s", **options)
         main_events = Receiving(roles.subscriber("a"))
         signal_events = Receiving(roles.subscriber("s"))
-        publisher.wait_for_subscribers(2, 10)
+        publisher.wait_for_subscribers(2, WAIT_S)
         tail = b" " + bytes(size)
         number = 0
         signalled = 0
@@ -100,7 +101,7 @@ def publishes_here(model: str, seconds: float = 1.5, seed: int = 1) -> None:
     with Roles(model) as roles:
         publisher = roles.publisher("a")
         receiving = Receiving(roles.subscriber("a"))
-        publisher.wait_for_subscribers(1, 10)
+        publisher.wait_for_subscribers(1, WAIT_S)
         number = signalled = 0
 
         def in_handler() -> None:
@@ -136,7 +137,7 @@ def ends_publishing(model: str, call: str, times: int = 12, **options: Any) -> N
         number = 0
         for turn in range(times):
             publisher = roles.publisher(**options)
-            publisher.wait_for_subscribers(1, 10)
+            publisher.wait_for_subscribers(1, WAIT_S)
             with handler(getattr(publisher, call), turn, 0.02, repeat=False) as ran:
                 while not ran[0]:
                     number += 1
@@ -172,7 +173,7 @@ def ends_generating(model: str, call: str, times: int = 8) -> None:
         count = 0
         for turn in range(times):
             publisher = roles.publisher(indefinite=True, sleep_period=(turn % 2) * 2e-4)
-            publisher.wait_for_subscribers(1, 10)
+            publisher.wait_for_subscribers(1, WAIT_S)
             with handler(getattr(publisher, call), turn, 0.02, repeat=False):
                 try:
                     count += publisher.publish()
