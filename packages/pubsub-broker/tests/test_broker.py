@@ -1270,3 +1270,13 @@ def test_the_end_of_a_with_block_ends_a_loop_in_another_thread() -> None:
 
     loop.join(WAIT_MS / 1000)
     assert not loop.is_alive()
+
+
+def test_many_forwarders_have_a_port_each() -> None:
+    class Listener:
+        def bind(self, host: str, port: int) -> None:
+            pass
+
+    ports = ClearPorts().some(HOST, 50)
+
+    assert len({bind_next(Listener(), HOST, ports) for _ in range(50)}) == 50

@@ -134,7 +134,8 @@ class BrokerParts:
             CannotListen: no port could be bound.
         """
         host = self.served.host
-        ports = self.config.forward_ports or clear_ports.some(host)
+        count = self.config.forwarder_count
+        ports = self.config.forward_ports or clear_ports.some(host, count)
         self.forwarder_pool.open(host, iter(ports))
 
     def load_snapshot(self) -> None:

@@ -39,9 +39,10 @@ class ClearPorts:
                 self.taken.add(port)
                 return port
 
-    def some(self, host: str) -> Iterator[int]:
-        """An iterator over free ports of ``host``, each chosen on demand."""
-        return (self.take(host) for _ in range(_ATTEMPTS))
+    def some(self, host: str, count: int) -> Iterator[int]:
+        """An iterator over free ports of ``host``, each chosen on demand: ``count``, and some
+        more."""
+        return (self.take(host) for _ in range(count + _ATTEMPTS))
 
 
 def bind_next(listener: Listener, host: str, ports: Iterator[int]) -> int:
