@@ -146,6 +146,15 @@ class RawPublisher:
         for topic, subscriber in self.wait_for_ready(count):
             self.answer(topic, subscriber)
 
+    def answer_waiting(self) -> None:
+        """Answer the ready subscriptions that have come."""
+        self._learn_attempts()
+        while self._seen:
+            begins, topic = self.next_subscription()
+            parsed = parse_ready_request(topic)
+            if begins and parsed is not None:
+                self.answer(parsed.topic, parsed.session)
+
     def refuse_recovery(self) -> None:
         """Wait for a request for missing events, and answer like a publisher without a
         history."""

@@ -88,7 +88,7 @@ function ask({ socket, asked }, topic) {
   const name = readyTopic(topic, session.id, count, attempt % 65_536);
   socket.send(Buffer.from(`\x01${name}`, "latin1"));
   if (before) socket.send(Buffer.from(`\x00${before.name}`, "latin1"));
-  const deadline = performance.now() + Math.min(1000 * 2 ** attempt, 4000);
+  const deadline = performance.now() + Math.min(1000 * 2 ** attempt, 64_000);
   asked.set(topic, { attempt, name, deadline });
 }
 

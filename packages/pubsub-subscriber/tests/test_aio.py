@@ -84,9 +84,13 @@ def publisher(broker: FakeBroker, new_publisher: NewPublisher) -> RawPublisher:
 
 
 async def ready(subscriber: Subscriber, publisher: RawPublisher) -> None:
-    """Return when what ``publisher`` sends arrives."""
-    await asyncio.to_thread(publisher.get_ready)
-    await subscriber.wait_until_ready(WAIT_S)
+    """Return when what ``publisher`` sends arrives. The subscriber may repeat its request, and
+    there may be one of an earlier subscriber."""
+    waiting = asyncio.create_task(subscriber.wait_until_ready(WAIT_S))
+    while not waiting.done():
+        await asyncio.to_thread(publisher.answer_waiting)
+        await asyncio.wait([waiting], timeout=0.01)
+    await waiting
 
 
 async def happens(condition: Callable[[], object]) -> None:

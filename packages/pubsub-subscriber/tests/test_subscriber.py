@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from support.connected_subscribers import BOTH_MODELS, connect
+from support.connected_subscribers import BOTH_MODELS, become_ready, connect
 from support.fake_broker import FakeBroker
 from support.ports import unused_port
 from support.raw_sockets import RawPublisher
@@ -815,8 +815,7 @@ def test_events_of_other_topics_do_not_wait_without_end(
     publisher = new_publisher("A", "B")
     broker.publishers = [publisher.info]
     subscriber = new_subscriber("A", "B")
-    publisher.get_ready(2)
-    subscriber.wait_until_ready(WAIT_S)
+    become_ready(subscriber, publisher)
     for _ in range(1000):
         publisher.publish("A", b"x" * 1000)
     publisher.publish("B")

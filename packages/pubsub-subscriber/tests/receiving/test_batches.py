@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 
 import pytest
+from support.connected_subscribers import become_ready
 from support.fake_broker import FakeBroker
 from support.raw_sockets import RawPublisher
 
@@ -43,8 +44,7 @@ def connect(
 ) -> Subscriber:
     """A subscriber that misses nothing from here on."""
     subscriber = new(*publisher.topics, **options)
-    publisher.get_ready(len(publisher.topics))
-    subscriber.wait_until_ready(30)
+    become_ready(subscriber, publisher)
     return subscriber
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+from support.connected_subscribers import become_ready
 from support.fake_broker import FakeBroker
 from support.raw_sockets import RawPublisher
 
@@ -45,8 +46,7 @@ def publisher(broker: FakeBroker, new_publisher: NewPublisher) -> RawPublisher:
 def connect(publisher: RawPublisher, new: NewSubscriber) -> Subscriber:
     """A subscriber that misses nothing from here on."""
     subscriber = new("A", indefinite=True)
-    publisher.get_ready(1)
-    subscriber.wait_until_ready(WAIT_S)
+    become_ready(subscriber, publisher)
     return subscriber
 
 

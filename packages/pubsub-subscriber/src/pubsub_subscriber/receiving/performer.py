@@ -174,13 +174,15 @@ class Performer:
             if not self.repetition.is_due(ready.awaited(), time.monotonic()):
                 return False
             topics = ready.awaited_topics()
-        arrived = False
+        arrived = asked = False
         for sub_socket in self.sockets.open:
             if looked or sub_socket.attended:
                 arrived |= sub_socket.repeat_ready_requests(topics)
+                asked = True
             else:
                 arrived = True
-                self.repetition.put_off(time.monotonic())
+        if not asked:
+            self.repetition.put_off(time.monotonic())
         return arrived
 
     def perform(self, effects: Callable[[SubscriberCore], Iterable[Effect]]) -> None:
