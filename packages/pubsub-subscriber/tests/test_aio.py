@@ -652,6 +652,31 @@ def test_a_refusal_later_ends_the_wait(
     run(main())
 
 
+@pytest.mark.parametrize("ended", [True, False], ids=["ended", "has begun"])
+def test_configure_says_that_another_task_has_disconnected_it(
+    new: Callable[..., Subscriber], monkeypatch: pytest.MonkeyPatch, ended: bool
+) -> None:
+    async def main() -> None:
+        subscriber = new()
+        runtime = subscriber._runtime
+        open_it = runtime.open
+
+        def open_and_disconnect() -> None:
+            open_it()
+            if ended:
+                runtime.close()
+            else:
+                subscriber._leaving = True
+
+        monkeypatch.setattr(runtime, "open", open_and_disconnect)
+        with pytest.raises(PubSubError, match="was disconnected"):
+            await subscriber.configure()
+        subscriber._leaving = False
+        await subscriber.disconnect()
+
+    run(main())
+
+
 def test_another_loop_may_have_another_subscriber(
     broker: FakeBroker, new: Callable[..., Subscriber], publisher: RawPublisher
 ) -> None:

@@ -77,7 +77,9 @@ class Subscriber(SubscriberReadings, SeedMethods):
         runtime = self._runtime
         try:
             await run_to_completion(runtime.open, runtime.abort)
-            self._watcher.start()
+            # Another task may have begun to disconnect it since.
+            if self._leaving or not self._watcher.start():
+                raise PubSubError("this subscriber was disconnected; make a new one")
         except asyncio.CancelledError:
             await self.disconnect()  # it may have ended before it could be stopped
             raise

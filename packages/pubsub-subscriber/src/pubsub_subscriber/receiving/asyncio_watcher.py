@@ -51,10 +51,11 @@ class AsyncioWatcher:
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0.0
 
-    def start(self) -> None:
-        """Start to watch in the running loop. The receiver is open."""
+    def start(self) -> bool:
+        """Start to watch in the running loop. False if the receiver is closed."""
         self._waker = self._receiver.waker
-        assert self._waker is not None, "open"
+        if self._waker is None:
+            return False
         self._process = os.getpid()
         self._epoll = select.epoll()
         self._epoll.register(self._waker.fd, select.EPOLLIN | select.EPOLLET)
@@ -62,6 +63,7 @@ class AsyncioWatcher:
         loop = asyncio.get_running_loop()
         loop.add_reader(self._epoll.fileno(), self._on_readable)
         self._loop = loop
+        return True
 
     def stop(self) -> None:
         """Stop watching, and wake the waiting tasks. In a forked child the loop and the epoll

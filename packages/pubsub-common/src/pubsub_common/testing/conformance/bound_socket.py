@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket as sockets
 import time
 from typing import Final
 
@@ -37,3 +38,13 @@ def bound_socket(
             time.sleep(_AGAIN_S)
     endpoint = bytes(socket.getsockopt(zmq.LAST_ENDPOINT)).rstrip(b"\0").decode()
     return socket, int(endpoint.rpartition(":")[2])
+
+
+def reserved_port() -> sockets.socket:
+    """A socket that keeps its port of loopback for those who ask for this very port, while
+    nothing listens there too. It never listens itself."""
+    keeper = sockets.socket()
+    keeper.bind((LOOPBACK, 0))
+    # After `bind`: two of them must not share a port.
+    keeper.setsockopt(sockets.SOL_SOCKET, sockets.SO_REUSEADDR, 1)
+    return keeper

@@ -28,7 +28,7 @@ from pubsub_common.protocol.messages import (
     Request,
 )
 from pubsub_common.protocol.versions import VERSIONS
-from pubsub_common.testing.conformance.bound_socket import bound_socket
+from pubsub_common.testing.conformance.bound_socket import bound_socket, reserved_port
 from pubsub_common.testing.conformance.request_checks import (
     ClientChecks,
     read_request,
@@ -86,7 +86,10 @@ class ScriptedBroker:
         self._label = "" if number == 1 else f"(broker {number}) "
         self._peer: bytes | None = None
         self.socket: zmq.Socket[bytes] | None
-        self.socket, self.port = bound_socket(context, zmq.ROUTER)
+        # Else another program may have the port while this is down.
+        self._keeper = reserved_port()
+        self.port: int = self._keeper.getsockname()[1]
+        self.socket, _ = bound_socket(context, zmq.ROUTER, self.port)
         self.address = f"{LOOPBACK}:{self.port}"
 
     # Received
@@ -186,6 +189,12 @@ class ScriptedBroker:
         return _with(reply, changes)
 
     # Its life
+
+    def close(self) -> None:
+        """Give back the port."""
+        if self.socket is not None:
+            self.socket.close(linger=0)
+        self._keeper.close()
 
     def down(self) -> None:
         """Be gone: the port is closed, and so are the connections."""

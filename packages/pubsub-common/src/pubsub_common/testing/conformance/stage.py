@@ -94,6 +94,8 @@ class Stage:
         for reader in self.readers:
             if reader.socket is not None:
                 reader.socket.close(linger=0)
+        for broker in self.brokers:
+            broker.close()
         terminate_context(self.context)
 
     def another_broker(self) -> ScriptedBroker:
