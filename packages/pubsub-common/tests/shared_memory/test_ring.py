@@ -145,6 +145,32 @@ def test_a_blocking_sender_waits_while_whole_frames_may_stand_before_references(
     assert not writer.must_wait(slot)
 
 
+def test_a_write_that_must_not_wait_takes_no_time_from_those_that_may(
+    ring: Ring, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Clock()
+    monkeypatch.setattr(ring_writer, "time", clock)
+    size = SIZES[0]
+    first = last = ring.write(bytes(size))
+    while number := ring.write(bytes(size)):
+        last = number
+
+    def sleep(duration_s: float) -> None:
+        nonlocal first
+        clock.now += duration_s
+        if ring.reader.take(first, size) is not None:
+            ring.reader.done()
+            first += 1
+
+    monkeypatch.setattr(clock, "sleep", sleep)
+    # It waits for a small part of the time only.
+    for _ in range(1000):
+        clock.now += 0.005
+        last += 1
+        assert ring.write(bytes(size), 0.01) == last
+        assert not ring.write(bytes(size), 0.0)
+
+
 def test_a_missing_reader_is_noticed(ring: Ring) -> None:
     assert ring.writer.write(slot_bytes(SIZES[0]), (bytes(SIZES[0]),), 2, 0.0) == 0
 

@@ -175,7 +175,8 @@ class RingWriter:
         try:
             sample = loan(size)
         except self._no_room:
-            sample = self._loan_later(loan, size, wait_s)
+            # A wait of no time is not counted: it would hide from `RoomWaits` how the time passes.
+            sample = self._loan_later(loan, size, wait_s) if wait_s else None
         if sample is not None:
             self.waits.found(time.monotonic())
         return sample
