@@ -77,3 +77,12 @@ def test_many_topics_are_asked_again_later_as_their_replies_take_longer() -> Non
         repetition.is_due(awaited, 0.0)
 
         assert repetition.at == awaited * REPEAT_EACH_S > REPEAT_S
+
+
+def test_a_reply_that_never_comes_is_asked_for_without_end() -> None:
+    repetition = Repetition()
+    asked = 0
+    for turn in range(3000):
+        asked += repetition.is_due(1, turn * REPEAT_MAX_S)
+
+    assert asked == 2999

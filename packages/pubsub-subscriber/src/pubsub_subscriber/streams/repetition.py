@@ -41,7 +41,8 @@ class Repetition:
             self.at = now + self._pause_s
         if now < self.at:
             return False
-        self._times *= 2
+        if self._pause_s < REPEAT_MAX_S:
+            self._times *= 2
         self.at = now + self._pause_s
         return True
 
