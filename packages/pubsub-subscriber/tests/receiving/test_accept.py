@@ -289,6 +289,21 @@ def test_delivered_views_keep_no_memory_while_it_waits() -> None:
     assert kept() is None
 
 
+def test_delivered_batches_of_views_keep_no_memory_while_it_waits() -> None:
+    memory = array("B", b"x")
+    kept = weakref.ref(memory)
+    queue = EventQueue(None, None, views=True)
+    queue.incoming.append(Event("p", FIRST, 0, 1, cast(Any, memoryview(memory))))
+    del memory
+    assert queue.start_batch()
+    for found in queue.ready:
+        assert bytes(found.payloads[0]) == b"x"
+    del found
+    assert kept() is not None, "the batch may be put back"
+    assert not queue.start_batch()
+    assert kept() is None
+
+
 @pytest.mark.parametrize("path", [usual, batches, longer])
 def test_what_is_in_order_is_no_cold_work(
     path: Callable[[Bench], object], monkeypatch: pytest.MonkeyPatch

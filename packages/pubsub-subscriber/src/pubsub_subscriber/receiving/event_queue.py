@@ -233,6 +233,8 @@ class EventQueue:
                 if taken > self.sampler.due:
                     self.sampler.take(batches[-1], taken)
                 return True
+        if self._views:
+            self._batches = []  # see `start_burst`
         return False
 
     def put_back(self) -> None:
