@@ -167,3 +167,29 @@ def test_what_was_gathered_for_the_lane_fits_into_messages(
         assert len(bench.frames) > 1
         assert all(len(frame) < BATCH_BYTES + 4096 for frame in bench.frames)
         assert [number for number, _ in bench.found] == list(range(50))[-len(waiting) :]
+
+
+def test_events_of_two_senders_fit_into_messages(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The other one sends the gathered events, so a small one is the first of the rest."""
+    with contextlib.ExitStack() as stack:
+        bench = Bench(stack, monkeypatch)
+        monkeypatch.setattr(bench.events, "lane", Doubtful([]))
+        bench.room = 1000
+        publish, other = (
+            bench.events.sender(bench.topic),
+            bench.events.sender(bench.topic),
+        )
+        count = 0
+        while not bench.topic.gathered:
+            assert publish(bytes(LARGE)) > 0
+            count += 1
+        assert other(b"other") > 0
+        assert not bench.topic.gathered
+        for payload in (b"small", *[bytes(LARGE)] * 50):
+            assert publish(payload) > 0
+        assert bench.events.flush(bench.topic)
+
+        assert all(len(frame) < BATCH_BYTES + 4096 for frame in bench.frames)
+        assert [number for number, _ in bench.found] == list(range(count + 52))

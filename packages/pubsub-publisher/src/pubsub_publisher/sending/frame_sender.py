@@ -41,6 +41,8 @@ STOPPED: Final = "this publisher was stopped before the event could leave"
 # `reserve_number` sends it; empty: it went by the local lane, see `_repair`).
 _InDoubt = tuple[TopicState, int, Events, Frame | None]
 _BY_LANE: Final = b""
+# A longer frame of several events may be too long for subscribers.
+_MOST_BYTES: Final = BATCH_BYTES + BATCH_BYTES // 4
 
 
 @uses_sections
@@ -313,8 +315,7 @@ class FrameSender(XpubSocket):
                 sent = self._send_by_lane(topic, part, flags)
             if not sent:
                 part = topic.next_part(left)
-                self._transmit(topic, part, flags, by_lane=False)
-                sent = len(part)
+                sent = self._transmit(topic, part, flags, by_lane=False)
             left -= sent
         if topic.gathered or (topic.fetched and self._accepting):
             self._look_after(topic)
@@ -357,8 +358,10 @@ class FrameSender(XpubSocket):
 
     def _transmit(
         self, topic: TopicState, events: Events, flags: int, *, by_lane: bool = True
-    ) -> None:
+    ) -> int:
         """Send the topic's next events in one message, a single one also by the local lane.
+        Returns their number: of gathered events (not ``by_lane``) that are too large for one
+        message, the first ones.
 
         Raises:
             zmq.Again: There is no room; nothing has changed.
@@ -369,10 +372,14 @@ class FrameSender(XpubSocket):
         if by_lane and len(events) == 1 and len(events[0][1]) >= self.lane_from:
             self.bounds.check_payload(len(events[0][1]))
             if self._send_by_lane(topic, (events[0],), flags):
-                return
+                return 1
         self._finish(flags)
         first = topic.next_sequence
         frame = self._encoder.encode(topic, first, events)
+        if len(frame) > _MOST_BYTES and not by_lane and len(events) > 1:
+            # Of several senders: no one has counted all bytes.
+            events = first_part(tuple(events))
+            frame = self._encoder.encode(topic, first, events)
         self._in_doubt = topic, first, events, frame
         try:
             self._send(frame, flags)
@@ -384,6 +391,7 @@ class FrameSender(XpubSocket):
         if len(frame) >= LARGE_BYTES:
             self._count_bytes(len(frame))
         self._after_send(events[-1][0])
+        return len(events)
 
     def _count_bytes(self, size: int) -> None:
         """A large frame has left. The control thread checks at intervals how much the
