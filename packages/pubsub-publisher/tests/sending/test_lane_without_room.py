@@ -193,3 +193,22 @@ def test_events_of_two_senders_fit_into_messages(
 
         assert all(len(frame) < BATCH_BYTES + 4096 for frame in bench.frames)
         assert [number for number, _ in bench.found] == list(range(count + 52))
+
+
+def test_while_too_many_bytes_wait_no_gathered_event_leaves_by_the_lane(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Others than local subscribers would receive whole frames."""
+    with contextlib.ExitStack() as stack:
+        bench = Bench(stack, monkeypatch)
+        lane = Doubtful([])
+        monkeypatch.setattr(bench.events, "lane", lane)
+        bench.room = 1000
+        bench.events.bytes_full = True
+        bench.topic.gathered.append((1, bytes(LARGE)))
+
+        assert bench.events.try_send(bench.topic, ()) is None
+        assert (lane.sent, bench.frames) == ([], [])
+
+        bench.events.bytes_full = False
+        assert bench.events.try_send(bench.topic, ()) is True

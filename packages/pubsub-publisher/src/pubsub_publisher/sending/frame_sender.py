@@ -226,6 +226,8 @@ class FrameSender(XpubSocket):
         """
         lane = self.lane
         assert lane is not None, "it has set the size"
+        if self.bytes_full:
+            raise zmq.Again  # others may receive whole frames
         self._finish(flags)
         first = topic.next_sequence
         self._in_doubt = topic, first, events, _BY_LANE
