@@ -212,3 +212,14 @@ def test_while_too_many_bytes_wait_no_gathered_event_leaves_by_the_lane(
 
         bench.events.bytes_full = False
         assert bench.events.try_send(bench.topic, ()) is True
+
+
+def test_at_the_end_events_that_only_some_have_count_as_unsent(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with contextlib.ExitStack() as stack:
+        bench = Bench(stack, monkeypatch)
+        monkeypatch.setattr(bench.events, "lane", Doubtful([]))
+        bench.topic.gathered += [(1, bytes(LARGE)) for _ in range(20)]
+        assert bench.events.try_send(bench.topic, ()) is True
+        assert bench.events.flush_all(0.0) == 20

@@ -244,7 +244,8 @@ class EventSocket(FrameSender):
         self._ended = True
         while not self._flushed():
             if time.monotonic() >= deadline:
-                return sum(len(topic.gathered) for topic in self.topics.values())
+                gathered = sum(len(topic.gathered) for topic in self.topics.values())
+                return gathered + self.owed()
             time.sleep(_YIELD_S)
         return 0
 

@@ -139,6 +139,13 @@ class FrameSender(XpubSocket):
             first, rest = first + len(part), tuple(events)[len(part) :]
             self._in_doubt = (topic, first, rest, _BY_LANE) if rest else None
 
+    def owed(self) -> int:
+        """The number of events that have left, but that only some subscribers have."""
+        if self._in_doubt is None:
+            return 0
+        topic, first, events, _ = self._in_doubt
+        return len(events) if topic.next_sequence > first else 0
+
     def _finish(self, flags: int) -> None:
         """Before other events are numbered: send the frame that only some subscribers have.
 
