@@ -41,7 +41,7 @@ def bound_socket(
 
 
 def reserved_port() -> sockets.socket:
-    """A socket that keeps its port of loopback for those who ask for this very port, while
+    """A socket that keeps its port of loopback for sockets that ask for this very port, while
     nothing listens there too. It never listens itself."""
     keeper = sockets.socket()
     keeper.bind((LOOPBACK, 0))
