@@ -111,12 +111,20 @@ def peers(metric: str, route: str) -> Callable[[Document], str]:
     return table
 
 
-def peer_bars(document: Document) -> str:
-    """The bars, as ratios within a round."""
+def peer_bars(*, large: bool) -> Callable[[Document], str]:
+    """The bars, as ratios within a round: those of large events, or the others."""
+
+    def table(document: Document) -> str:
+        return _peer_bars(
+            found for found in document["bars"] if (found["bar"] == "large") == large
+        )
+
+    return table
+
+
+def _peer_bars(bars: Iterable[Document]) -> str:
     rows = []
-    if not document["bars"]:
-        return "Not in these figures."
-    for found in document["bars"]:
+    for found in bars:
         ratio = found["ratio"]
         lost = f", {found['lost']:,} lost" if found["lost"] else ""
         rows.append(
@@ -130,6 +138,8 @@ def peer_bars(document: Document) -> str:
                 _met(found),
             )
         )
+    if not rows:
+        return "Not in these figures."
     head = ("Bar", "What", "", "Cell", "Ratio (lowest to highest)", "Asked for", "")
     return _table(head, "llll>>l", rows)
 
@@ -195,7 +205,8 @@ TABLES: Final[dict[str, tuple[str, Callable[[Document], str]]]] = {
         peer_list(lambda peer: f" ({peer['version']}): {peer['settings']}"),
     ),
     "peers-gives": ("peers.json", peer_list(lambda peer: f": {peer['gives']}")),
-    "peers-bars": ("peers.json", peer_bars),
+    "peers-bars": ("peers.json", peer_bars(large=False)),
+    "peers-large": ("peers.json", peer_bars(large=True)),
     **{
         f"peers-{name}-{route}": ("peers.json", peers(metric, route))
         for name, metric in _PEER_TABLES.items()
