@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import socket
+import time
 from collections.abc import Iterator
 
 import pytest
 
 from pubsub_common.queue_bounds import QueueBounds
+from pubsub_common.security import unread_queues
 from pubsub_common.security.connections import (
     Connection,
     Written,
@@ -232,6 +234,28 @@ def test_a_look_is_due_after_an_eighth_of_the_limit_and_no_more_than_20_times_a_
     assert pause_s >= 0.05
     assert look.due_s(16 * MIB, 10.0 + pause_s) == 0.0
     assert near.fileno() >= 0
+
+
+def test_a_look_in_which_the_thread_was_suspended_does_not_delay_the_next_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    passed_s = 0.0
+
+    def suspended(_port: int) -> list[tuple[Connection, Written]]:
+        nonlocal passed_s
+        passed_s += 3.0
+        return []
+
+    monkeypatch.setattr(unread_queues, "written_through", suspended)
+    monkeypatch.setattr(time, "monotonic", lambda: passed_s)
+    look = UnreadLook(BOUNDS)
+
+    look.look(7000, 8 * MIB, MIB, 10.0)
+
+    pause_s = look.due_s(8 * MIB, 10.0, again=True)
+    assert passed_s == 3.0
+    assert pause_s is not None
+    assert pause_s < 3.0
 
 
 def test_the_memory_of_this_process_is_known() -> None:
