@@ -146,8 +146,9 @@ class Receiver:
     def payloads(self) -> list[bytes]:
         return [event.payload for event in self.events]
 
-    def check_order(self) -> None:
-        """No duplicates, no disorder, no gaps, no other topics."""
+    def check_order(self, *, recovers: bool = False) -> None:
+        """No duplicates, no disorder, no gaps, no other topics. One that ``recovers`` may
+        have dropped events that came late, after they were recovered."""
         # The receiving thread counts a burst before it has delivered all of it.
         wait_for(
             lambda: self.subscriber.counts().received == len(self.events),
@@ -160,7 +161,8 @@ class Receiver:
             assert event.sequence == expected.get(key, event.sequence)
             expected[key] = event.sequence + 1
         counts = self.subscriber.counts()
-        assert (counts.lost, counts.duplicated, counts.reordered) == (0, 0, 0)
+        assert (counts.lost, counts.reordered) == (0, 0)
+        assert recovers or counts.duplicated == 0
         assert self.subscriber.malformed_count == 0
 
 
