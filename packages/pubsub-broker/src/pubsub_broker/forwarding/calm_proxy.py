@@ -54,7 +54,7 @@ class CalmProxy:
     ) -> None:
         """``limit``: the messages that a queue takes."""
         self._sockets = sockets
-        self._traffic = CalmTraffic(limit, time.monotonic)
+        self._traffic = CalmTraffic(limit, time.thread_time)
         self._lock = threading.Lock()
         self._inside = False
         self._leaving = False

@@ -18,13 +18,14 @@ LEAST_QUEUE: Final = 4000
 _BUSY_PART: Final = 8
 _CHECK_PART: Final = 4
 _UNCHECKED_PART: Final = 2
-# Checks of the subscribers are this far apart, and take no larger part of the time.
+# Checks of the subscribers are this far apart, and take no larger part of a processor.
 _CHECK_EVERY_S: Final = 0.05
 _LARGEST_PART: Final = 0.05
 
 
 class CalmTraffic:
-    """For queues of ``limit`` messages. ``clock`` measures how long checks take."""
+    """For queues of ``limit`` messages. ``clock`` measures the
+    processor time of checks: a thread may be suspended within one."""
 
     def __init__(self, limit: int, clock: Callable[[], float]) -> None:
         self.calm = limit >= LEAST_QUEUE
