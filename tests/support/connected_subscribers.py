@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import time
+import contextlib
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any
 
 import pytest
 
 from pubsub_common.errors import NotReady
 from pubsub_common.protocol.messages import Model
+from pubsub_common.testing import wait_for
 from pubsub_subscriber import Subscriber
 from support.fake_broker import FakeBroker
 from support.raw_sockets import RawPublisher
 
 NewSubscriber = Callable[..., Subscriber]
-
-_WAIT_S: Final = 60.0
 
 BOTH_MODELS = pytest.mark.parametrize("model", ["centralized", "decentralized"])
 
@@ -45,13 +44,13 @@ def connect(
 def become_ready(subscriber: Subscriber, *publishers: RawPublisher) -> None:
     """Answer the subscriber's requests until it is ready: on a busy machine it repeats
     some, and takes the replies to the last ones only."""
-    deadline = time.monotonic() + _WAIT_S
-    while True:
+
+    def ready() -> bool:
         for publisher in publishers:
             publisher.answer_waiting()
-        try:
+        with contextlib.suppress(NotReady):
             subscriber.wait_until_ready(0.05)
-            return
-        except NotReady:
-            if time.monotonic() > deadline:
-                raise
+            return True
+        return False
+
+    wait_for(ready, "a subscriber that is ready")

@@ -10,6 +10,8 @@ from typing import Final
 
 import zmq
 
+from pubsub_common.testing.conformance.bound_socket import reserved_port
+
 # Far more than a test asks for.
 _KEPT: Final[deque[socket.socket]] = deque(maxlen=64)
 
@@ -39,10 +41,7 @@ def free_port(address: str = "127.0.0.1") -> int:
     """
     if len(_KEPT) == _KEPT.maxlen:
         _KEPT.popleft().close()
-    keeper = socket.socket()
-    keeper.bind((address, 0))
-    # After `bind`: two keepers must not share a port.
-    keeper.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    keeper = reserved_port(address)
     _KEPT.append(keeper)
     port: int = keeper.getsockname()[1]
     return port

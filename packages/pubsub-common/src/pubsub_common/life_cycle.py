@@ -98,11 +98,15 @@ class LifeCycle:
         _endings[id(ending)] = ending
         weakref.finalize(owner, ending.owner_dropped).atexit = False
 
+    def disconnected(self) -> PubSubError:
+        """The error of a call that a disconnect has ended, or has preceded."""
+        return PubSubError(f"this {self.what} was disconnected; make a new one")
+
     def _unusable(self) -> PubSubError:
         if self.forked:
             why = "was made in another process (fork); make one in this process"
         elif self.state == "closed":
-            why = "was disconnected; make a new one"
+            return self.disconnected()
         else:
             why = "is not connected: call configure first"
         return PubSubError(f"this {self.what} {why}")

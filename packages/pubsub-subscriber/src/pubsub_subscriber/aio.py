@@ -79,7 +79,7 @@ class Subscriber(SubscriberReadings, SeedMethods):
             await run_to_completion(runtime.open, runtime.abort)
             # Another task may have begun to disconnect it since.
             if self._leaving or not self._watcher.start():
-                raise PubSubError("this subscriber was disconnected; make a new one")
+                raise runtime.life.disconnected()
         except asyncio.CancelledError:
             await self.disconnect()  # it may have ended before it could be stopped
             raise

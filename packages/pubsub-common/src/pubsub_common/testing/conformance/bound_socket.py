@@ -40,11 +40,11 @@ def bound_socket(
     return socket, int(endpoint.rpartition(":")[2])
 
 
-def reserved_port() -> sockets.socket:
-    """A socket that keeps its port of loopback for sockets that ask for this very port, while
+def reserved_port(address: str = LOOPBACK) -> sockets.socket:
+    """A socket that keeps its port of an address for sockets that ask for this very port, while
     nothing listens there too. It never listens itself."""
     keeper = sockets.socket()
-    keeper.bind((LOOPBACK, 0))
+    keeper.bind((address, 0))
     # After `bind`: two of them must not share a port.
     keeper.setsockopt(sockets.SOL_SOCKET, sockets.SO_REUSEADDR, 1)
     return keeper

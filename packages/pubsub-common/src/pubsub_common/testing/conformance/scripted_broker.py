@@ -190,10 +190,8 @@ class ScriptedBroker:
 
     # Its life
 
-    def close(self) -> None:
-        """Give back the port."""
-        if self.socket is not None:
-            self.socket.close(linger=0)
+    def give_back_port(self) -> None:
+        """The port is needed no longer."""
         self._keeper.close()
 
     def down(self) -> None:

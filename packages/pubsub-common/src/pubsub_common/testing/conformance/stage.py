@@ -95,7 +95,7 @@ class Stage:
             if reader.socket is not None:
                 reader.socket.close(linger=0)
         for broker in self.brokers:
-            broker.close()
+            broker.give_back_port()
         terminate_context(self.context)
 
     def another_broker(self) -> ScriptedBroker:
