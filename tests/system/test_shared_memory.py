@@ -173,6 +173,47 @@ def test_events_without_a_pause_share_memory_and_order(
         assert each.subscriber.counts().lost == 0
 
 
+@pytest.mark.parametrize("overflow", ["drop", "block"])
+def test_each_subscriber_has_the_events_of_its_topics_alone(
+    roles: Roles, caplog: pytest.LogCaptureFixture, overflow: str
+) -> None:
+    """All share the memory of one publisher."""
+    topics = (["A"], ["B"], ["A", "B"])
+    receivers = [roles.receiver(topics=each, most=8) for each in topics]
+    publisher = roles.publisher(topics=["A", "B"], overflow=overflow)
+    sent: dict[str, list[bytes]] = {"A": [], "B": []}
+
+    def publish(topic: str, payload: bytes) -> None:
+        sent[topic].append(payload[:8])
+        publisher.publish_event(topic, payload)
+
+    def arrived() -> None:
+        for each, wanted in zip(receivers, topics, strict=True):
+            each.wait_for_events(sum(len(sent[topic]) for topic in wanted))
+
+    for payload in publish_until_used(publisher, caplog):
+        sent["A"].append(payload[:8])
+        publish("B", payload)
+    arrived()
+    for number in range(20):
+        for size in (LARGE, LARGE // 4, 2 * LARGE, 100):
+            for repeated in range(25):
+                publish("AB"[repeated % 3 % 2], number.to_bytes(8) + bytes(size))
+        many = [number.to_bytes(8) + bytes(LARGE)] * 40
+        publisher.publish_events(many, topic="B")
+        sent["B"] += [payload[:8] for payload in many]
+        arrived()
+
+    for each, wanted in zip(receivers, topics, strict=True):
+        for topic in wanted:
+            found = [e.payload for e in each.events if e.topic == topic]
+            assert found == sent[topic]
+        each.check_order()
+        counts = each.subscriber.counts()
+        assert (counts.lost, counts.duplicated) == (0, 0)
+        assert each.subscriber.malformed_count == 0
+
+
 def test_a_secure_broker_uses_it_only_when_both_sides_say_so(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -99,7 +99,8 @@ class ColdWork:
             self._take_deferred(*deferred)
             if performer.reports or len(queue.incoming) >= BURST_EVENTS:
                 return
-            fast_path.take(deferred[2], batches)
+            if fast_path.deferred is None:
+                fast_path.take(deferred[2], batches)
         if fast_path.deferred is None and not self._close_retired(batches):
             self._do_due(batches)
 

@@ -34,8 +34,7 @@ def decode_item(
 ) -> Event | Batch | None:
     """The event or the batch in a frame of a subscribed topic; None for any other frame.
     With ``views`` payloads are views of it."""
-    head = bytes(frame[:_TOPIC_BYTES])
-    begin = head[: head.find(b"\0") + 3]
+    begin = _begin(frame)
     body = memoryview(frame)[len(begin) - 1 :]
     if begin not in core.topics.by_event:
         return decode_other(begin, body, core.topics, views=views)
@@ -45,6 +44,12 @@ def decode_item(
         return None
     item.topic = core.topics.by_event[begin]
     return item
+
+
+def is_subscribed(frame: memoryview, core: SubscriberCore) -> bool:
+    """Whether an event or a batch is of a subscribed topic."""
+    topic = _begin(frame)[: -len(EVENT_MARK)]
+    return topic + EVENT_MARK in core.topics.by_event
 
 
 def decode_other(
@@ -72,6 +77,12 @@ def decode_other(
         return None
     item.topic = topic
     return item
+
+
+def _begin(frame: bytes | memoryview) -> bytes:
+    """Everything before the array's first byte, and that byte."""
+    head = bytes(frame[:_TOPIC_BYTES])
+    return head[: head.find(b"\0") + 3]
 
 
 def is_named(tracker: StreamTracker, publisher: str) -> bool:

@@ -347,13 +347,17 @@ class FastPath:
         source = self._source
         assert source is not None, "it was received"
         enough = self._shared.take(source, self._memory[:size], received_ns, whole)
-        self.deferred = self._shared.next_deferred()
+        self.defer_next()
         self._memory[0] = FREE
         return self.deferred is None and not enough
 
     def defer_next(self) -> None:
         """The deferred frame was processed: the next one, if any."""
-        self.deferred = self._shared.next_deferred()
+        later = self._shared.later
+        if later:
+            self.deferred = later[0]; del later[0]  # noqa: E702  # fmt: skip
+        else:
+            self.deferred = None
 
     def _take_large(self, sub_socket: SubSocket, _batches: bool) -> bool:
         taken = take_large(sub_socket, self._core, self._queue, self._now_ns)

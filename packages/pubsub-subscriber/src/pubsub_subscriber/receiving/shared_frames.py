@@ -26,25 +26,22 @@ class SharedFrames:
     def __init__(self, core: SubscriberCore, queue: EventQueue) -> None:
         self._core = core
         self._queue = queue
-        # Unusual frames, and those behind them; for the cold path.
-        self._later: deque[Deferred] = deque()
-
-    def next_deferred(self) -> Deferred | None:
-        """The next frame for the cold path, if any."""
-        return self._later.popleft() if self._later else None
+        # Unusual frames, and those behind them; for the cold path, which removes them.
+        self.later: deque[Deferred] = deque()
 
     def take(
         self, source: SubSocket, frame: bytes, received_ns: int, whole: bool
     ) -> bool:
         """Append the events of the frames to which ``frame`` refers, as far as they are usual;
-        the others are deferred. Missing events count as lost with the next number. Returns
+        the others are deferred. Missing events count as lost with the next number. Frames of
+        other topics are skipped: a reference goes to all readers of the memory. Returns
         whether a burst has enough."""
         lane, core = source.lane, self._core
         found = None if lane is None else lane.read(frame)
         if lane is None or found is None:
             return False
         ring, first, sizes = found
-        incoming, later, views = self._queue.incoming, self._later, lane.views
+        incoming, later, views = self._queue.incoming, self.later, lane.views
         before = len(incoming)
         only = source.only_session
         for number, size in enumerate(sizes, first):
@@ -55,7 +52,9 @@ class SharedFrames:
             tracker = None
             if item is not None:
                 tracker = decoding.usual_tracker(item, core, only)
-            if item is None or tracker is None:
+            if item is None and not decoding.is_subscribed(view, core):
+                pass
+            elif item is None or tracker is None:
                 later.append((bytes(view), received_ns, source))
             else:
                 item.received_ns = received_ns
@@ -64,7 +63,7 @@ class SharedFrames:
                 tracker.expected = expected
             ring.done()
         new = len(incoming) - before
-        return sum(sizes) * len(incoming) >= _BURST_BYTES * new
+        return new > 0 and sum(sizes) * len(incoming) >= _BURST_BYTES * new
 
     def settle(self, source: SubSocket, frame: bytes, received_ns: int) -> None:
         """Complete `take`, which an exception has interrupted. Must not be interrupted
@@ -77,8 +76,11 @@ class SharedFrames:
         for number, size in enumerate(sizes, first):
             view = ring.take(number, size)
             if view is not None:
-                # The only one that can be appended and not counted.
-                if decoding.finish(bytes(view), self._queue.incoming, self._core):
+                # The only one that can be appended and not counted, or not removed.
+                kept, later = bytes(view), self.later
+                if decoding.finish(kept, self._queue.incoming, self._core) or (
+                    later and later[-1][0] == kept
+                ):
                     ring.done()
                 break
         self.take(source, frame, received_ns, False)
