@@ -40,7 +40,7 @@ class Flow:
             f"{sub.process.name} hears {topic} of {pub.process.name}"
             for sub in self._subscribers
             for pub, topic in self._received
-            if not self._hears(sub, pub, topic)
+            if sub.log.wants(topic) and not self._hears(sub, pub, topic)
         ]
 
     def _hears(self, subscriber: Subscriber, publisher: Publisher, topic: str) -> bool:

@@ -64,6 +64,10 @@ def judge(
         for session, topic in subscriber.runs:
             if session not in by_session:
                 verdict.say(f"{subscriber.name}: unknown session {session} on {topic}")
+            if not subscriber.wants(topic):
+                verdict.say(
+                    f"{subscriber.name}: {topic}, to which it has not subscribed"
+                )
         for publisher in publishers:
             for topic in publisher.event_ranges:
                 _judge_stream(publisher, topic, subscriber, owners, verdict)
@@ -115,6 +119,8 @@ def _due(
     publisher: PublisherLog, topic: str, subscriber: SubscriberLog, owners: Owners
 ) -> list[Range]:
     """The part of a stream that a subscriber must account for, if it lives long enough."""
+    if not subscriber.wants(topic):
+        return []
     if topic in owners.topics:
         return owners.due(publisher, topic, subscriber)
     runs = subscriber.runs.get((publisher.session, topic), [])
@@ -177,6 +183,7 @@ def _check_counts(subscriber: SubscriberLog, verdict: Verdict) -> None:
         "received": sum(run.count for run in runs if run.kind != "lost"),
         "lost": sum(run.count for run in runs if run.kind == "lost"),
         "reordered": 0,
+        "malformed": 0,
     }
     for name, number in found.items():
         if counts[name] != number:

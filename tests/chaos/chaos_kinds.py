@@ -19,6 +19,7 @@ SUBSCRIBERS: Final = ("sub1", "sub2", "sub3", "sub4")
 OPERATOR: Final = "operator"
 # Together they match all topics, one in more than one way.
 _FILTERS: Final = {"sub1": ("#",), "sub2": ("A", "+", "own/+")}
+_ONE_TOPIC: Final = {"sub1": ("A",), "sub3": ("B",)}
 _WEAK: Final = 1
 _STRONG: Final = 2
 
@@ -28,13 +29,15 @@ class Kind:
     """``keys``: the broker is secure, and its policy grants the necessary permissions.
     ``wildcards``: subscribers have them, and each publisher has its own topic in
     addition to the shared ones. ``strengths``: shared topics are owned, each by another
-    publisher. ``forwarders``: their number, if the broker forwards. Large events go by
-    shared memory, if that is installed."""
+    publisher. ``forwarders``: their number, if the broker forwards. ``apart``: some
+    subscribers have one of the shared topics. Large events go by shared memory, if that
+    is installed."""
 
     name: str = ""
     keys: bool = False
     wildcards: bool = False
     strengths: bool = False
+    apart: bool = False
     forwarders: int = 1
     # Of each event; and events a second of a publisher.
     payload_bytes: int = 0
@@ -78,7 +81,9 @@ class Kind:
         return (*SHARED, f"own/{name}") if self.wildcards else SHARED
 
     def subscribed(self, name: str) -> tuple[str, ...]:
-        """The topics of a subscriber, which match all published ones."""
+        """The topics of a subscriber, which match all published ones, if not ``apart``."""
+        if self.apart:
+            return _ONE_TOPIC.get(name, SHARED)
         return _FILTERS.get(name, ("#",)) if self.wildcards else SHARED
 
     def publisher(self, name: str, folder: Path) -> dict[str, Any]:
@@ -123,6 +128,7 @@ EVERYTHING: Final = Kind(
 # Histories grow to 256 MiB; each connection to shared memory takes some descriptors.
 SHARED_MEMORY: Final = Kind(
     "shared memory",
+    apart=True,
     payload_bytes=65_536,
     rate=100,
     more_fds=64,

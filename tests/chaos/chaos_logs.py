@@ -31,8 +31,11 @@ import dataclasses
 import json
 import os
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
+
+from pubsub_common.protocol.wildcards import matches
 
 Stream = tuple[int, str]
 Kind = Literal["received", "lost"]
@@ -155,8 +158,11 @@ class Run:
 class SubscriberLog:
     """The log of one subscriber process, in its order."""
 
-    def __init__(self, path: Path, name: str) -> None:
+    def __init__(
+        self, path: Path, name: str, subscriptions: Sequence[str] = ("#",)
+    ) -> None:
         self.name = name
+        self._subscriptions = subscriptions
         self.history = False
         self.session = -1
         self.began_ns: int | None = None
@@ -196,6 +202,10 @@ class SubscriberLog:
                     self.left_ns = int(words[0])
                 case "C":
                     self.counts = json.loads(" ".join(words))
+
+    def wants(self, topic: str) -> bool:
+        """Whether it has subscribed to a topic."""
+        return any(matches(each, topic) for each in self._subscriptions)
 
     def last(self, stream: Stream) -> int:
         """The highest number that has been accounted for; -1 without any."""

@@ -145,7 +145,7 @@ class Roles:
         words["centralized"] = self.model == "centralized"
         argv = [*worker("chaos_subscriber"), json.dumps(words)]
         process = self.start(name, argv, host)
-        log = SubscriberLog(path, process.name)
+        log = SubscriberLog(path, process.name, given["topics"])
         subscriber = Subscriber(process, log, given | {"host": host})
         self.subscribers.append(subscriber)
         return subscriber

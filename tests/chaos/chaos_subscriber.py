@@ -82,7 +82,8 @@ def receive(subscriber: Subscriber, log: LogWriter) -> None:
         name, counter = who_and_number(event, topics)
         log.write("E", event.session, event.topic, event.sequence, name, counter)
     log.write("X", now_ns())
-    log.write("C", json.dumps(dataclasses.asdict(subscriber.counts())))
+    counts = dataclasses.asdict(subscriber.counts())
+    log.write("C", json.dumps(counts | {"malformed": subscriber.malformed_count}))
 
 
 def who_and_number(event: Event, topics: int) -> tuple[str, int]:

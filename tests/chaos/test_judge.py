@@ -103,7 +103,9 @@ def test_what_was_reported_lost_is_explained(logs: Logs) -> None:
 
 
 def test_what_was_recovered_is_received_too(logs: Logs) -> None:
-    counts = '{"received": 10, "recovered": 3, "lost": 0, "reordered": 0}'
+    counts = (
+        '{"received": 10, "recovered": 3, "lost": 0, "reordered": 0, "malformed": 0}'
+    )
     logs.subscriber_file.write("C", counts)
     verdict = usual(logs, *TEN)
     assert (verdict.received, verdict.recovered, verdict.unexplained) == (10, 3, 0)
@@ -159,6 +161,22 @@ def test_a_payload_of_another_number_is_a_problem(logs: Logs) -> None:
 def test_an_unknown_session_is_a_problem(logs: Logs) -> None:
     logs.subscriber_file.write("E", 8, "A", 0, "pub", 0)
     assert "unknown session 8" in usual(logs, *TEN).problems[0]
+
+
+def test_an_event_of_a_topic_that_was_not_subscribed_is_a_problem(
+    logs: Logs, tmp_path: Path
+) -> None:
+    logs.subscriber = SubscriberLog(tmp_path / "sub", "sub", ("B",))
+    verdict = usual(logs, *TEN)
+    assert verdict.problems == ["sub: A, to which it has not subscribed"]
+
+
+def test_of_a_topic_that_was_not_subscribed_nothing_is_due(
+    logs: Logs, tmp_path: Path
+) -> None:
+    logs.subscriber = SubscriberLog(tmp_path / "sub", "sub", ("B",))
+    verdict = usual(logs)
+    assert (verdict.due, verdict.unexplained, verdict.problems) == (0, 0, [])
 
 
 def test_before_a_subscriber_was_ready_nothing_is_due(logs: Logs) -> None:
@@ -231,11 +249,12 @@ def test_a_subscriber_that_left_or_was_killed_answers_for_what_it_had(
     assert (verdict.due, verdict.unexplained) == (4, 1)
 
 
-@pytest.mark.parametrize("wrong", ["received", "lost", "reordered"])
+@pytest.mark.parametrize("wrong", ["received", "lost", "reordered", "malformed"])
 def test_counts_that_are_not_those_of_the_events_are_a_problem(
     logs: Logs, wrong: str
 ) -> None:
     counts = {"received": 10, "lost": 0, "duplicated": 0, "reordered": 0}
+    counts["malformed"] = 0
     counts[wrong] += 1
     logs.subscriber_file.write("C", str(counts).replace("'", '"'))
     assert usual(logs, *TEN).problems == [
