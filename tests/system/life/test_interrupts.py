@@ -81,12 +81,15 @@ def test_receiving(way: str, values: dict[str, Any]) -> None:
     )
 
 
-def test_receiving_large_events() -> None:
+@pytest.mark.parametrize("apart", [False, True], ids=["one topic", "two topics"])
+@pytest.mark.parametrize("way", ["receive", "iteration", "batches"])
+def test_receiving_large_events(way: str, apart: bool) -> None:
     run_program(
         "interrupted_receiving",
         "each_once",
-        way="receive",
+        way=way,
         batch=3,
+        apart=apart,
         count=COUNT,
         deadline_s=DEADLINE_S,
         **LARGE,

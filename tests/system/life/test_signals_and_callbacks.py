@@ -23,8 +23,9 @@ def test_a_signal_handler_publishes(values: dict[str, Any]) -> None:
 
 
 @MODELS
-def test_a_signal_handler_publishes_on_the_same_topic(model: str) -> None:
-    run_program("signals", "publishes_here", model=model, seconds=0.4)
+@pytest.mark.parametrize("size", [0, 40_000], ids=["small", "large"])
+def test_a_signal_handler_publishes_on_the_same_topic(model: str, size: int) -> None:
+    run_program("signals", "publishes_here", model=model, seconds=0.4, size=size)
 
 
 @ENDS

@@ -10,6 +10,7 @@ from typing import Any, Final
 from support.life_program import (
     WAIT_S,
     Interrupts,
+    Receiving,
     Roles,
     check_counts,
     in_time,
@@ -110,19 +111,23 @@ def each_once(
     pause_s: float = 0.0003,
     history: int = 0,
     odd: bool = False,
+    apart: bool = False,
     **options: Any,
 ) -> None:
     """Each event of a publisher in another thread arrives once, in order.
 
-    ``odd``: publishers come and go meanwhile, which is work for the subscriber.
+    ``odd``: publishers come and go meanwhile, which is work for the subscriber. ``apart``:
+    the publisher has a second topic, for another subscriber.
     """
     got: Got = []
     if way == "notify":
         options["on_event"] = got.append
     with Roles(model) as roles:
-        publisher = roles.publisher(history=history)
+        topics = ("a", "b") if apart else ("a",)
+        publisher = roles.publisher(*topics, history=history)
         subscriber = roles.subscriber(**options)
-        publisher.wait_for_subscribers(1, WAIT_S)
+        others = [Receiving(roles.subscriber(topic)) for topic in topics[1:]]
+        publisher.wait_for_subscribers(len(topics), WAIT_S)
         ended = False
         published = 0
         tail = b" " + bytes(size)
@@ -131,7 +136,8 @@ def each_once(
             nonlocal published
             while not ended:
                 burst = [b"%d" % (published + n + 1) + tail for n in range(batch)]
-                publisher.publish_events(burst, "a")
+                for topic in topics:
+                    publisher.publish_events(burst, topic)
                 published += batch
                 time.sleep(pause_s)
 
@@ -158,6 +164,11 @@ def each_once(
         assert not missing, f"{len(missing)} of {published} are missing: {missing[:10]}"
         assert found == list(range(1, published + 1)), "twice or out of order"
         check_counts(subscriber, published)
+        for other in others:
+            other.ends_with(b"%d" % published + tail)
+            other.stop()
+            assert numbers(other.payloads) == found
+            check_counts(other.subscriber, published)
         assert subscriber.malformed_count == 0
         print(f"{interrupts.count} interrupts, {published} published")
 

@@ -95,29 +95,32 @@ def publishes(
         print(f"{number} events, {signalled} by the handler")
 
 
-def publishes_here(model: str, seconds: float = 1.5, seed: int = 1) -> None:
+def publishes_here(
+    model: str, seconds: float = 1.5, size: int = 0, seed: int = 1
+) -> None:
     """On the topic on which the main thread publishes: each event arrives once, those
     of the main thread in order, and those of the handler too."""
     with Roles(model) as roles:
         publisher = roles.publisher("a")
         receiving = Receiving(roles.subscriber("a"))
         publisher.wait_for_subscribers(1, WAIT_S)
+        tail = b" " + bytes(size)
         number = signalled = 0
 
         def in_handler() -> None:
             nonlocal signalled
             signalled += 1
-            publisher.publish_event("a", b"h%d" % signalled)
+            publisher.publish_event("a", b"h%d" % signalled + tail)
 
         end = time.monotonic() + seconds
         with handler(in_handler, seed, 0.002, repeat=True):
             while time.monotonic() < end:
                 number += 1
-                publisher.publish_event("a", b"m%d" % number)
+                publisher.publish_event("a", b"m%d" % number + tail)
         in_time(lambda: publisher.publish_event("a", b"end"), "another thread")
         settled(lambda: number + signalled + 1 - len(receiving.payloads), 0, "missing")
         receiving.stop()
-        got = receiving.payloads
+        got = [payload.split()[0] for payload in receiving.payloads]
         assert [p for p in got if p[:1] == b"m"] == [
             b"m%d" % n for n in range(1, number + 1)
         ]
