@@ -136,6 +136,13 @@ class Receiver:
             f"{len(self.events)} of {count} events arrived; the rest",
         )
 
+    def wait_for_last(self, sequence: int) -> None:
+        """Return when the event with this number has arrived, of any stream."""
+        wait_for(
+            lambda: bool(self.events) and self.events[-1].sequence == sequence,
+            f"event {sequence}",
+        )
+
     def stop(self) -> None:
         """End receiving; the subscriber stays connected."""
         self.subscriber.stop()

@@ -11,12 +11,19 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 from support.rings import full_size
-from support.running_roles import Gaps, Receiver, RunningBroker, Security
+from support.running_roles import (
+    WAIT_S,
+    Gaps,
+    Receiver,
+    RunningBroker,
+    Security,
+)
 
 from pubsub_common.defaults import SHARED_MEMORY_FROM
 from pubsub_common.testing import wait_for
@@ -212,6 +219,62 @@ def test_each_subscriber_has_the_events_of_its_topics_alone(
         counts = each.subscriber.counts()
         assert (counts.lost, counts.duplicated) == (0, 0)
         assert each.subscriber.malformed_count == 0
+
+
+def publish_more(
+    publisher: Publisher, count: int, pause_s: float = 0.0
+) -> Iterator[int]:
+    """Publish large events until so many more have gone by shared memory; a 1 for each."""
+    until = publisher.shared_memory_events + count
+    deadline = time.monotonic() + WAIT_S
+    while publisher.shared_memory_events < until:
+        assert time.monotonic() < deadline, "they go by TCP"
+        publisher.publish_event("A", bytes(LARGE))
+        yield 1
+        time.sleep(pause_s)
+
+
+def test_subscribers_that_join_at_once_share_memory_soon(roles: Roles) -> None:
+    """New memory is used when all have seen it, also those that open it meanwhile."""
+    publisher = roles.publisher(overflow="block")
+    with ThreadPoolExecutor(4) as pool:
+        joined = [pool.submit(roles.receiver, most=8) for _ in range(4)]
+        sent = sum(publish_more(publisher, 20, 0.001))
+    for each in [future.result() for future in joined]:
+        each.wait_for_last(sent - 1)
+        each.check_order()
+
+
+def test_one_that_joins_in_mid_stream_misses_nothing(
+    roles: Roles, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It receives whole frames first, of which some are on their way when it begins to receive
+    references."""
+    first = roles.receiver(most=8)
+    publisher = roles.publisher(overflow="block")
+    sent = sum(1 for _ in publish_until_used(publisher, caplog))
+    for _ in range(3):
+        other = roles.receiver(most=8)
+        sent += sum(publish_more(publisher, 2000))
+        other.wait_for_last(sent - 1)
+        other.check_order()
+        other.subscriber.disconnect()
+    first.wait_for_events(sent)
+    first.check_order()
+
+
+def test_one_that_has_left_keeps_no_memory_from_the_others(
+    roles: Roles, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Not even while the program keeps the object."""
+    receivers = [roles.receiver(most=8) for _ in range(2)]
+    publisher = roles.publisher(overflow="block")
+    sent = sum(1 for _ in publish_until_used(publisher, caplog))
+    receivers[1].subscriber.disconnect()
+    for count in publish_more(publisher, 500):
+        sent += count
+        receivers[0].wait_for_events(sent)
+    receivers[0].check_order()
 
 
 def test_a_secure_broker_uses_it_only_when_both_sides_say_so(

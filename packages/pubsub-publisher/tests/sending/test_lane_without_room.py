@@ -119,6 +119,25 @@ def test_no_other_event_gets_the_number_of_one_that_some_have(
         assert bench.found == [(0, b"1" * LARGE), (1, b"small")]
 
 
+def test_what_others_still_need_leaves_before_a_reference(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The reference tells a subscriber that no such frames come any more."""
+    with contextlib.ExitStack() as stack:
+        bench = Bench(stack, monkeypatch)
+        events = bench.events
+        monkeypatch.setattr(events, "lane", Full(events))
+        assert events.sender(bench.topic)(bytes(LARGE)) > 0
+
+        assert not events.tell(b"reference")
+        bench.room = 1
+        assert not events.tell(b"reference")
+        assert len(bench.frames) == 1
+        bench.room = 1
+        assert events.tell(b"reference")
+        assert bench.frames[1:] == [b"reference"]
+
+
 def test_many_events_reach_everybody_in_several_messages(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

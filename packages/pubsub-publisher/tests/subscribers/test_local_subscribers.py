@@ -35,9 +35,11 @@ def test_references_need_that_every_narrow_subscriber_reads_this_memory() -> Non
     local.receive(narrow_subscription(2), begins=True)
     assert local.wanted
     assert not local.complete
+    assert local.arrivals == 4
     local.receive(narrow_subscription(2), begins=False)
     assert local.complete
     assert local.departures == 1
+    assert local.arrivals == 4
 
 
 def test_the_session_may_come_last() -> None:

@@ -265,6 +265,8 @@ class SubscriberRuntime:
                 stack.callback(self._claim.release)
             if self._context is not None:
                 stack.callback(terminate_context, self._context)
+            if self._lane is not None:
+                stack.callback(self._lane.close)
             stack.callback(self.receiver.close)
             if self.control is not None:
                 stack.callback(self.control.close, {})

@@ -17,6 +17,10 @@ A sample holds the frame that the publisher would have sent. Three subscriptions
   writes the array with a length of two bytes (0xDC), which MessagePack allows.
 * ``0x02 'r' SUBSCRIBER PUBLISHER``: this subscriber reads the memory of this publisher.
 
+A publisher answers the last two with a reference without sizes. A subscriber that becomes narrow
+keeps ``TOPIC 0x00`` until it has a reference of each publisher: frames in the other form may be on
+their way, and libzmq drops frames without a subscription on arrival too.
+
 A publisher may send references while each narrow subscriber reads its memory. Everybody else
 receives whole frames, and so do all when there is a doubt, or no room: an event that comes twice
 has the same number, and is not counted as a duplicate.

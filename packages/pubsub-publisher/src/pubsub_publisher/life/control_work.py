@@ -6,12 +6,14 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Hashable, Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from pubsub_common.client.session_updates import Accepted, DemandUpdated
 from pubsub_common.earliest import earliest
 from pubsub_common.logs.throttle import LogThrottle
 from pubsub_common.protocol.endpoints import group_of
+from pubsub_common.protocol.local_lane import encode_reference, reference_head
+from pubsub_common.shared_memory.samples import PROBE
 from pubsub_publisher.core import (
     AcceptClients,
     Effect,
@@ -28,9 +30,13 @@ if TYPE_CHECKING:
     from pubsub_common.client.session_updates import SessionUpdate
     from pubsub_publisher.security.authenticator import Authenticator
     from pubsub_publisher.sending.event_socket import EventSocket
+    from pubsub_publisher.subscribers.local_subscribers import LocalSubscribers
     from pubsub_publisher.topics.topic_set import TopicSet
 
 _log = logging.getLogger(__name__)
+
+# How soon an answer is tried again for which there was no room.
+_ANSWER_S: Final = 0.02
 
 
 class ControlWork:
@@ -53,6 +59,7 @@ class ControlWork:
         self._stall_log = StallLog()
         self._slow_subscribers = SlowSubscribers(events)
         self._throttle = LogThrottle()
+        self._answered_arrivals = 0
 
     def serve(self) -> float | None:
         """Serve the data socket, and log a stall. Returns the seconds until the next call."""
@@ -73,14 +80,27 @@ class ControlWork:
         local, events = self._core.local, self._events
         if local is None:
             return None
+        again_s = self._answer_arrivals(local)
         if events.lane is None:
             if not local.wanted:
-                return None
+                return again_s
             # With the extra, and only now: it takes time and memory.
             from pubsub_publisher.sending.local_lane import LocalLane
 
             events.lane = LocalLane(events, local)
-        return events.lane.work(now)
+        return earliest(again_s, events.lane.work(now))
+
+    def _answer_arrivals(self, local: LocalSubscribers) -> float | None:
+        """Tell new narrow subscribers and readers that they are known, and make them look for
+        memory. Returns the seconds until the next call."""
+        arrivals = local.arrivals
+        if arrivals == self._answered_arrivals or self._core.session < 0:
+            return None
+        head = reference_head(self._core.session)
+        if not self._events.tell(encode_reference(head, PROBE, ())):
+            return _ANSWER_S
+        self._answered_arrivals = arrivals
+        return None
 
     def update(self, update: SessionUpdate) -> None:
         """Apply an update from the broker."""

@@ -107,11 +107,20 @@ class FrameSender(XpubSocket):
         """
         self._send(frame, flags)
 
-    def enter(self, work: Callable[..., object], *args: object) -> None:
-        """Do ``work`` under the lock, as `_enter`."""
-        self._enter(work, *args)
+    def tell(self, frame: bytes) -> bool:
+        """Send a frame that is not an event, after all parts of the earlier events. False if there
+        is no room. For the control thread."""
+        try:
+            self._enter(self._tell, frame)
+        except zmq.Again:
+            return False
+        return True
 
     # Under the lock
+
+    def _tell(self, frame: bytes) -> None:
+        self._finish(NOBLOCK)
+        self._send(frame, NOBLOCK)
 
     def _repair(self, flags: int = NOBLOCK) -> None:
         """Send the events in doubt again, with the same numbers, and count them. If there is

@@ -12,7 +12,7 @@ import logging
 import sys
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 import zmq
 
@@ -72,7 +72,7 @@ class LaneSocket(Protocol):
 
     def readable(self) -> bool: ...
 
-    def enter(self, work: Callable[..., Any], *args: Any) -> Any: ...
+    def tell(self, frame: bytes) -> bool: ...
 
 
 class LocalLane:
@@ -233,12 +233,7 @@ class LocalLane:
     def _tell(self, number: int) -> bool:
         """Make subscribers look for new memory, and forget samples up to ``number``. False if
         there is no room for that."""
-        frame = encode_reference(self._reference_head, number, ())
-        try:
-            self._events.enter(self._events.send_frame, frame, NOBLOCK)
-        except zmq.Again:
-            return False
-        return True
+        return self._events.tell(encode_reference(self._reference_head, number, ()))
 
     def _new_ring(self) -> RingWriter | None:
         session = self._events.core.session

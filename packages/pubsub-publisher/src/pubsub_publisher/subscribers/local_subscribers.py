@@ -31,6 +31,8 @@ class LocalSubscribers:
     def __init__(self) -> None:
         self.wanted = self.complete = False
         self.departures = 0  # of narrow subscribers, which may have been killed
+        # Of subscriptions that must be answered (`pubsub_common.protocol.local_lane`).
+        self.arrivals = 0
         self._session = -1
         self._narrow: set[int] = set()
         # Each with the publisher of the memory that it reads.
@@ -55,6 +57,7 @@ class LocalSubscribers:
             found = parse_lane_subscription(raw)
             if found is None:
                 return False
+            self.arrivals += begins
             if found.publisher is None:
                 _change(self._narrow, found.subscriber, begins=begins)
                 self.departures += not begins

@@ -102,9 +102,17 @@ class DirectConnections:
         for sub_socket in self._open():
             due_s = earliest(due_s, sub_socket.check())
             lane = sub_socket.lane
-            if lane is not None and lane.subscribe(sub_socket):
-                self._sockets.wake()
+            if lane is not None:
+                arrived, again_s = lane.subscribe(sub_socket, self._sharing())
+                due_s = earliest(due_s, again_s)
+                if arrived:
+                    self._sockets.wake()
         return due_s
+
+    def _sharing(self) -> list[int]:
+        """The publishers with shared memory, by session."""
+        wanted = self._key_of_kind.get(True)
+        return [each for each, key in self._key_of_session.items() if key == wanted]
 
     def _key_for(self, publisher: PublisherInfo) -> int:
         """The key of the socket for a publisher, which is made if necessary."""

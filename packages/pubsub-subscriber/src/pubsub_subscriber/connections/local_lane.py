@@ -8,8 +8,8 @@ in the same place has come by TCP.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Collection
+from typing import TYPE_CHECKING, Final
 
 from pubsub_common.errors import ProtocolError
 from pubsub_common.protocol.local_lane import decode_reference
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from pubsub_subscriber.connections.sub_socket import SubSocket
 
 _log = logging.getLogger(__name__)
+
+# How often it is checked whether all publishers know that a socket is narrow.
+_AWARE_S: Final = 0.02
 
 
 class LocalLane:
@@ -34,6 +37,8 @@ class LocalLane:
         self._seen: set[int] = set()
         self._wanted: set[int] = set()
         self._failed = False
+        # Publishers that may not know yet that sockets are narrow.
+        self._unaware: set[int] = set()
         # A publisher has left, which may have been killed.
         self._left = False
 
@@ -57,6 +62,7 @@ class LocalLane:
             session, reference = decode_reference(frame)
         except ProtocolError:
             return None
+        self._unaware.discard(session)
         ring = self._rings.get(session)
         if ring is None:
             return None
@@ -87,21 +93,41 @@ class LocalLane:
                 self._failed = True
                 _log.warning("no shared memory (%s): large events come by TCP", error)
 
-    def subscribe(self, sub_socket: SubSocket) -> bool:
-        """Tell the publishers of this socket which memory is open. True if the receiver must be
-        woken."""
+    def subscribe(
+        self, sub_socket: SubSocket, connected: Collection[int]
+    ) -> tuple[bool, float | None]:
+        """Tell the publishers of this socket, to which these are ``connected``, which memory is
+        open. Returns whether the receiver must be woken, and the seconds until the next
+        call."""
         if self._failed:
-            return sub_socket.widen()
-        only = sub_socket.only_session
+            return sub_socket.widen(), None
+        only, subscriptions = sub_socket.only_session, sub_socket.subscriptions
         publishers = [each for each in self._rings if only in (None, each)]
-        return bool(publishers) and sub_socket.narrow(publishers)
+        if not publishers:
+            return False, None
+        if not subscriptions.is_narrow:
+            self._unaware.update(connected)
+        arrived = sub_socket.narrow(publishers)
+        if not subscriptions.wide:
+            return arrived, None
+        # One that does not know sends large events in a form of which `drop_wide` would drop
+        # those that are on their way. Its next reference comes after them.
+        if not self._unaware.isdisjoint(connected):
+            return arrived, _AWARE_S
+        return sub_socket.drop_wide() or arrived, None
 
     def forget(self, session: int) -> None:
         """A publisher has left, and all its events have arrived."""
         self._seen.discard(session)
+        self._unaware.discard(session)
         if self._rings.pop(session, None) is not None:
             self._left = True
             self.wake()
+
+    def close(self) -> None:
+        """Let go of all memory: publishers would keep samples for this subscriber."""
+        for session in tuple(self._rings):
+            self._rings.pop(session).close()
 
     def cut_off(self) -> None:
         """In a forked child: the memory is the parent's."""

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final
 
 import zmq
 
+from pubsub_common.earliest import earliest
 from pubsub_common.logs.throttle import LogThrottle
 from pubsub_common.net.named_endpoints import NamedEndpoints
 from pubsub_common.protocol.messages import PublisherInfo, TopicPort
@@ -197,6 +198,7 @@ class SecureDirectConnections:
 
     def check(self) -> float | None:
         now = time.monotonic()
+        due_s: float | None = None
         self._follow(now)
         for connection in self._connections.values():
             for failure in connection.handshake_monitor.failures():
@@ -219,10 +221,16 @@ class SecureDirectConnections:
                 connection.retry_at = None
                 connection.sub_socket.disconnect(self._place_of(connection))
             lane = connection.sub_socket.lane
-            if lane is not None and lane.subscribe(connection.sub_socket):
-                self._sockets.wake()
+            if lane is not None:
+                session = connection.publisher.session
+                arrived, again_s = lane.subscribe(connection.sub_socket, [session])
+                due_s = earliest(due_s, again_s)
+                if arrived:
+                    self._sockets.wake()
         self._retry_unconnected()
-        return _RETRY_S if self._connections or self._unconnected else None
+        if self._connections or self._unconnected:
+            due_s = earliest(due_s, _RETRY_S)
+        return due_s
 
     def _retry_unconnected(self) -> None:
         for session, publisher in list(self._unconnected.items()):

@@ -208,6 +208,13 @@ class SubSocket(DataSocket):
             self.subscriptions.narrow(publishers)
             return self.readable()
 
+    def drop_wide(self) -> bool:
+        """After `narrow`: receive whole frames in the usual forms alone. True if the receiver
+        must be woken."""
+        with self._locked():
+            self.subscriptions.drop_wide()
+            return self.readable()
+
     def widen(self) -> bool:
         """The opposite of `narrow`."""
         if not self.subscriptions.is_narrow:

@@ -43,10 +43,12 @@ class Subscriptions:
         # The ready topic of each topic, as it was requested last.
         self.ready_requests: dict[str, ReadyRequest] = {}
         self.total_topics = 0
-        # It has subscribed to the usual forms of frames alone, and reads the memory of these
-        # publishers, by session.
+        # It subscribes new topics to the usual forms of frames alone, and reads the memory of
+        # these publishers, by session.
         self.is_narrow = False
         self.reads: set[int] = set()
+        # Topics with a subscription to all forms.
+        self.wide: dict[str, None] = {}
 
     def first_ready_topic(self) -> bytes | None:
         """A topic to which the socket subscribes, if there is one."""
@@ -63,8 +65,7 @@ class Subscriptions:
             asked = self.ready_requests.items()
             self.repeat_ready_requests([t for t, was in asked if not was.topics])
         for topic in new:
-            for prefix in self._prefixes(topic):
-                self._socket.subscribe(prefix)
+            self._subscribe(topic)
             if self._positions:
                 self._socket.subscribe(position_prefix(topic))
         for topic in new:
@@ -79,8 +80,7 @@ class Subscriptions:
             ready = self.ready_requests.pop(topic, None)
             if ready is not None:
                 self._socket.unsubscribe(ready_topic(*ready))
-                for prefix in self._prefixes(topic):
-                    self._socket.unsubscribe(prefix)
+                self._unsubscribe(topic)
                 if self._positions:
                     self._socket.unsubscribe(position_prefix(topic))
         self._on_change()
@@ -102,39 +102,55 @@ class Subscriptions:
     # Shared memory
 
     def narrow(self, publishers: Collection[int]) -> None:
-        """Receive references, and read the memory of these publishers."""
+        """Receive references, and read the memory of these publishers. `drop_wide` comes
+        later."""
         socket, wanted = self._socket, set(publishers)
+        if not self.is_narrow:
+            self.is_narrow = True
+            # Before references: a publisher that sends one knows of this.
+            socket.subscribe(narrow_subscription(self._session))
+            for topic in self.ready_requests:
+                self._subscribe(topic)
         socket.subscribe(REFERENCES)
         for publisher in wanted - self.reads:
             socket.subscribe(reads_subscription(self._session, publisher))
         for publisher in self.reads - wanted:
             socket.unsubscribe(reads_subscription(self._session, publisher))
         self.reads = wanted
-        if not self.is_narrow:
-            self._use_prefixes(narrow=True)
-            socket.subscribe(narrow_subscription(self._session))
+
+    def drop_wide(self) -> None:
+        """No publisher sends events in other forms alone any more, and none is on its way:
+        libzmq would drop it here too."""
+        for topic in self.wide:
+            self._socket.unsubscribe(topic_prefix(topic))
+        self.wide.clear()
 
     def widen(self) -> None:
-        """The opposite of `narrow`."""
-        socket = self._socket
-        self._use_prefixes(narrow=False)
+        """The opposite of `narrow`. It still receives references, which may be on their way."""
+        socket, self.is_narrow = self._socket, False
+        for topic in self.ready_requests:
+            if topic not in self.wide:
+                self._subscribe(topic)
+            for prefix in narrow_prefixes(topic):
+                socket.unsubscribe(prefix)
         socket.unsubscribe(narrow_subscription(self._session))
         for publisher in self.reads:
             socket.unsubscribe(reads_subscription(self._session, publisher))
         self.reads = set()
-        socket.unsubscribe(REFERENCES)
 
-    def _prefixes(self, topic: str) -> tuple[bytes, ...]:
-        """The subscriptions to the events of a topic."""
-        return narrow_prefixes(topic) if self.is_narrow else (topic_prefix(topic),)
-
-    def _use_prefixes(self, *, narrow: bool) -> None:
-        """Subscribe to all topics again in the other way."""
-        topics = tuple(self.ready_requests)
-        before = [each for topic in topics for each in self._prefixes(topic)]
-        self.is_narrow = narrow
-        for topic in topics:
-            for prefix in self._prefixes(topic):
+    def _subscribe(self, topic: str) -> None:
+        """Subscribe to the events of a topic."""
+        if self.is_narrow:
+            for prefix in narrow_prefixes(topic):
                 self._socket.subscribe(prefix)
-        for prefix in before:
-            self._socket.unsubscribe(prefix)
+        else:
+            self._socket.subscribe(topic_prefix(topic))
+            self.wide[topic] = None
+
+    def _unsubscribe(self, topic: str) -> None:
+        if self.is_narrow:
+            for prefix in narrow_prefixes(topic):
+                self._socket.unsubscribe(prefix)
+        if topic in self.wide:
+            del self.wide[topic]
+            self._socket.unsubscribe(topic_prefix(topic))
