@@ -10,7 +10,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from support.running_roles import (
 )
 
 from pubsub_common.defaults import SHARED_MEMORY_FROM
+from pubsub_common.shared_memory.library import library
 from pubsub_common.testing import wait_for
 from pubsub_publisher import Publisher
 from pubsub_subscriber import Subscriber
@@ -37,7 +38,6 @@ pytestmark = pytest.mark.skipif(
 
 LARGE = 4 * SHARED_MEMORY_FROM
 TESTS = Path(__file__).parents[1]
-USED = "by shared memory"
 # In `make test-long` 100.
 KILLS = 100 if full_size() else 6
 
@@ -72,19 +72,16 @@ def roles() -> Iterator[Roles]:
         yield Roles(stack)
 
 
-def publish_until_used(
-    publisher: Publisher, caplog: pytest.LogCaptureFixture, size: int = LARGE
-) -> Iterator[bytes]:
+def publish_until_used(publisher: Publisher, size: int = LARGE) -> Iterator[bytes]:
     """Publish large events until they go by shared memory, and some more; the payloads."""
-    caplog.set_level("INFO")
-    lane_used = itertools.count()
+    numbers = itertools.count()
 
     def publish() -> bytes:
-        payload = next(lane_used).to_bytes(8) + bytes(size)
+        payload = next(numbers).to_bytes(8) + bytes(size)
         publisher.publish_event("A", payload)
         return payload
 
-    while USED not in caplog.text:
+    while not publisher.shared_memory_events:
         yield publish()
     for _ in range(100):
         yield publish()
@@ -92,7 +89,7 @@ def publish_until_used(
 
 @pytest.mark.parametrize("overflow", ["drop", "block"])
 def test_large_and_small_events_of_a_stream_arrive_in_order(
-    roles: Roles, caplog: pytest.LogCaptureFixture, overflow: str
+    roles: Roles, overflow: str
 ) -> None:
     gaps = Gaps()
     receivers = [
@@ -101,7 +98,7 @@ def test_large_and_small_events_of_a_stream_arrive_in_order(
     ]
     publisher = roles.publisher(overflow=overflow)
     sent = []
-    for payload in publish_until_used(publisher, caplog):
+    for payload in publish_until_used(publisher):
         sent.append(payload)
         for small in (b"small", b"", bytes(SHARED_MEMORY_FROM - 1)):
             publisher.publish_event("A", small)
@@ -118,19 +115,17 @@ def test_large_and_small_events_of_a_stream_arrive_in_order(
     assert gaps == []
 
 
-def test_views_are_of_the_memory_or_of_the_bytes(
-    roles: Roles, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_views_are_of_the_memory_or_of_the_bytes(roles: Roles) -> None:
     receiver = roles.receiver(views=True)
     publisher = roles.publisher(overflow="block")
     sent = []
-    for payload in publish_until_used(publisher, caplog):
+    for payload in publish_until_used(publisher):
         sent.append(payload)
         publisher.publish_event("A", b"small")
         sent.append(b"small")
         receiver.wait_for_events(len(sent))
         assert isinstance(receiver.events[-1].payload, memoryview)
-        if USED not in caplog.text:
+        if not publisher.shared_memory_events:
             continue
         # A kept view keeps its memory, so copies are compared.
         for event in receiver.events[-2:]:
@@ -144,7 +139,6 @@ def test_views_are_of_the_memory_or_of_the_bytes(
 @pytest.mark.parametrize("overflow", ["drop", "block"])
 def test_events_without_a_pause_share_memory_and_order(
     roles: Roles,
-    caplog: pytest.LogCaptureFixture,
     views: bool,
     overflow: str,
     by_tcp_too: bool,
@@ -158,7 +152,7 @@ def test_events_without_a_pause_share_memory_and_order(
             roles.receiver(shared_memory="off", on_gap=gaps.append, most=8)
         )
     publisher = roles.publisher(overflow=overflow)
-    sent = list(publish_until_used(publisher, caplog))
+    sent = list(publish_until_used(publisher))
     receiver.wait_for_events(len(sent))
     before = publisher.shared_memory_events
     for number in range(20):
@@ -182,7 +176,7 @@ def test_events_without_a_pause_share_memory_and_order(
 
 @pytest.mark.parametrize("overflow", ["drop", "block"])
 def test_each_subscriber_has_the_events_of_its_topics_alone(
-    roles: Roles, caplog: pytest.LogCaptureFixture, overflow: str
+    roles: Roles, overflow: str
 ) -> None:
     """All share the memory of one publisher."""
     topics = (["A"], ["B"], ["A", "B"])
@@ -198,7 +192,7 @@ def test_each_subscriber_has_the_events_of_its_topics_alone(
         for each, wanted in zip(receivers, topics, strict=True):
             each.wait_for_events(sum(len(sent[topic]) for topic in wanted))
 
-    for payload in publish_until_used(publisher, caplog):
+    for payload in publish_until_used(publisher):
         sent["A"].append(payload[:8])
         publish("B", payload)
     arrived()
@@ -245,14 +239,12 @@ def test_subscribers_that_join_at_once_share_memory_soon(roles: Roles) -> None:
         each.check_order()
 
 
-def test_one_that_joins_in_mid_stream_misses_nothing(
-    roles: Roles, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_one_that_joins_in_mid_stream_misses_nothing(roles: Roles) -> None:
     """It receives whole frames first, of which some are on their way when it begins to receive
     references."""
     first = roles.receiver(most=8)
     publisher = roles.publisher(overflow="block")
-    sent = sum(1 for _ in publish_until_used(publisher, caplog))
+    sent = sum(1 for _ in publish_until_used(publisher))
     for _ in range(3):
         other = roles.receiver(most=8)
         sent += sum(publish_more(publisher, 2000))
@@ -263,13 +255,11 @@ def test_one_that_joins_in_mid_stream_misses_nothing(
     first.check_order()
 
 
-def test_one_that_has_left_keeps_no_memory_from_the_others(
-    roles: Roles, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_one_that_has_left_keeps_no_memory_from_the_others(roles: Roles) -> None:
     """Not even while the program keeps the object."""
     receivers = [roles.receiver(most=8) for _ in range(2)]
     publisher = roles.publisher(overflow="block")
-    sent = sum(1 for _ in publish_until_used(publisher, caplog))
+    sent = sum(1 for _ in publish_until_used(publisher))
     receivers[1].subscriber.disconnect()
     for count in publish_more(publisher, 500):
         sent += count
@@ -277,9 +267,7 @@ def test_one_that_has_left_keeps_no_memory_from_the_others(
     receivers[0].check_order()
 
 
-def test_a_secure_broker_uses_it_only_when_both_sides_say_so(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_secure_broker_uses_it_only_when_both_sides_say_so(tmp_path: Path) -> None:
     security = Security(tmp_path / "keys")
     for option in ("auto", "on"):
         with contextlib.ExitStack() as stack:
@@ -289,14 +277,14 @@ def test_a_secure_broker_uses_it_only_when_both_sides_say_so(
                 keys=security.publisher, shared_memory=option, overflow="block"
             )
             if option == "on":
-                sent = sum(1 for _ in publish_until_used(publisher, caplog))
+                sent = sum(1 for _ in publish_until_used(publisher))
             else:
                 sent = 100
                 for _ in range(sent):
                     publisher.publish_event("A", bytes(LARGE))
             receiver.wait_for_events(sent)
             receiver.check_order()
-            assert (USED in caplog.text) == (option == "on")
+            assert bool(publisher.shared_memory_events) == (option == "on")
 
 
 PUBLISH = """
@@ -317,25 +305,55 @@ with Subscriber(broker_address=sys.argv[1], topics=["A"], indefinite=True) as su
 """
 
 
-def left() -> tuple[int, int]:
-    """Files of shared memory of this user, and their bytes."""
+def left() -> int:
+    """The bytes of all files of shared memory."""
     memory = Path("/dev/shm")
     sizes = []
     for path in (*memory.glob("pubsub_*"), *memory.glob("pubsub-*/**/*")):
         with contextlib.suppress(FileNotFoundError):
             if path.is_file():
                 sizes.append(path.stat().st_size)
-    return len(sizes), sum(sizes)
+    return sum(sizes)
 
 
-def test_killed_processes_stop_nobody_and_leave_no_memory(
-    roles: Roles, caplog: pytest.LogCaptureFixture
-) -> None:
-    """Both sides in turn; those in this process continue."""
+def in_own_memory(
+    room: str, work: Callable[[], None]
+) -> subprocess.CompletedProcess[str]:
+    """Run a function of this module in a process with a `/dev/shm` of this size."""
+    mount = f'mount -t tmpfs -o size={room} tmpfs /dev/shm && exec "$@"'
+    words = ["unshare", "-rm", "sh", "-c", mount, "sh", sys.executable, __file__]
+    try:
+        run = subprocess.run(
+            [*words, work.__name__],
+            capture_output=True,
+            text=True,
+            env={**os.environ, "PYTHONPATH": str(TESTS)},
+        )
+    except OSError:
+        pytest.skip("needs unshare")
+    if "unshare" in run.stderr or "mount:" in run.stderr:
+        pytest.skip(f"needs user namespaces: {run.stderr}")
+    assert run.returncode == 0, run.stderr
+    return run
+
+
+def test_killed_processes_stop_nobody_and_leave_no_memory() -> None:
+    """Both sides in turn; those in the process that kills them continue."""
+    in_own_memory("1g", kill_processes)
+
+
+def kill_processes() -> None:
+    with contextlib.ExitStack() as stack:
+        kill_each_side(Roles(stack))
+    library().clean_up()  # as the next process does
+    assert left() < 65_536  # the files of this process
+
+
+def kill_each_side(roles: Roles) -> None:
     receiver = roles.receiver()
     publisher = roles.publisher(overflow="block")
     address = f"127.0.0.1:{roles.broker.port}"
-    for _ in publish_until_used(publisher, caplog):
+    for _ in publish_until_used(publisher):
         pass
     most = 0
     for turn in range(KILLS):
@@ -349,29 +367,16 @@ def test_killed_processes_stop_nobody_and_leave_no_memory(
             other.kill()
         receiver.wait_for_events(before + 50)
         del receiver.events[:]
-        most = max(most, left()[1])
+        most = max(most, left())
     # That of some processes: the next one to come or go cleans up.
     assert most < 64 * 2**20
     assert receiver.subscriber.counts().lost == 0
 
 
 @pytest.mark.parametrize("room", ["16k", "1m", "2m"])
-def test_without_room_large_events_go_by_tcp(room: str, tmp_path: Path) -> None:
+def test_without_room_large_events_go_by_tcp(room: str) -> None:
     """`/dev/shm` is tiny, in a namespace of its own. One line says so, and nothing ends."""
-    mount = f'mount -t tmpfs -o size={room} tmpfs /dev/shm && exec "$@"'
-    argv = ["unshare", "-rm", "sh", "-c", mount, "sh", sys.executable, __file__]
-    try:
-        run = subprocess.run(
-            argv,
-            capture_output=True,
-            text=True,
-            env={**os.environ, "PYTHONPATH": str(TESTS)},
-        )
-    except OSError:
-        pytest.skip("needs unshare")
-    if "unshare" in run.stderr or "mount:" in run.stderr:
-        pytest.skip(f"needs user namespaces: {run.stderr}")
-    assert run.returncode == 0, run.stderr
+    run = in_own_memory(room, exchange_in_little_room)
     assert run.stdout.split() == ["200"]
     assert run.stderr.count("no shared memory") == 1
 
@@ -391,4 +396,6 @@ def exchange_in_little_room() -> None:
 
 
 if __name__ == "__main__":
-    exchange_in_little_room()
+    {work.__name__: work for work in (exchange_in_little_room, kill_processes)}[
+        sys.argv[1]
+    ]()
