@@ -7,6 +7,7 @@ import importlib.util
 import itertools
 import logging
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -216,14 +217,14 @@ def test_each_subscriber_has_the_events_of_its_topics_alone(
 
 
 def publish_more(
-    publisher: Publisher, count: int, pause_s: float = 0.0
+    publisher: Publisher, count: int, pause_s: float = 0.0, size: int = LARGE
 ) -> Iterator[int]:
     """Publish large events until so many more have gone by shared memory; a 1 for each."""
     until = publisher.shared_memory_events + count
     deadline = time.monotonic() + WAIT_S
     while publisher.shared_memory_events < until:
         assert time.monotonic() < deadline, "they go by TCP"
-        publisher.publish_event("A", bytes(LARGE))
+        publisher.publish_event("A", bytes(size))
         yield 1
         time.sleep(pause_s)
 
@@ -371,6 +372,28 @@ def kill_each_side(roles: Roles) -> None:
     # That of some processes: the next one to come or go cleans up.
     assert most < 64 * 2**20
     assert receiver.subscriber.counts().lost == 0
+
+
+@pytest.mark.parametrize("size", [LARGE, 8 * LARGE])
+def test_one_that_stops_and_is_killed_gives_back_all_memory(
+    roles: Roles, caplog: pytest.LogCaptureFixture, size: int
+) -> None:
+    """It holds all samples, or has not seen the new memory of another size."""
+    receiver = roles.receiver(most=8)
+    publisher = roles.publisher(overflow="block")
+    argv = [sys.executable, "-c", RECEIVE, f"127.0.0.1:{roles.broker.port}"]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout is not None
+        publisher.wait_for_subscribers(2, WAIT_S)
+        sent = sum(1 for _ in publish_until_used(publisher, caplog))
+        assert other.stdout.readline()
+        other.send_signal(signal.SIGSTOP)
+        for _ in range(100):
+            publisher.publish_event("A", bytes(size))
+        other.kill()
+    sent += 100 + sum(publish_more(publisher, 100, 0.001, size))
+    receiver.wait_for_events(sent)
+    receiver.check_order()
 
 
 @pytest.mark.parametrize("room", ["16k", "1m", "2m"])

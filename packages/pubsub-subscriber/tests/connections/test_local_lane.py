@@ -137,3 +137,16 @@ def test_topics_come_and_go_in_each_state(bench: Bench) -> None:
     assert (True, topic_prefix("B")) in subscriptions(5)
     socket.remove(["B"])
     assert (False, topic_prefix("B")) in subscriptions(2)
+
+
+def test_without_memory_references_that_are_on_their_way_still_arrive(
+    bench: Bench,
+) -> None:
+    bench.subscribe()
+    publisher = bench.publishers[READ]
+    for _ in range(5):
+        publisher.next_subscription()
+    reference = encode_reference(reference_head(READ), 1, [5])
+    publisher.socket.send(reference)
+    bench.socket.widen()
+    assert bench.receive() == reference

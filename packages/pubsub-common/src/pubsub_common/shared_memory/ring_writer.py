@@ -155,9 +155,17 @@ class RingWriter:
         """Whether a new port is not used yet, so that `work` must be called again."""
         return bool(self._new)
 
+    def clean_up(self) -> None:
+        """Remove what processes have left that were killed, and take back their samples:
+        without a free one nothing is sent, and iceoryx2 does not look. For the control thread."""
+        self._library.clean_up()
+        for port in self._all_ports():
+            with contextlib.suppress(Exception):  # of iceoryx2; it is tried again
+                port.port.update_connections()
+
     def close(self) -> None:
         """Give back the memory."""
-        for port in (*self._ports.values(), *self._new.values()):
+        for port in self._all_ports():
             port.port.delete()
         self._ports.clear()
         self._new.clear()
@@ -165,10 +173,13 @@ class RingWriter:
 
     def cut_off(self) -> None:
         """In a forked child: the memory is the parent's."""
-        for port in (*self._ports.values(), *self._new.values()):
+        for port in self._all_ports():
             leak(port.port)
         leak(self._service)
         self._ports.clear()
+
+    def _all_ports(self) -> list[_Port]:
+        return [*self._ports.values(), *self._new.values()]
 
     def _loan(self, loan: _Loan, size: int, wait_s: float) -> Any:
         """A free sample, perhaps after a wait; None if there is none."""

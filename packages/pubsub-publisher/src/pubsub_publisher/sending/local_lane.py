@@ -162,7 +162,7 @@ class LocalLane:
             return None
         if not self._local.wanted:
             self._events.lane_from = sys.maxsize
-            return self._clean_up(now) if self._ring is not None else None
+            return self._clean_up(self._ring, now) if self._ring else None
         ring = self._ring or self._new_ring()
         if ring is None:
             return None
@@ -177,9 +177,10 @@ class LocalLane:
         if ring.failure is not None:
             _log.warning("no shared memory (%s): large events go by TCP", ring.failure)
             ring.failure = None
+        again_s = self._clean_up(ring, now)
         if ring.is_opening:
             return _PROBE_S
-        return earliest(self._make_room(ring, now), self._clean_up(now))
+        return earliest(self._make_room(ring, now), again_s)
 
     def close(self) -> None:
         """Give back the memory."""
@@ -193,19 +194,20 @@ class LocalLane:
         if self._ring is not None:
             self._ring.cut_off()
 
-    def _clean_up(self, now: float) -> float | None:
+    def _clean_up(self, ring: RingWriter, now: float) -> float | None:
         """If a subscriber has gone, or does not read, remove what it has left if it was
         killed. Returns the seconds until this must be called again."""
-        ring, departures = self._ring, self._local.departures
-        stuck = ring is not None and ring.waits.stuck
+        departures = self._local.departures
+        stuck = ring.waits.stuck or ring.is_opening
         if departures == self._departures and not stuck:
+            self._clean_up_at = None
             return None
         if self._clean_up_at is None:
             self._clean_up_at = now + _CLEAN_UP_S
         if now < self._clean_up_at:
             return self._clean_up_at - now
         self._departures, self._clean_up_at = departures, None
-        library().clean_up()
+        ring.clean_up()
         return None
 
     def _probe_waits(self) -> bool:
