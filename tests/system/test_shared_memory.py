@@ -376,21 +376,24 @@ def kill_each_side(roles: Roles) -> None:
 
 @pytest.mark.parametrize("size", [LARGE, 8 * LARGE])
 def test_one_that_stops_and_is_killed_gives_back_all_memory(
-    roles: Roles, caplog: pytest.LogCaptureFixture, size: int
+    roles: Roles, size: int
 ) -> None:
     """It holds all samples, or has not seen the new memory of another size."""
     receiver = roles.receiver(most=8)
     publisher = roles.publisher(overflow="block")
     argv = [sys.executable, "-c", RECEIVE, f"127.0.0.1:{roles.broker.port}"]
-    with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as other:
+    with contextlib.ExitStack() as stack:
+        other = stack.enter_context(
+            subprocess.Popen(argv, stdout=subprocess.PIPE, text=True)
+        )
+        stack.callback(other.kill)
         assert other.stdout is not None
         publisher.wait_for_subscribers(2, WAIT_S)
-        sent = sum(1 for _ in publish_until_used(publisher, caplog))
+        sent = sum(1 for _ in publish_until_used(publisher))
         assert other.stdout.readline()
         other.send_signal(signal.SIGSTOP)
         for _ in range(100):
             publisher.publish_event("A", bytes(size))
-        other.kill()
     sent += 100 + sum(publish_more(publisher, 100, 0.001, size))
     receiver.wait_for_events(sent)
     receiver.check_order()
