@@ -269,7 +269,7 @@ class Turns:
             if self.fast_path.may_take():
                 if poller.look(batches):
                     return _AGAIN
-            elif not cold.has_looked():
+            elif not (cold.has_looked() and poller.empty_now):
                 return _COLD
         if self.stopping:
             return _END
