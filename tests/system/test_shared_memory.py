@@ -329,6 +329,7 @@ def in_own_memory(
             capture_output=True,
             text=True,
             env={**os.environ, "PYTHONPATH": str(TESTS)},
+            timeout=600,
         )
     except OSError:
         pytest.skip("needs unshare")

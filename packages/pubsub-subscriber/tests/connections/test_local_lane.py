@@ -50,8 +50,8 @@ class Bench:
             for _ in range(READY):
                 each.next_subscription()
 
-    def subscribe(self) -> float | None:
-        return self.lane.subscribe(self.socket, [READ, OTHER])[1]
+    def subscribe(self, *connected: int) -> float | None:
+        return self.lane.subscribe(self.socket, connected or [READ, OTHER])[1]
 
     def refer(self, session: int) -> None:
         """A publisher tells that it knows of the socket."""
@@ -97,9 +97,9 @@ def test_all_publishers_know_before_it_receives_the_usual_forms_alone(
     for session in (READ, OTHER):
         publisher = bench.publishers[session]
         assert [publisher.next_subscription() for _ in range(5)] == [
+            (True, REFERENCES),
             (True, narrow_subscription(OWN)),
             *((True, prefix) for prefix in narrow_prefixes("A")),
-            (True, REFERENCES),
             (True, reads_subscription(OWN, READ)),
         ]
         assert bench.subscribe() is not None
@@ -115,8 +115,21 @@ def test_one_that_has_left_is_not_waited_for(bench: Bench) -> None:
         bench.publishers[READ].next_subscription()
     bench.refer(READ)
     bench.lane.forget(OTHER)
-    assert bench.subscribe() is None
+    assert bench.subscribe(READ) is None
     assert not bench.socket.subscriptions.wide
+
+
+def test_one_that_joins_meanwhile_is_waited_for(bench: Bench) -> None:
+    assert bench.subscribe(READ) is not None
+    for _ in range(5):
+        bench.publishers[READ].next_subscription()
+    bench.refer(READ)
+    assert bench.subscribe(READ, OTHER) is not None
+    assert bench.socket.subscriptions.wide
+    for _ in range(5):
+        bench.publishers[OTHER].next_subscription()
+    bench.refer(OTHER)
+    assert bench.subscribe(READ, OTHER) is None
 
 
 def test_topics_come_and_go_in_each_state(bench: Bench) -> None:

@@ -37,8 +37,8 @@ class LocalLane:
         self._seen: set[int] = set()
         self._wanted: set[int] = set()
         self._failed = False
-        # Publishers that may not know yet that sockets are narrow.
-        self._unaware: set[int] = set()
+        # Publishers that know that their socket is narrow, because they have answered.
+        self._aware: set[int] = set()
         # A publisher has left, which may have been killed.
         self._left = False
 
@@ -62,7 +62,7 @@ class LocalLane:
             session, reference = decode_reference(frame)
         except ProtocolError:
             return None
-        self._unaware.discard(session)
+        self._aware.add(session)
         ring = self._rings.get(session)
         if ring is None:
             return None
@@ -106,20 +106,20 @@ class LocalLane:
         if not publishers:
             return False, None
         if not subscriptions.is_narrow:
-            self._unaware.update(connected)
+            self._aware.difference_update(connected)
         arrived = sub_socket.narrow(publishers)
         if not subscriptions.wide:
             return arrived, None
         # One that does not know sends large events in a form of which `drop_wide` would drop
         # those that are on their way. Its next reference comes after them.
-        if not self._unaware.isdisjoint(connected):
+        if not self._aware.issuperset(connected):
             return arrived, _AWARE_S
         return sub_socket.drop_wide() or arrived, None
 
     def forget(self, session: int) -> None:
         """A publisher has left, and all its events have arrived."""
         self._seen.discard(session)
-        self._unaware.discard(session)
+        self._aware.discard(session)
         if self._rings.pop(session, None) is not None:
             self._left = True
             self.wake()

@@ -107,11 +107,11 @@ class Subscriptions:
         socket, wanted = self._socket, set(publishers)
         if not self.is_narrow:
             self.is_narrow = True
-            # Before references: a publisher that sends one knows of this.
+            # First, because the answer to the next one is a reference.
+            socket.subscribe(REFERENCES)
             socket.subscribe(narrow_subscription(self._session))
             for topic in self.ready_requests:
                 self._subscribe(topic)
-        socket.subscribe(REFERENCES)
         for publisher in wanted - self.reads:
             socket.subscribe(reads_subscription(self._session, publisher))
         for publisher in self.reads - wanted:
