@@ -108,8 +108,8 @@ def drawing_of(found: Mapping[str, Any]) -> Drawing:
     names = [name for name in LOOKS if any(name in row["ratios"] for row in rows)]
     texts = FrameTexts(
         "All systems against plain pyzmq, in the same round",
-        f"Median of {found.get('repetitions', 'several')} rounds, with the range from the "
-        "lowest to the highest",
+        f"Median of at least {found.get('repetitions', 'several')} rounds, with the range from "
+        "the lowest to the highest",
         _caption(found),
     )
     with style.applied():

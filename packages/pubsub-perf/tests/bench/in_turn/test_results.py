@@ -132,6 +132,7 @@ def test_cells_that_only_an_earlier_run_measured_are_kept() -> None:
         {
             "format": 2,
             "seconds": seconds,
+            "repetitions": 2 + seconds,
             "rows": [
                 {"cell": dataclasses.asdict(cell), "metric": "p50_us"} for cell in of
             ],
@@ -143,6 +144,7 @@ def test_cells_that_only_an_earlier_run_measured_are_kept() -> None:
     found = joined(early, late)
 
     assert found["seconds"] == 2
+    assert found["repetitions"] == 3
     assert [Cell(**row["cell"]) for row in found["rows"]] == [CELL, other]
     assert [(bar["cell"], bar["seconds"]) for bar in found["bars"]] == [
         (other.name, 1),

@@ -108,8 +108,8 @@ def rows_of(cell: Cell, rounds: Rounds, reference: str) -> Iterator[Row]:
 def joined(
     before: Mapping[str, Any] | None, after: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """The document of a run, with the cells that only an earlier one has measured. Everything but
-    rows and bars is that of the later run.
+    """The document of a run, with the cells that only an earlier one has measured. The number of
+    repetitions is the lower one; everything else but rows and bars is that of the later run.
 
     Raises:
         ConfigError: The earlier document has another format.
@@ -125,6 +125,7 @@ def joined(
     return {
         **before,
         **after,
+        "repetitions": min(before["repetitions"], after["repetitions"]),
         "rows": sorted((*rows, *after["rows"]), key=_place),
         "bars": [*bars, *after["bars"]],
     }
