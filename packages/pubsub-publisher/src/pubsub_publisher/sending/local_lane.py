@@ -44,7 +44,6 @@ _PROBE_S: Final = 0.005
 _PROBE_WAIT_S: Final = 0.5
 # asyncio waits no longer than this: nothing else runs meanwhile.
 _NOBLOCK_WAIT_S: Final = 0.001
-NOBLOCK: Final = int(zmq.NOBLOCK)
 # Payloads in a sample for several events, and its size.
 _SAMPLE_BYTES: Final = 2 * BATCH_BYTES
 _BATCH_SLOT: Final = slot_bytes(_SAMPLE_BYTES)
